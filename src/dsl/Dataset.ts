@@ -1,0 +1,135 @@
+import * as Effect from "effect/Effect"
+import { type Pipeable, Prototype } from "effect/Pipeable"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as tf from "@tensorflow/tfjs-core"
+import * as NdArray from "./NdArray.ts"
+import * as Seed from "./Seed.ts"
+import type { Host, Tree } from "./Tree.ts"
+
+/** Data that cannot be read, or is not what its dataset declares. The message says what, where, and what to change. */
+export class DataError extends Schema.TaggedError<DataError>()("DataError", {
+  dataset: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `dataset '${this.dataset}': ${this.reason}`
+  }
+}
+
+/** One field of a batch: element type and shape, the batch axis included. */
+export interface Field<out T extends tf.Tensor = tf.Tensor> {
+  readonly dtype: "float32" | "int32"
+  readonly shape: ReadonlyArray<number>
+  readonly "~tensor"?: T
+}
+
+const field =
+  (dtype: "float32" | "int32") =>
+  <const S extends ReadonlyArray<number>>(shape: S): Field<NdArray.TensorOf<S>> => ({ dtype, shape })
+
+/** A float32 field of this shape. */
+export const float32 = field("float32")
+/** An int32 field of this shape: token ids, labels, noise keys. */
+export const int32 = field("int32")
+
+/** Declared fields by name. */
+export type Fields = { readonly [name: string]: Field }
+/** The batch that declared fields make. */
+export type BatchOf<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never }
+
+/** Draws batch `index`: a function of (seed, index) and nothing else, so that a run can be resumed at any tick. */
+export type Sampler<B, E = never> = (seed: Seed.Seed, index: number) => Effect.Effect<Host<B>, E>
+
+/** A batch as a dataset hands it over, before it is held against the declared fields. */
+export type HostBatch = { readonly [name: string]: NdArray.NdArray }
+
+/** Batches addressed by (seed, index). `open` acquires what drawing them needs, once per run, in the run's scope. */
+export interface Dataset<out B extends Tree, out E = never, out R = never> extends Pipeable {
+  readonly name: string
+  readonly fields: Fields
+  readonly open: Effect.Effect<
+    (seed: Seed.Seed, index: number) => Effect.Effect<HostBatch, E>,
+    E,
+    R | Scope.Scope
+  >
+  readonly "~B": () => B
+}
+
+export declare namespace Dataset {
+  /** Any dataset. */
+  export type Any = Dataset<Tree, unknown, unknown>
+}
+
+/** A dataset from its declared fields and a way to open it. */
+export const make = <const F extends Fields, E = never, R = never>(
+  name: string,
+  spec: { readonly fields: F; readonly open: Effect.Effect<Sampler<BatchOf<F>, E>, E, R> }
+): Dataset<BatchOf<F>, E, Exclude<R, Scope.Scope>> => Object.assign(Object.create(Prototype), { name, ...spec })
+
+type Columns = { readonly [name: string]: NdArray.NdArray }
+type ColumnBatch<C extends Columns> = { readonly [K in keyof C]: C[K] extends NdArray.NdArray<infer T> ? T : never }
+
+const countRows = (name: string, columns: Columns): Effect.Effect<number, DataError> => {
+  const lengths = Object.entries(columns).map(([key, column]) => [key, column.shape[0] ?? 0] as const)
+  const first = lengths[0]
+  if (first === undefined) return Effect.fail(new DataError({ dataset: name, reason: "it has no columns" }))
+  const odd = lengths.find(([, length]) => length !== first[1])
+  if (odd !== undefined) {
+    const reason = `column '${first[0]}' has ${first[1]} rows and column '${odd[0]}' has ${odd[1]}: give them equal length`
+    return Effect.fail(new DataError({ dataset: name, reason }))
+  }
+  return Effect.succeed(first[1])
+}
+
+const pick = <C extends Columns>(columns: C, indices: ArrayLike<number>): Host<ColumnBatch<C>> =>
+  Object.fromEntries(Object.entries(columns).map(([key, column]) => [key, NdArray.rows(column, indices)])) as never
+
+/** Row numbers of batch `index` when `rows` are visited in a fresh permutation each epoch, an incomplete last batch dropped. */
+export const epochRows = (rows: number, batch: number): ((seed: Seed.Seed, index: number) => Int32Array) => {
+  const perEpoch = Math.floor(rows / batch)
+  let cached: { readonly key: string; readonly order: Int32Array } | undefined
+  return (seed, index) => {
+    const epoch = Math.floor(index / perEpoch)
+    const key = `${seed.key.join()}:${epoch}`
+    if (cached?.key !== key) cached = { key, order: Seed.permutation(Seed.fold(seed, epoch), rows) }
+    const start = (index % perEpoch) * batch
+    return cached.order.slice(start, start + batch)
+  }
+}
+
+/**
+ * Mini-batches of rows held in memory, visited in a fresh permutation each epoch (an incomplete last batch is dropped).
+ * Fails with a `DataError` when opened if columns differ in length or hold fewer rows than one batch.
+ */
+export const fromRows = <const C extends Columns>(
+  name: string,
+  columns: C,
+  options: { readonly batch: number }
+): Dataset<ColumnBatch<C>, DataError> => {
+  const { batch } = options
+  const fields = Object.fromEntries(
+    Object.entries(columns).map(([key, c]) => [key, { dtype: c.dtype, shape: [batch, ...c.shape.slice(1)] }])
+  )
+  const open = Effect.flatMap(countRows(name, columns), (rows) => {
+    if (!Number.isInteger(batch) || batch < 1) {
+      return Effect.fail(new DataError({ dataset: name, reason: `batch is ${batch}: give a whole number of at least 1` }))
+    }
+    if (rows < batch) {
+      const reason = `it has ${rows} rows, fewer than one batch of ${batch}: add rows or make the batch smaller`
+      return Effect.fail(new DataError({ dataset: name, reason }))
+    }
+    const order = epochRows(rows, batch)
+    return Effect.succeed((seed: Seed.Seed, index: number) => Effect.sync(() => pick(columns, order(seed, index))))
+  })
+  return make(name, { fields, open } as never) as never
+}
+
+/** The same batch every time: full-batch training, evaluation, closed-form checks. */
+export const constant = <const C extends Columns>(name: string, columns: C): Dataset<ColumnBatch<C>> => {
+  const fields = Object.fromEntries(Object.entries(columns).map(([key, c]) => [key, { dtype: c.dtype, shape: c.shape }]))
+  return make(name, { fields, open: Effect.succeed(() => Effect.succeed(columns)) } as never) as never
+}
+
+/** A dataset for objectives that read no data. */
+export const none: Dataset<{}> = constant("none", {})

@@ -1,0 +1,67 @@
+import type * as tf from "@tensorflow/tfjs-core"
+import type { Tree } from "./Tree.ts"
+
+/** Evaluations a solve costs: curvature products, plus more for each element of the variable (dense solves). */
+export interface SolverCost {
+  readonly products: number
+  readonly productsPerElement: number
+}
+
+/**
+ * Solves `H u = v` given only `u ↦ H u`: an init/update pair like an optimizer.
+ *
+ * A warm solver keeps its `u` in its state, which lives in the run's state and is checkpointed with it.
+ */
+export interface Solver {
+  /** Printed in plans and part of a program's fingerprint, e.g. `cg(10)`. */
+  readonly name: string
+  readonly cost: SolverCost
+  readonly init: (like: Tree) => Tree
+  readonly update: <T extends Tree>(product: (u: T) => T, v: T, state: Tree) => readonly [u: T, state: Tree]
+}
+
+/** The derivative of a gradient map along a direction: `H u`, and `∂ₓ⟨∇L, u⟩` for what else the level reads. */
+export interface Product {
+  /** Printed in plans and part of a program's fingerprint, e.g. `finiteDifference(0.01)`. */
+  readonly name: string
+  /** Evaluations of the gradient that one product costs. */
+  readonly evaluations: number
+  readonly derivative: <X extends Tree, G extends Tree>(gradient: (x: X) => G, x: X, direction: X) => G
+}
+
+/** How the response of a level's solution is differentiated: a solver and a product are independent choices. */
+export type Hypergradient =
+  | { readonly _tag: "Implicit"; readonly solver: Solver; readonly product: Product }
+  | { readonly _tag: "Unrolled"; readonly steps: number; readonly product: Product }
+  | { readonly _tag: "Detached" }
+
+/** Implicit function theorem at the current iterate: solve `H u = v`, hand on `−∂ₓ⟨∇L, u⟩`. */
+export const implicit = (options: { readonly solver: Solver; readonly product: Product }): Hypergradient => ({
+  _tag: "Implicit",
+  ...options
+})
+
+/**
+ * Reverse differentiation through the level's last `steps` updates, its optimizer included.
+ * The run keeps that many past iterates. Throws a `RangeError` unless `steps` is a positive integer.
+ */
+export const unrolled = (options: { readonly steps: number; readonly product: Product }): Hypergradient => {
+  if (!Number.isInteger(options.steps) || options.steps < 1) {
+    throw new RangeError(`unrolled: steps is ${options.steps}; give a whole number of at least 1`)
+  }
+  return { _tag: "Unrolled", ...options }
+}
+
+/** The solution is read as a constant: no gradient passes through this level. */
+export const detached: Hypergradient = { _tag: "Detached" }
+
+/** One line that names the estimator, as plans print it. */
+export const describe = (estimator: Hypergradient): string =>
+  estimator._tag === "Implicit"
+    ? `${estimator.solver.name} × ${estimator.product.name}`
+    : estimator._tag === "Unrolled"
+      ? `unrolled(${estimator.steps}) × ${estimator.product.name}`
+      : "detached"
+
+/** A loss, alone or with named scalars to report beside it. */
+export type Loss = tf.Scalar | { readonly loss: tf.Scalar; readonly metrics: { readonly [name: string]: tf.Tensor } }

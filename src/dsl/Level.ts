@@ -1,0 +1,186 @@
+import { type Pipeable, Prototype } from "effect/Pipeable"
+import type { Dataset } from "./Dataset.ts"
+import type { Hypergradient, Loss } from "./Hypergradient.ts"
+import type { Optimizer } from "./Optimizer.ts"
+import type { Host, HostTree, Tree } from "./Tree.ts"
+import type { Var } from "./Var.ts"
+
+/** When a level updates, relative to the levels around it. */
+export interface Schedule {
+  /** Own turns per turn of the levels that read this one. */
+  readonly unroll: number
+  /** Updates made on each own turn. */
+  readonly repeat: number
+  /** Ticks to sit out before the first turn. */
+  readonly warmup: number
+  /** Tick after which the variable is held constant. */
+  readonly freeze: number | undefined
+  /** Whether the variable starts again from its initial value after each turn of the levels that read it. */
+  readonly restart: boolean
+}
+
+/** What the interpreter reads of a level; the type parameters of {@link Level} are for the author. */
+export interface Definition {
+  readonly name: string
+  readonly own: Var.Any
+  readonly given: ReadonlyArray<Var.Any>
+  readonly upstream: ReadonlyArray<Definition>
+  readonly fixed: ReadonlyArray<{ readonly variable: Var.Any; readonly value: HostTree | undefined }>
+  readonly data: Dataset<Tree, unknown, unknown>
+  readonly optimizer: Optimizer
+  readonly objective: (vars: never, batch: never) => Loss
+  readonly schedule: Schedule
+  readonly hypergradient: Hypergradient | undefined
+}
+
+/**
+ * A level minimizes one variable. Its type tells, in order: what it owns, which variables it still needs from above
+ * (`Open`), which are solved at or below it (`Bound`), how its data fails and what its data needs.
+ */
+export interface Level<
+  out Own extends Var.Any,
+  out Open extends Var.Any,
+  out Bound extends Var.Any,
+  out E = never,
+  out R = never
+>
+  extends Definition, Pipeable {
+  readonly own: Own
+  readonly "~open": () => Open
+  readonly "~bound": () => Bound
+  readonly "~E": () => E
+  readonly "~R": () => R
+}
+
+export declare namespace Level {
+  /** Any level. */
+  export type Any = Level<Var.Any, Var.Any, Var.Any, unknown, unknown>
+  export type Own<L> = L extends Level<infer O, any, any, any, any> ? O : never
+  export type Open<L> = L extends Level<any, infer O, any, any, any> ? O : never
+  export type Bound<L> = L extends Level<any, any, infer B, any, any> ? B : never
+  export type E<L> = L extends Level<any, any, any, infer X, any> ? X : never
+  export type R<L> = L extends Level<any, any, any, any, infer X> ? X : never
+}
+
+/** What the compiler shows in place of a type when levels are wired wrongly. */
+export interface WiringMistake<Message extends string> {
+  readonly "~mistake": Message
+}
+
+type Without<V extends Var.Any, N> = V extends { readonly name: N } ? never : V
+type Duplicate<Own extends Var.Any, Up> =
+  Own["name"] extends Var.Name<Level.Bound<Up>>
+    ? WiringMistake<`'${Own["name"]}' is already minimized upstream`>
+    : unknown
+type Below<Given, Up> =
+  Extract<Var.Name<Given>, Var.Name<Level.Bound<Up>>> extends never
+    ? unknown
+    : WiringMistake<`'${Extract<Var.Name<Given>, Var.Name<Level.Bound<Up>>>}' is solved upstream: read it as a response, not as given`>
+type Self<Own extends Var.Any, Given> =
+  Extract<Var.Name<Given>, Own["name"]> extends never
+    ? unknown
+    : WiringMistake<`'${Own["name"]}' is this level's own variable: it need not be given`>
+type Mismatch<Own extends Var.Any, Up> =
+  Extract<Level.Open<Up>, { readonly name: Own["name"] }> extends Own
+    ? unknown
+    : WiringMistake<`'${Own["name"]}' has another shape where it is given below`>
+
+/** What {@link minimize} takes beside the variable. */
+export interface Spec<Own extends Var.Any, Given extends Var.Any, Up extends Level.Any, B extends Tree, E, R> {
+  /** Shown in plans, metrics and errors; the variable's name where absent. */
+  readonly name?: string
+  /** Variables owned by levels above, held fixed here. */
+  readonly given?: ReadonlyArray<Given>
+  /** Levels below whose solutions the objective reads. */
+  readonly upstream?: ReadonlyArray<Up>
+  readonly data: Dataset<B, E, R>
+  readonly optimizer: Optimizer
+  /** Loss of one batch: pure tensor code without host reads, randomness or branches on values. */
+  readonly objective: (vars: Var.Named<Own | Given | Level.Own<Up>>, batch: B) => Loss
+}
+
+/** A level that minimizes `own`. Wiring mistakes that types can see are compile errors carrying a sentence. */
+export const minimize = <
+  Own extends Var.Any,
+  B extends Tree,
+  Given extends Var.Any = never,
+  Up extends Level.Any = never,
+  E = never,
+  R = never
+>(
+  own: Own & Duplicate<Own, Up> & Below<Given, Up> & Self<Own, Given> & Mismatch<Own, Up>,
+  spec: Spec<Own, Given, Up, B, E, R>
+): Level<
+  Own,
+  Without<Given | Without<Level.Open<Up>, Var.Name<Level.Bound<Up>>>, Own["name"]>,
+  Own | Level.Bound<Up>,
+  E | Level.E<Up>,
+  R | Level.R<Up>
+> =>
+  Object.assign(Object.create(Prototype), {
+    name: spec.name ?? own.name,
+    own,
+    given: spec.given ?? [],
+    upstream: spec.upstream ?? [],
+    fixed: [],
+    data: spec.data,
+    optimizer: spec.optimizer,
+    objective: spec.objective,
+    schedule: { unroll: 1, repeat: 1, warmup: 0, freeze: undefined, restart: false },
+    hypergradient: undefined
+  })
+
+const modified = <L extends Definition>(self: L, change: Partial<Definition>): L =>
+  Object.assign(Object.create(Prototype), self, change)
+
+const scheduled =
+  (change: Partial<Schedule>) =>
+  <L extends Definition>(self: L): L =>
+    modified(self, { schedule: { ...self.schedule, ...change } })
+
+const whole = (what: string, value: number, least: number): void => {
+  if (!Number.isInteger(value) || value < least) {
+    throw new RangeError(`Level.${what}: ${value} is not a whole number of at least ${least}`)
+  }
+}
+
+/** Holds a given variable constant, at its initial value or at `value`, so that no level above need minimize it. */
+export const fix =
+  <V extends Var.Any>(variable: V, value?: V extends Var<string, infer T> ? Host<T> : never) =>
+  <Own extends Var.Any, Open extends Var.Any, Bound extends Var.Any, E, R>(
+    self: Level<Own, Open, Bound, E, R>
+  ): Level<Own, Without<Open, V["name"]>, Bound, E, R> =>
+    modified(self, { fixed: [...self.fixed, { variable, value: value as never }] }) as never
+
+/** `steps` turns of this level for each turn of the levels that read it. */
+export const unroll = (steps: number) => {
+  whole("unroll", steps, 1)
+  return scheduled({ unroll: steps })
+}
+
+/** `updates` updates on each turn of this level: several upper steps per lower step. */
+export const repeat = (updates: number) => {
+  whole("repeat", updates, 1)
+  return scheduled({ repeat: updates })
+}
+
+/** Sits out the first `ticks` ticks; levels that read this one wait for it. */
+export const warmup = (ticks: number) => {
+  whole("warmup", ticks, 0)
+  return scheduled({ warmup: ticks })
+}
+
+/** Holds the variable constant after tick `tick`: levels above then read it as a constant. */
+export const freeze = (tick: number) => {
+  whole("freeze", tick, 0)
+  return scheduled({ freeze: tick })
+}
+
+/** Starts again from the initial value after each turn of the levels that read this one. */
+export const restart: <L extends Definition>(self: L) => L = scheduled({ restart: true })
+
+/** How levels above differentiate this level's solution. Without it a level that must respond is refused by the plan. */
+export const hypergradient =
+  (estimator: Hypergradient) =>
+  <L extends Definition>(self: L): L =>
+    modified(self, { hypergradient: estimator })

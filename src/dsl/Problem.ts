@@ -1,0 +1,34 @@
+import { type Pipeable, Prototype } from "effect/Pipeable"
+import type { Definition, Level, WiringMistake } from "./Level.ts"
+import type { Var } from "./Var.ts"
+
+/** A closed problem: every variable is minimized or held constant. It can be planned and run. */
+export interface Problem<out Vars extends Var.Any, out E = never, out R = never> extends Pipeable {
+  readonly top: Definition
+  readonly simultaneous: boolean
+  readonly "~vars": () => Vars
+  readonly "~E": () => E
+  readonly "~R": () => R
+}
+
+export declare namespace Problem {
+  /** Any problem. */
+  export type Any = Problem<Var.Any, unknown, unknown>
+}
+
+type Closed<L> = [Level.Open<L>] extends [never]
+  ? unknown
+  : WiringMistake<`no level minimizes '${Var.Name<Level.Open<L>>}'`>
+
+/** Closes a problem at its top level. A variable that no level minimizes is a compile error that names it. */
+export const close = <L extends Level.Any>(
+  top: L & Closed<L>
+): Problem<Level.Bound<L>, Level.E<L>, Level.R<L>> =>
+  Object.assign(Object.create(Prototype), { top, simultaneous: false })
+
+/**
+ * Levels update together: each tick takes one snapshot, computes every direction from it, then applies them, as
+ * single-loop bilevel methods assume. By default levels update in sequence, each reading the ones just updated.
+ */
+export const simultaneous = <P extends Problem.Any>(self: P): P =>
+  Object.assign(Object.create(Prototype), self, { simultaneous: true })

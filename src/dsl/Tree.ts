@@ -1,0 +1,91 @@
+import type * as tf from "@tensorflow/tfjs-core"
+import type { NdArray } from "./NdArray.ts"
+
+/** Tensors arranged in records and lists: parameters, optimizer state, batches, metrics. */
+export type Tree = tf.Tensor | ReadonlyArray<Tree> | { readonly [key: string]: Tree }
+
+/** The same arrangement with host arrays as leaves. */
+export type HostTree = NdArray | ReadonlyArray<HostTree> | { readonly [key: string]: HostTree }
+
+/** A tensor tree as it looks on the host. */
+export type Host<T> = Tree extends T ? HostTree : T extends tf.Tensor ? NdArray<T> : { readonly [K in keyof T]: Host<T[K]> }
+
+/** A host tree as it looks on a device: the inverse of {@link Host}. */
+export type Live<H> = HostTree extends H ? Tree : H extends NdArray<infer T> ? T : { readonly [K in keyof H]: Live<H[K]> }
+
+type Leaf = { readonly dtype: string; readonly shape: ReadonlyArray<number> }
+// Every traversal is written once against this shape; the typed signatures below are what callers see.
+type Any = Leaf | ReadonlyArray<Any> | { readonly [key: string]: Any }
+
+const isLeaf = (node: unknown): node is Leaf =>
+  typeof node === "object" && node !== null && typeof (node as { dtype?: unknown }).dtype === "string"
+
+const mapAny = (node: Any, f: (leaf: never, path: string) => unknown, path: string): unknown => {
+  if (isLeaf(node)) return f(node as never, path)
+  const at = (key: string | number) => (path === "" ? `${key}` : `${path}.${key}`)
+  if (Array.isArray(node)) return node.map((child, i) => mapAny(child, f, at(i)))
+  return Object.fromEntries(
+    Object.entries(node as { readonly [key: string]: Any }).map(([key, child]) => [key, mapAny(child, f, at(key))])
+  )
+}
+
+const flattenAny = (node: unknown, path: string, out: Array<readonly [string, unknown]>): void => {
+  if (isLeaf(node)) {
+    out.push([path, node])
+  } else if (typeof node === "object" && node !== null) {
+    for (const key of Object.keys(node)) {
+      flattenAny((node as { readonly [key: string]: unknown })[key], path === "" ? key : `${path}.${key}`, out)
+    }
+  } else {
+    throw new TypeError(`Tree: '${path}' is neither a tensor nor a record of tensors (found ${typeof node})`)
+  }
+}
+
+/** Applies `f` to every tensor; `path` names it (`encoder.layers.0.w`). */
+export const map = <T extends Tree>(tree: T, f: (leaf: tf.Tensor, path: string) => tf.Tensor): T =>
+  mapAny(tree, f as never, "") as T
+
+/** Host leaves to tensors. */
+export const toLive = <H extends HostTree>(tree: H, f: (leaf: NdArray, path: string) => tf.Tensor): Live<H> =>
+  mapAny(tree as Any, f as never, "") as Live<H>
+
+/** Tensor leaves to host arrays. */
+export const toHost = <T extends Tree>(tree: T, f: (leaf: tf.Tensor, path: string) => NdArray): Host<T> =>
+  mapAny(tree, f as never, "") as Host<T>
+
+/** `[path, leaf]` of every leaf, in the tree's own order. */
+export const entries = (tree: Tree): ReadonlyArray<readonly [path: string, leaf: tf.Tensor]> => {
+  const out: Array<readonly [string, unknown]> = []
+  flattenAny(tree, "", out)
+  return out as never
+}
+
+/** `[path, array]` of every host leaf, in the tree's own order. */
+export const hostEntries = (tree: HostTree): ReadonlyArray<readonly [path: string, leaf: NdArray]> => {
+  const out: Array<readonly [string, unknown]> = []
+  flattenAny(tree, "", out)
+  return out as never
+}
+
+/** Every tensor of the tree, in its own order. */
+export const leaves = (tree: Tree): ReadonlyArray<tf.Tensor> => entries(tree).map(([, leaf]) => leaf)
+
+/** The tree of `like` with its leaves replaced, in order, by `values`. */
+export const unflatten = <T extends Tree>(like: T, values: ReadonlyArray<tf.Tensor>): T => {
+  let next = 0
+  return map(like, () => values[next++]!)
+}
+
+/** Combines trees of one structure leaf by leaf. Throws a `TypeError` naming the path where they differ. */
+export const zipWith = <T extends Tree>(
+  first: T,
+  second: Tree,
+  f: (a: tf.Tensor, b: tf.Tensor, path: string) => tf.Tensor
+): T => {
+  const others = new Map(entries(second))
+  return map(first, (leaf, path) => {
+    const other = others.get(path)
+    if (other === undefined) throw new TypeError(`Tree: '${path}' is missing from the second tree`)
+    return f(leaf, other, path)
+  })
+}

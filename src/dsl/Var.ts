@@ -1,0 +1,27 @@
+import type { HostTree, Live, Tree } from "./Tree.ts"
+import type { Seed } from "./Seed.ts"
+
+/** A named tree of tensors with its initialiser: what a level owns. */
+export interface Var<out Name extends string, out T extends Tree> {
+  readonly name: Name
+  /** Initial value: a pure function of the seed. */
+  readonly init: (seed: Seed) => HostTree
+  readonly "~T": () => T
+}
+
+export declare namespace Var {
+  /** Any variable. */
+  export type Any = Var<string, Tree>
+  /** The name of a variable. */
+  export type Name<V> = V extends { readonly name: infer N extends string } ? N : never
+  /** Variables as a record from name to value: what an objective reads. */
+  export type Named<V extends Any> = {
+    readonly [K in V["name"]]: Extract<V, { readonly name: K }> extends Var<K, infer T> ? T : never
+  }
+}
+
+/** A variable; its tensor type follows from what `init` returns. */
+export const make = <const Name extends string, H extends HostTree>(
+  name: Name,
+  init: (seed: Seed) => H
+): Var<Name, Extract<Live<H>, Tree>> => ({ name, init }) as never
