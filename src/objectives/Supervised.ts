@@ -1,0 +1,31 @@
+import * as tf from "@tensorflow/tfjs-core"
+import { logSumExp, softplus } from "../tensor/Smooth.ts"
+
+/** Negative log-likelihood of each row: logits [n, k] and class numbers int32 [n] → nats [n]. */
+export const perExample = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor1D => {
+  const chosen = tf.oneHot(labels, logits.shape[1], 1, 0, "float32")
+  return tf.sub(logSumExp(logits), tf.sum(tf.mul(logits, chosen), -1))
+}
+
+/** Mean cross-entropy: logits [n, k] and class numbers int32 [n] → nats. */
+export const crossEntropy = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar =>
+  tf.mean(perExample(logits, labels))
+
+/**
+ * Cross-entropy with a weight per row: `Σ w l / max(Σ w, 1)`, for logits [n, k], class numbers int32 [n], weights [n].
+ * A batch whose weights are all zero has loss zero.
+ */
+export const weightedCrossEntropy = (
+  logits: tf.Tensor2D,
+  labels: tf.Tensor1D,
+  weights: tf.Tensor1D
+): tf.Scalar =>
+  tf.div(tf.sum(tf.mul(weights, perExample(logits, labels))), tf.maximum(tf.sum(weights), 1))
+
+/** Mean binary cross-entropy of logits `z` against targets `y` in [0, 1], both of one shape: `softplus(z) - z y`. */
+export const binaryCrossEntropy = (logits: tf.Tensor, targets: tf.Tensor): tf.Scalar =>
+  tf.mean(tf.sub(softplus(logits), tf.mul(logits, targets)))
+
+/** Mean squared error of predictions against targets of the same shape. */
+export const meanSquaredError = (predictions: tf.Tensor, targets: tf.Tensor): tf.Scalar =>
+  tf.mean(tf.square(tf.sub(predictions, targets)))

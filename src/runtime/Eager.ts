@@ -1,0 +1,153 @@
+// The only import of the package that registers TensorFlow.js gradients: core registers none on Node.
+import "@tensorflow/tfjs"
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { NdArray } from "../dsl/NdArray.ts"
+import * as Tree from "../dsl/Tree.ts"
+import { CompileError, type Device, Engine, type Failure } from "./Engine.ts"
+import { registerTrainingKernels } from "./internal/kernels.ts"
+import { StepFailure } from "./Objective.ts"
+
+/** A TensorFlow.js backend that steps can run on, kernel by kernel. */
+export type Backend = "cpu" | "wasm" | "tensorflow" | "tensorflow-gpu"
+
+const addons = { tensorflow: "@tensorflow/tfjs-node", "tensorflow-gpu": "@tensorflow/tfjs-node-gpu" } as const
+
+// The addons are optional peers: the specifier is a value so that nothing tries to resolve them before they are asked for.
+const loadAddon = (backend: keyof typeof addons) =>
+  Effect.tryPromise({
+    try: () => import(addons[backend] as string) as Promise<unknown>,
+    catch: (cause) =>
+      new CompileError({
+        op: `engine '${backend}'`,
+        level: "",
+        reason:
+          `the package ${addons[backend]} cannot be loaded (${cause instanceof Error ? cause.message.split("\n")[0] : cause}): ` +
+          `install it with 'npm install ${addons[backend]}@4.22.0', or choose the engine 'wasm' or 'cpu'`
+      })
+  })
+
+const loadWasm = Effect.tryPromise({
+  try: async () => {
+    await import("@tensorflow/tfjs-backend-wasm")
+    registerTrainingKernels("wasm")
+  },
+  catch: (cause) =>
+    new CompileError({ op: "engine 'wasm'", level: "", reason: `its backend cannot be loaded (${String(cause)})` })
+})
+
+const load = (backend: Backend): Effect.Effect<unknown, CompileError> => {
+  switch (backend) {
+    case "cpu":
+      return Effect.sync(() => registerTrainingKernels("cpu"))
+    case "wasm":
+      return loadWasm
+    default:
+      return loadAddon(backend)
+  }
+}
+
+const select = (backend: Backend): Effect.Effect<void, CompileError> => {
+  const name = backend === "tensorflow-gpu" ? "tensorflow" : backend
+  return Effect.tryPromise({
+    try: async () => {
+      if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js has no backend '${name}'`)
+      await tf.ready()
+    },
+    catch: (cause) => new CompileError({ op: `engine '${backend}'`, level: "", reason: String(cause) })
+  })
+}
+
+const tensorOf = (array: NdArray): tf.Tensor => tf.tensor(array.data, array.shape as Array<number>, array.dtype)
+
+const arrayOf = (tensor: tf.Tensor): NdArray => {
+  const data = tensor.dataSync() as Float32Array | Int32Array | Uint8Array
+  return tensor.dtype === "float32"
+    ? { dtype: "float32", shape: tensor.shape, data: Float32Array.from(data) }
+    : { dtype: "int32", shape: tensor.shape, data: Int32Array.from(data) }
+}
+
+const dispose = (tree: Tree.Tree): void => tf.dispose(Tree.leaves(tree) as Array<tf.Tensor>)
+
+const toFailure = (cause: unknown): Failure =>
+  cause instanceof StepFailure
+    ? { level: cause.level, reason: cause.message }
+    : { level: "", reason: cause instanceof Error ? cause.message : String(cause) }
+
+const attempt = <A>(f: () => A): Effect.Effect<A, Failure> => Effect.try({ try: f, catch: toFailure })
+
+const live = <T extends Tree.Tree>(device: Device<T>): T => device as unknown as T
+const device = <T extends Tree.Tree>(tree: T): Device<T> => tree as unknown as Device<T>
+
+const upload = <T extends Tree.Tree>(host: Tree.Host<T>): T => Tree.toLive(host as Tree.HostTree, tensorOf) as unknown as T
+const download = <T extends Tree.Tree>(tree: T): Tree.Host<T> => Tree.toHost(tree, arrayOf)
+
+// TensorFlow.js keeps one scope stack and one backend per process: an engine pins its own before every entry.
+const service = (name: string, backend: string): Engine["Service"] => {
+  const tidily = <T extends Tree.Tree>(f: () => T): T => {
+    if (tf.getBackend() !== backend) throw new StepFailure("", `the TensorFlow.js backend was changed to '${tf.getBackend()}' while '${backend}' was in use`)
+    return tf.tidy(f as () => never) as T
+  }
+  return {
+    name,
+    compile: (step) =>
+      Effect.succeed((state, batch) =>
+        attempt(() => {
+          const before = live(state)
+          try {
+            const [after, metrics] = tidily(() => step(before, upload(batch) as never) as never) as unknown as ReturnType<typeof step>
+            const surviving = new Set(Tree.leaves(after))
+            for (const leaf of Tree.leaves(before)) if (!surviving.has(leaf)) leaf.dispose()
+            const host = download(metrics)
+            // A metric may be one of the new state's own tensors.
+            for (const leaf of Tree.leaves(metrics)) if (!surviving.has(leaf)) leaf.dispose()
+            return [device(after), host] as const
+          } catch (cause) {
+            dispose(before)
+            throw cause
+          }
+        })
+      ),
+    observe: (f) =>
+      Effect.succeed((state, batch) =>
+        attempt(() => {
+          let host: unknown
+          tidily(() => {
+            host = download(f(live(state), upload(batch) as never))
+            return []
+          })
+          return host as never
+        })
+      ),
+    start: (f, input) =>
+      attempt(() =>
+        device(
+          tidily(() => {
+            // The result may hold its inputs and hold a tensor twice; each leaf becomes a tensor of its own.
+            return Tree.map(f(upload(input) as never), (leaf) => leaf.clone())
+          })
+        )
+      ),
+    upload: (host) => Effect.sync(() => device(upload(host))),
+    download: (state) => Effect.sync(() => download(live(state))),
+    release: (state) => Effect.sync(() => dispose(live(state))),
+    live: Effect.sync(() => tf.memory().numTensors)
+  }
+}
+
+/**
+ * The eager engine: steps run kernel by kernel on a TensorFlow.js backend. `cpu` and `wasm` install with the package;
+ * the TensorFlow backends are optional peers whose absence is a `CompileError` that says how to install them.
+ */
+export const layer = (backend: Backend): Layer.Layer<Engine, CompileError> =>
+  Layer.effect(
+    Engine,
+    Effect.gen(function* () {
+      // Silences a banner that recommends another backend; it is what TensorFlow.js calls production mode.
+      tf.enableProdMode()
+      yield* load(backend)
+      yield* select(backend)
+      return service(`eager/${backend}`, tf.getBackend())
+    })
+  )

@@ -1,0 +1,74 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Host, Tree } from "../dsl/Tree.ts"
+import type { Step } from "./Step.ts"
+
+/** An engine that cannot be started, or a step that it cannot compile. */
+export class CompileError extends Schema.TaggedError<CompileError>()("CompileError", {
+  op: Schema.String,
+  level: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return this.level === "" ? `${this.op}: ${this.reason}` : `level '${this.level}': ${this.op}: ${this.reason}`
+  }
+}
+
+/** A step that failed: which level, and why. `kind` tells a broken objective from numbers that are no longer finite. */
+export class StepError extends Schema.TaggedError<StepError>()("StepError", {
+  kind: Schema.Literals(["Objective", "NonFinite"]),
+  tick: Schema.Int,
+  level: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `tick ${this.tick}, level '${this.level}': ${this.reason}`
+  }
+}
+
+/** Numbers on a device. They live until they are released or consumed by a step. */
+export interface Device<out T extends Tree> {
+  readonly "~device": () => T
+}
+
+/** Failure inside a compiled function: the level it happened in and the reason. */
+export interface Failure {
+  readonly level: string
+  readonly reason: string
+}
+
+/** A step made fast. It takes `state` over: that is released whether the step succeeds or fails. */
+export type Compiled<S extends Tree, B extends Tree, M extends Tree> = (
+  state: Device<S>,
+  batch: Host<B>
+) => Effect.Effect<readonly [Device<S>, Host<M>], Failure>
+
+/** A read-only function made fast: metrics of a state on some data, which leaves the state where it is. */
+export type Observer<S extends Tree, B extends Tree, M extends Tree> = (
+  state: Device<S>,
+  batch: Host<B>
+) => Effect.Effect<Host<M>, Failure>
+
+/** Makes pure tensor functions fast and owns device memory. Everything compiled is freed with its scope. */
+export class Engine extends Context.Service<
+  Engine,
+  {
+    /** E.g. `eager/wasm`. */
+    readonly name: string
+    readonly compile: <S extends Tree, B extends Tree, M extends Tree>(
+      step: Step<S, B, M>
+    ) => Effect.Effect<Compiled<S, B, M>, CompileError, Scope.Scope>
+    readonly observe: <S extends Tree, B extends Tree, M extends Tree>(
+      f: (state: S, batch: B) => M
+    ) => Effect.Effect<Observer<S, B, M>, CompileError, Scope.Scope>
+    /** Runs a function of host values once and leaves the result on the device. */
+    readonly start: <A extends Tree, S extends Tree>(f: (input: A) => S, input: Host<A>) => Effect.Effect<Device<S>, Failure>
+    readonly upload: <T extends Tree>(host: Host<T>) => Effect.Effect<Device<T>>
+    readonly download: <T extends Tree>(device: Device<T>) => Effect.Effect<Host<T>>
+    readonly release: <T extends Tree>(device: Device<T>) => Effect.Effect<void>
+    /** Tensors alive on the device. */
+    readonly live: Effect.Effect<number>
+  }
+>()("tapweight/runtime/Engine") {}

@@ -1,0 +1,80 @@
+import * as tf from "@tensorflow/tfjs-core"
+import type { Definition } from "../dsl/Level.ts"
+import type { Tree } from "../dsl/Tree.ts"
+import * as Gradient from "../tensor/Gradient.ts"
+import type { Vars } from "./State.ts"
+
+/** What went wrong inside a step, with the level it went wrong in. Engines turn it into a `StepError`. */
+export class StepFailure extends Error {
+  readonly level: string
+  constructor(level: string, reason: string, cause?: unknown) {
+    super(reason, { cause })
+    this.level = level
+  }
+}
+
+/** Runs `f`, naming the level in whatever it throws. */
+export const inLevel = <A>(level: string, f: () => A): A => {
+  try {
+    return f()
+  } catch (cause) {
+    if (cause instanceof StepFailure) throw cause
+    throw new StepFailure(level, cause instanceof Error ? cause.message : String(cause), cause)
+  }
+}
+
+// Reading a name that is not there would otherwise surface as "undefined is not a tensor" deep inside an operation.
+const strict = <A extends object>(level: string, record: A, missing: (key: string) => string): A =>
+  new Proxy(record, {
+    get: (target, key) => {
+      if (typeof key === "string" && !(key in target)) throw new StepFailure(level, missing(key))
+      return Reflect.get(target, key)
+    }
+  })
+
+const list = (names: ReadonlyArray<string>): string => (names.length === 0 ? "nothing" : names.join(", "))
+
+/** Loss and metrics of one batch, held against what an objective must return. */
+export const evaluate = (
+  level: Definition,
+  vars: Vars,
+  batch: { readonly [field: string]: Tree }
+): { readonly loss: tf.Scalar; readonly metrics: { readonly [name: string]: tf.Tensor } } =>
+  inLevel(level.name, () => {
+    const declared = [level.own, ...level.given, ...level.upstream.map((below) => below.own)].map((v) => v.name)
+    const visible = Object.fromEntries(declared.map((name) => [name, vars[name]!]))
+    const undeclared = (name: string) =>
+      `the objective reads variable '${name}', which the level does not declare (it declares ${list(declared)}): ` +
+      "add it to given or upstream"
+    const absent = (name: string) =>
+      `the objective reads field '${name}', which dataset '${level.data.name}' does not have (it has ${list(Object.keys(batch))})`
+    const result = level.objective(
+      strict(level.name, visible, undeclared) as never,
+      strict(level.name, batch, absent) as never
+    )
+    const { loss, metrics } = result instanceof tf.Tensor ? { loss: result, metrics: {} } : (result ?? {})
+    if (!(loss instanceof tf.Tensor)) {
+      throw new StepFailure(level.name, "the objective returned no loss: return a scalar tensor, or { loss, metrics }")
+    }
+    if (loss.rank !== 0 || loss.dtype !== "float32") {
+      const remedy = "return a float32 scalar, e.g. tf.mean(losses)"
+      throw new StepFailure(level.name, `the objective returned a ${loss.dtype} tensor of shape [${loss.shape.join(", ")}]: ${remedy}`)
+    }
+    return { loss, metrics: metrics ?? {} }
+  })
+
+/** Loss, metrics and first-order gradients with respect to the variables in `wrt`. */
+export const gradient = (
+  level: Definition,
+  vars: Vars,
+  batch: { readonly [field: string]: Tree },
+  wrt: ReadonlyArray<string>
+) => {
+  const at = Object.fromEntries(wrt.map((name) => [name, vars[name]!]))
+  return inLevel(level.name, () =>
+    Gradient.valueAndGradient((x: Vars) => {
+      const { loss, metrics } = evaluate(level, { ...vars, ...x }, batch)
+      return [loss, metrics] as const
+    }, at)
+  )
+}

@@ -1,0 +1,228 @@
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as NdArray from "../dsl/NdArray.ts"
+
+/**
+ * Bytes that are not a safetensors file, or not one that can be trusted. The message says where, what was found, what
+ * was expected.
+ */
+export class SafetensorsError extends Schema.TaggedError<SafetensorsError>()("SafetensorsError", {
+  offset: Schema.Int,
+  found: Schema.String,
+  expected: Schema.String
+}) {
+  override get message(): string {
+    return `safetensors, byte ${this.offset}: found ${this.found}, expected ${this.expected}`
+  }
+}
+
+/** What a safetensors file holds: named arrays, and notes about them. */
+export interface Decoded {
+  readonly tensors: ReadonlyMap<string, NdArray.NdArray>
+  readonly metadata: { readonly [key: string]: string }
+}
+
+const maxHeader = 16 * 1024 * 1024
+const maxTensors = 100_000
+const dtypes = { float32: "F32", int32: "I32" } as const
+
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
+  a < b ? -1 : a > b ? 1 : 0
+
+/**
+ * Named arrays as one file. The same entries give the same bytes in whatever order they come. Throws a `RangeError`
+ * where two entries share a name or one is called `__metadata__`.
+ */
+export const encode = (
+  entries: ReadonlyArray<readonly [name: string, array: NdArray.NdArray]>,
+  metadata: { readonly [key: string]: string } = {}
+): Uint8Array => {
+  const sorted = [...entries].sort(byName)
+  const fields: Array<string> = []
+  const field = (name: string, value: unknown) => fields.push(`${JSON.stringify(name)}:${JSON.stringify(value)}`)
+  const notes = Object.entries(metadata).sort(byName)
+  if (notes.length > 0) field("__metadata__", Object.fromEntries(notes))
+  let size = 0
+  for (const [i, [name, { data, dtype, shape }]] of sorted.entries()) {
+    if (name === "__metadata__") throw new RangeError("Safetensors: no tensor can be called '__metadata__'")
+    if (name === sorted[i - 1]?.[0]) throw new RangeError(`Safetensors: two tensors are called '${name}'`)
+    field(name, { dtype: dtypes[dtype], shape, data_offsets: [size, size + data.byteLength] })
+    size += data.byteLength
+  }
+  const json = new TextEncoder().encode(`{${fields.join(",")}}`)
+  // Readers that map the file into memory want the numbers aligned; the format allows trailing spaces for that.
+  const start = 8 + Math.ceil(json.length / 8) * 8
+  const bytes = new Uint8Array(start + size).fill(0x20, 8, start)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(start - 8), true)
+  bytes.set(json, 8)
+  let at = start
+  for (const [, { data }] of sorted) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at)
+    at += data.byteLength
+  }
+  return bytes
+}
+
+const refuse = (offset: number, found: string, expected: string): Result.Result<never, SafetensorsError> =>
+  Result.fail(new SafetensorsError({ offset, found, expected }))
+
+const short = (value: unknown): string => {
+  const text = JSON.stringify(value)
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}
+
+const isForeign = (bytes: Uint8Array): string | undefined => {
+  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return "a zip archive (PyTorch's .pt and .bin are such)"
+  if (bytes[0] === 0x80 && bytes[1]! >= 2 && bytes[1]! <= 5) return "a pickle"
+  return undefined
+}
+
+const readHeader = (bytes: Uint8Array): Result.Result<{ text: string; start: number }, SafetensorsError> => {
+  if (bytes.length < 8) return refuse(0, `${bytes.length} bytes`, "at least the 8 bytes of a header length")
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)
+  const foreign = isForeign(bytes)
+  // A header length may by chance begin like a pickle, so the magic numbers are asked only about what is no safetensors.
+  if (foreign !== undefined && (length > maxHeader || bytes[8] !== 0x7b)) {
+    return refuse(0, foreign, "a safetensors file: convert to safetensors where you trust it")
+  }
+  if (length > maxHeader) return refuse(0, `a header length of ${length} bytes`, `at most ${maxHeader}`)
+  if (length > bytes.length - 8) {
+    return refuse(
+      0,
+      `a header length of ${length} bytes`,
+      `at most the ${bytes.length - 8} that follow: the file is cut short`
+    )
+  }
+  const start = 8 + Number(length)
+  if (length === 0n || bytes[8] !== 0x7b) return refuse(8, "a header that is no JSON object", "'{'")
+  try {
+    return Result.succeed({ text: new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, start)), start })
+  } catch {
+    return refuse(8, "a header that is not UTF-8", "UTF-8")
+  }
+}
+
+/**
+ * What `JSON.parse` lets pass: of two equal keys it keeps the last in silence, so that two readers see two different
+ * files, and it nests as deep as memory goes. Expects valid JSON.
+ */
+const checkKeys = (json: string): Result.Result<void, SafetensorsError> => {
+  const open: Array<Set<string>> = []
+  for (let i = 0; i < json.length; i++) {
+    const c = json[i]
+    if (c === "{" || c === "[") {
+      if (open.push(new Set()) > 3) return refuse(8, "a header nested deeper than its 3 levels", "tensor descriptions")
+    } else if (c === "}" || c === "]") {
+      open.pop()
+    } else if (c === '"') {
+      const from = i++
+      while (json[i] !== '"') i += json[i] === "\\" ? 2 : 1
+      let next = i + 1
+      while (/\s/.test(json[next] ?? "")) next++
+      if (json[next] !== ":") continue
+      const key = JSON.parse(json.slice(from, i + 1)) as string
+      if (open.at(-1)!.has(key)) return refuse(8, `the key ${short(key)} twice`, "each key once")
+      open.at(-1)!.add(key)
+    }
+  }
+  return Result.succeed(undefined)
+}
+
+const parseHeader = (text: string): Result.Result<ReadonlyArray<[string, unknown]>, SafetensorsError> => {
+  try {
+    const header = JSON.parse(text) as object
+    return Result.map(checkKeys(text), () => Object.entries(header))
+  } catch (cause) {
+    return refuse(8, `a header that is not JSON (${(cause as Error).message})`, "JSON")
+  }
+}
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const Entry = Schema.Struct({
+  dtype: Schema.String,
+  shape: Schema.Array(Count),
+  data_offsets: Schema.Tuple([Count, Count])
+})
+const isEntry = Schema.is(Entry)
+const isMetadata = Schema.is(Schema.Record(Schema.String, Schema.String))
+
+interface Placed {
+  readonly name: string
+  readonly dtype: "F32" | "I32"
+  readonly shape: ReadonlyArray<number>
+  readonly begin: number
+  readonly end: number
+}
+
+const place = (name: string, entry: unknown): Result.Result<Placed, SafetensorsError> => {
+  const label = `tensor ${short(name)}`
+  if (!isEntry(entry) || Object.keys(entry).length !== 3) {
+    return refuse(
+      8,
+      `${label} described as ${short(entry)}`,
+      "dtype, shape and data_offsets, whole numbers of at least 0"
+    )
+  }
+  const {
+    dtype,
+    shape,
+    data_offsets: [begin, end]
+  } = entry
+  if (dtype !== "F32" && dtype !== "I32") {
+    return refuse(8, `${label} of dtype ${short(dtype)}`, "F32 or I32: convert it before saving")
+  }
+  const size = NdArray.size(shape) * 4
+  return size === end - begin
+    ? Result.succeed({ name, dtype, shape, begin, end })
+    : refuse(8, `${label} of shape ${short(shape)} in ${end - begin} bytes`, `${size} bytes`)
+}
+
+/** Ranges must tile the buffer: a hole hides bytes, an overlap lets one tensor be read as another. */
+const checkTiling = (
+  placed: ReadonlyArray<Placed>,
+  start: number,
+  length: number
+): Result.Result<void, SafetensorsError> => {
+  let at = 0
+  for (const { begin, end, name } of [...placed].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== at) {
+      const what = begin > at ? `a hole of ${begin - at} bytes before` : `an overlap of ${at - begin} bytes with`
+      return refuse(start + Math.min(at, begin), `${what} tensor ${short(name)}`, "tensors one after the other")
+    }
+    at = end
+  }
+  return start + at === length
+    ? Result.succeed(undefined)
+    : refuse(
+        start + Math.min(at, length - start),
+        `${length - start} bytes of numbers`,
+        `the ${at} that the header declares`
+      )
+}
+
+const toArray = (bytes: Uint8Array, start: number, { begin, dtype, end, shape }: Placed): NdArray.NdArray => {
+  // The copy aligns foreign files, and lets the file's buffer go. Byte order is the machine's: little-endian wherever
+  // the engines run.
+  const { buffer } = new Uint8Array(bytes.subarray(start + begin, start + end))
+  return dtype === "F32"
+    ? NdArray.float32(shape, new Float32Array(buffer))
+    : NdArray.int32(shape, new Int32Array(buffer))
+}
+
+/**
+ * Reads a safetensors file without trusting it: nothing is allocated by a declared size before that size is held
+ * against the file. Names are labels, never paths; whether they fit a model is the caller's question.
+ */
+export const decode = (bytes: Uint8Array): Result.Result<Decoded, SafetensorsError> =>
+  Result.gen(function* () {
+    const { start, text } = yield* readHeader(bytes)
+    const header = new Map(yield* parseHeader(text))
+    const metadata = header.get("__metadata__") ?? {}
+    if (!isMetadata(metadata)) return yield* refuse(8, `__metadata__ ${short(metadata)}`, "a record of strings")
+    header.delete("__metadata__")
+    if (header.size > maxTensors) return yield* refuse(8, `${header.size} tensors`, `at most ${maxTensors}`)
+    const placed: Array<Placed> = []
+    for (const [name, entry] of header) placed.push(yield* place(name, entry))
+    yield* checkTiling(placed, start, bytes.length)
+    return { tensors: new Map(placed.map((tensor) => [tensor.name, toArray(bytes, start, tensor)])), metadata }
+  })

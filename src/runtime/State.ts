@@ -1,0 +1,89 @@
+import * as tf from "@tensorflow/tfjs-core"
+import type { Definition } from "../dsl/Level.ts"
+import type { Problem } from "../dsl/Problem.ts"
+import * as Seed from "../dsl/Seed.ts"
+import * as Tree from "../dsl/Tree.ts"
+import type { Plan } from "./Plan.ts"
+import * as Wiring from "./Wiring.ts"
+
+/** Values by variable name. */
+export type Vars = { readonly [variable: string]: Tree.Tree }
+
+/** One past update of a level that is unrolled: what its gradient was taken at. */
+export type Past = { readonly own: Tree.Tree; readonly optimizer: Tree.Tree; readonly clock: tf.Scalar; readonly reads: Vars }
+
+/** Everything a run carries from tick to tick. A checkpoint is this tree, the tick and the seed. */
+export type State = {
+  readonly vars: Vars
+  /** Optimizer state by level. */
+  readonly optimizer: { readonly [level: string]: Tree.Tree }
+  /** Updates made by each level since it last started: int32 scalars. */
+  readonly clock: { readonly [level: string]: tf.Scalar }
+  /** Solver state by sweeping level, then by the level it solves at. */
+  readonly solver: { readonly [level: string]: { readonly [lower: string]: Tree.Tree } }
+  /** Past updates of unrolled levels, oldest first. */
+  readonly tape: { readonly [level: string]: ReadonlyArray<Past> }
+  /** Where restarting levels start. */
+  readonly initial: Vars
+}
+
+/** Levels by name. */
+export const levelsOf = (problem: Problem.Any): ReadonlyMap<string, Definition> =>
+  new Map(Wiring.definitions(problem).map((level) => [level.name, level]))
+
+/** Initial values of every variable on the host: a function of the seed alone. */
+export const initialVars = (problem: Problem.Any, seed: Seed.Seed): { readonly [variable: string]: Tree.HostTree } => {
+  const draw = (variable: Definition["own"]) => variable.init(Seed.fold(Seed.fold(seed, "init"), variable.name))
+  return {
+    ...Object.fromEntries(Wiring.definitions(problem).map((level) => [level.own.name, draw(level.own)])),
+    ...Object.fromEntries(Wiring.fixed(problem).map((f) => [f.variable.name, f.value ?? draw(f.variable)]))
+  }
+}
+
+/** What a level reads, by variable name. */
+export const readsOf = (level: Definition, vars: Vars): Vars =>
+  Object.fromEntries(
+    [...level.given, ...level.upstream.map((below) => below.own)].map((variable) => [variable.name, vars[variable.name]!])
+  )
+
+/** The state before the first tick. Pure tensor code: an engine runs it like a step. */
+export const initial =
+  (problem: Problem.Any, plan: Plan) =>
+  (vars: Vars): State => {
+    const levels = [...levelsOf(problem).values()]
+    const byName = levelsOf(problem)
+    const copy = <T extends Tree.Tree>(tree: T): T => Tree.map(tree, (leaf) => leaf.clone())
+    return {
+      vars,
+      optimizer: Object.fromEntries(levels.map((level) => [level.name, level.optimizer.init(vars[level.own.name]!)])),
+      clock: Object.fromEntries(levels.map((level) => [level.name, tf.scalar(0, "int32")])),
+      solver: Object.fromEntries(
+        plan.sweeps
+          .filter((sweep) => sweep.hops.length > 0)
+          .map((sweep) => [
+            sweep.level,
+            Object.fromEntries(
+              sweep.hops.flatMap((hop) => {
+                const estimator = byName.get(hop.level)!.hypergradient
+                return estimator?._tag === "Implicit" ? [[hop.level, estimator.solver.init(vars[hop.variable]!)]] : []
+              })
+            )
+          ])
+      ),
+      tape: Object.fromEntries(
+        levels.flatMap((level) => {
+          if (level.hypergradient?._tag !== "Unrolled") return []
+          const past = (): Past => ({
+            own: copy(vars[level.own.name]!),
+            optimizer: level.optimizer.init(vars[level.own.name]!),
+            clock: tf.scalar(0, "int32"),
+            reads: copy(readsOf(level, vars))
+          })
+          return [[level.name, Array.from({ length: level.hypergradient.steps }, past)]]
+        })
+      ),
+      initial: Object.fromEntries(
+        levels.flatMap((level) => (level.schedule.restart ? [[level.own.name, copy(vars[level.own.name]!)]] : []))
+      )
+    }
+  }

@@ -1,0 +1,60 @@
+import * as tf from "@tensorflow/tfjs-core"
+import * as Tree from "../dsl/Tree.ts"
+
+type Tape = ReadonlyArray<{ readonly saved: ReadonlyArray<tf.Tensor> | undefined }> | null
+
+// TensorFlow.js frees what its tape saved only when differentiation ends well: a function that throws would leak it.
+const freeTape = (): void => {
+  const { state } = tf.engine() as unknown as { readonly state: { gradientDepth: number; activeTape: Tape } }
+  if (state.gradientDepth !== 0) return
+  for (const node of state.activeTape ?? []) for (const tensor of node.saved ?? []) tensor.dispose()
+  state.activeTape = null
+}
+
+/**
+ * Value, side outputs and first-order gradients of a scalar function of trees.
+ *
+ * `f` returns `[loss, aux]`; gradients are taken of `loss` with respect to every leaf of `at`, zeros where the loss
+ * does not touch a leaf. First order only: TensorFlow.js differentiates a gradient silently wrongly through exp, tanh,
+ * softmax and others.
+ */
+export const valueAndGradient = <X extends Tree.Tree, A extends Tree.Tree>(
+  f: (at: X) => readonly [loss: tf.Scalar, aux: A],
+  at: X
+): { readonly loss: tf.Scalar; readonly aux: A; readonly gradient: X } => {
+  // The engine's own scope ends inside `gradients`, so side outputs are kept across it and handed to the caller's.
+  let kept: A | undefined
+  try {
+    const leaves = Tree.leaves(at)
+    const { value, grads } = tf.engine().gradients(
+      () => {
+        const [loss, aux] = f(at)
+        kept = Tree.map(aux, (leaf) => tf.keep(tf.clone(leaf)))
+        return loss
+      },
+      leaves as Array<tf.Tensor>,
+      undefined,
+      true
+    )
+    return {
+      loss: value as tf.Scalar,
+      aux: Tree.map(kept!, (leaf) => tf.clone(leaf)),
+      gradient: Tree.unflatten(
+        at,
+        leaves.map((leaf, i) => (grads[i] as tf.Tensor | null | undefined) ?? tf.zerosLike(leaf))
+      )
+    }
+  } catch (error) {
+    freeTape()
+    throw error
+  } finally {
+    if (kept !== undefined) tf.dispose(Tree.leaves(kept) as Array<tf.Tensor>)
+  }
+}
+
+/** Vector-Jacobian product of a tree-valued function at first order: `vᵀ ∂f/∂x`. */
+export const pullback = <X extends Tree.Tree, Y extends Tree.Tree>(f: (at: X) => Y, at: X, v: Y): X =>
+  valueAndGradient((x: X) => {
+    const products = Tree.leaves(Tree.zipWith(f(x), v, (y, dy) => tf.sum(tf.mul(y, dy)))) as ReadonlyArray<tf.Scalar>
+    return [products.reduce((sum, p) => tf.add(sum, p)), {}] as const
+  }, at).gradient
