@@ -45,6 +45,10 @@ const flattenAny = (node: unknown, path: string, out: Array<readonly [string, un
 export const map = <T extends Tree>(tree: T, f: (leaf: tf.Tensor, path: string) => tf.Tensor): T =>
   mapAny(tree, f as never, "") as T
 
+/** Applies `f` to every host leaf. */
+export const mapHost = <H extends HostTree>(tree: H, f: (leaf: NdArray, path: string) => NdArray): H =>
+  mapAny(tree as Any, f as never, "") as H
+
 /** Host leaves to tensors. */
 export const toLive = <H extends HostTree>(tree: H, f: (leaf: NdArray, path: string) => tf.Tensor): Live<H> =>
   mapAny(tree as Any, f as never, "") as Live<H>

@@ -62,12 +62,12 @@ const largestDense = 512
 /** Gauss-Jordan elimination without pivoting, which a positive definite matrix does not need: `matrix⁻¹ column`. */
 const eliminate = (matrix: tf.Tensor2D, column: tf.Tensor1D): tf.Tensor1D => {
   const n = column.shape[0]
+  const units = tf.eye(n)
   let system = tf.concat([matrix, tf.reshape(column, [n, 1])], 1) as tf.Tensor2D
   for (let k = 0; k < n; k++) {
     const row = tf.slice(system, [k, 0], [1, n + 1])
     const pivoted = tf.div(row, tf.slice(row, [0, k], [1, 1])) as tf.Tensor2D
-    const unit = tf.oneHot(tf.tensor1d([k], "int32"), n)
-    const factors = tf.sub(tf.slice(system, [0, k], [n, 1]), tf.reshape(unit, [n, 1])) as tf.Tensor2D
+    const factors = tf.sub(tf.slice(system, [0, k], [n, 1]), tf.slice(units, [0, k], [n, 1])) as tf.Tensor2D
     // In row k the factor is pivot − 1, and row − (pivot − 1) · row / pivot is row / pivot: no row needs a special case.
     system = tf.sub(system, tf.matMul(factors, pivoted)) as tf.Tensor2D
   }

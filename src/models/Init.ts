@@ -6,8 +6,10 @@ import * as Seed from "../dsl/Seed.ts"
 export type Init<S extends ReadonlyArray<number>> = (seed: Seed.Seed) => NdArray.NdArray<NdArray.TensorOf<S>>
 
 /** Every element `value`. */
-export const constant = <const S extends ReadonlyArray<number>>(value: number, shape: S): Init<S> => () =>
-  NdArray.float32(shape, new Float32Array(NdArray.size(shape)).fill(value))
+export const constant =
+  <const S extends ReadonlyArray<number>>(value: number, shape: S): Init<S> =>
+  () =>
+    NdArray.float32(shape, new Float32Array(NdArray.size(shape)).fill(value))
 
 /** Every element 0. */
 export const zeros = <const S extends ReadonlyArray<number>>(shape: S): Init<S> => constant(0, shape)
@@ -16,12 +18,22 @@ export const zeros = <const S extends ReadonlyArray<number>>(shape: S): Init<S> 
 export const ones = <const S extends ReadonlyArray<number>>(shape: S): Init<S> => constant(1, shape)
 
 /** Normal with mean 0 and standard deviation `stddev`. */
-export const normal = <const S extends ReadonlyArray<number>>(stddev: number, shape: S): Init<S> => (seed) =>
-  NdArray.float32(shape, Seed.normal(seed, NdArray.size(shape)).map((z) => stddev * z))
+export const normal =
+  <const S extends ReadonlyArray<number>>(stddev: number, shape: S): Init<S> =>
+  (seed) =>
+    NdArray.float32(
+      shape,
+      Seed.normal(seed, NdArray.size(shape)).map((z) => stddev * z)
+    )
 
 /** Uniform in [-limit, limit). */
-export const uniform = <const S extends ReadonlyArray<number>>(limit: number, shape: S): Init<S> => (seed) =>
-  NdArray.float32(shape, Seed.uniform(seed, NdArray.size(shape)).map((u) => limit * (2 * u - 1)))
+export const uniform =
+  <const S extends ReadonlyArray<number>>(limit: number, shape: S): Init<S> =>
+  (seed) =>
+    NdArray.float32(
+      shape,
+      Seed.uniform(seed, NdArray.size(shape)).map((u) => limit * (2 * u - 1))
+    )
 
 /**
  * Uniform with variance 2 / (fan in + fan out) (Glorot and Bengio 2010), for weights [..., in, out] whose leading axes are

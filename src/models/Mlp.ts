@@ -17,10 +17,12 @@ export type Dense = Live<HostDense>
 export type Params = ReadonlyArray<Dense>
 
 /** A dense layer from `inputs` to `outputs` features: Glorot weights, zero bias. */
-export const dense = (inputs: number, outputs: number) => (seed: Seed.Seed): HostDense => ({
-  w: Init.glorot([inputs, outputs])(seed),
-  b: Init.zeros([outputs])(seed)
-})
+export const dense =
+  (inputs: number, outputs: number) =>
+  (seed: Seed.Seed): HostDense => ({
+    w: Init.glorot([inputs, outputs])(seed),
+    b: Init.zeros([outputs])(seed)
+  })
 
 /** `x w + b`: [n, in] → [n, out]. */
 export const affine = (params: Dense, x: tf.Tensor2D): tf.Tensor2D => tf.add(tf.matMul(x, params.w), params.b)
@@ -36,6 +38,5 @@ export const init = (sizes: ReadonlyArray<number>) => {
 export const apply = (
   params: Params,
   x: tf.Tensor2D,
-  activation: (x: tf.Tensor2D) => tf.Tensor = tf.relu
-): tf.Tensor2D =>
-  params.reduce((h, layer, i) => affine(layer, i === 0 ? h : (activation(h) as tf.Tensor2D)), x)
+  activation: (x: tf.Tensor2D) => tf.Tensor2D = tf.relu
+): tf.Tensor2D => params.reduce((h, layer, i) => affine(layer, i === 0 ? h : activation(h)), x)

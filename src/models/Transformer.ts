@@ -29,23 +29,25 @@ const initNorm = (width: number) => (seed: Seed.Seed) => ({
   offset: Init.zeros([width])(seed)
 })
 
-const initLayer = ({ heads, hidden, width }: Config) => (seed: Seed.Seed) => ({
-  attention: {
-    norm: initNorm(width)(seed),
-    // The shape carries the number of heads, so that encoding needs nothing but parameters. The limit is Glorot's for
-    // each of the three projections.
-    qkv: {
-      w: Init.uniform(Math.sqrt(3 / width), [width, 3, heads, width / heads])(Seed.fold(seed, "qkv")),
-      b: Init.zeros([3, heads, width / heads])(seed)
+const initLayer =
+  ({ heads, hidden, width }: Config) =>
+  (seed: Seed.Seed) => ({
+    attention: {
+      norm: initNorm(width)(seed),
+      // The shape carries the number of heads, so that encoding needs nothing but parameters. The limit is Glorot's for
+      // each of the three projections.
+      qkv: {
+        w: Init.uniform(Math.sqrt(3 / width), [width, 3, heads, width / heads])(Seed.fold(seed, "qkv")),
+        b: Init.zeros([3, heads, width / heads])(seed)
+      },
+      out: dense(width, width)(Seed.fold(seed, "out"))
     },
-    out: dense(width, width)(Seed.fold(seed, "out"))
-  },
-  perceptron: {
-    norm: initNorm(width)(seed),
-    up: dense(width, hidden)(Seed.fold(seed, "up")),
-    down: dense(hidden, width)(Seed.fold(seed, "down"))
-  }
-})
+    perceptron: {
+      norm: initNorm(width)(seed),
+      up: dense(width, hidden)(Seed.fold(seed, "up")),
+      down: dense(hidden, width)(Seed.fold(seed, "down"))
+    }
+  })
 
 /**
  * Initial parameters: embeddings `tokens` [vocabulary, width] and `positions` [length, width] normal with deviation 0.02,
@@ -108,15 +110,18 @@ export const encode = (params: Params, ids: tf.Tensor2D, noise?: Dropout): tf.Te
     throw new RangeError(`Transformer.encode: ${length} tokens, but the encoder has ${longest} positions`)
   }
   let salt = 0
-  const drop = (x: tf.Tensor2D) => (noise === undefined ? x : dropout(x, noise.key, noise.rate, salt++))
+  const drop = (x: tf.Tensor2D): tf.Tensor2D => (noise === undefined ? x : dropout(x, noise.key, noise.rate, salt++))
   const bias = tf.reshape(tf.mul(tf.cast(tf.equal(ids, 0), "float32"), -1e9), [batch, 1, 1, length])
   const words = tf.reshape(tf.gather(params.tokens, tf.reshape(ids, [batch * length])), [batch, length, width])
   const embedded = tf.add(words, tf.slice(params.positions, [0, 0], [length, width]))
-  const states = params.layers.reduce((x, { attention, perceptron }) => {
-    const attended = tf.add(x, drop(attend(attention, normalize(attention.norm, x), bias)))
-    const inner = gelu(affine(perceptron.up, normalize(perceptron.norm, attended))) as tf.Tensor2D
-    return tf.add(attended, drop(affine(perceptron.down, inner)))
-  }, drop(tf.reshape(embedded, [batch * length, width])))
+  const states = params.layers.reduce<tf.Tensor2D>(
+    (x, { attention, perceptron }) => {
+      const attended: tf.Tensor2D = tf.add(x, drop(attend(attention, normalize(attention.norm, x), bias)))
+      const inner = gelu(affine(perceptron.up, normalize(perceptron.norm, attended)))
+      return tf.add(attended, drop(affine(perceptron.down, inner)))
+    },
+    drop(tf.reshape(embedded, [batch * length, width]))
+  )
   return tf.reshape(normalize(params.norm, states), [batch, length, width])
 }
 

@@ -30,5 +30,10 @@ export const proximal = (
   const [extra] = others.keys()
   if (extra !== undefined) throw new TypeError(`proximal: '${extra}' is missing from the first tree`)
   const sum = tf.addN(pairs.map(([a, b]) => tf.sum(tf.square(tf.sub(a, b))))) as tf.Scalar
-  return options.reduction === "sum" ? sum : tf.div(sum, pairs.reduce((count, [a]) => count + a.size, 0))
+  return options.reduction === "sum"
+    ? sum
+    : tf.div(
+        sum,
+        pairs.reduce((count, [a]) => count + a.size, 0)
+      )
 }

@@ -8,18 +8,13 @@ export const perExample = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor1
 }
 
 /** Mean cross-entropy: logits [n, k] and class numbers int32 [n] → nats. */
-export const crossEntropy = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar =>
-  tf.mean(perExample(logits, labels))
+export const crossEntropy = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar => tf.mean(perExample(logits, labels))
 
 /**
  * Cross-entropy with a weight per row: `Σ w l / max(Σ w, 1)`, for logits [n, k], class numbers int32 [n], weights [n].
  * A batch whose weights are all zero has loss zero.
  */
-export const weightedCrossEntropy = (
-  logits: tf.Tensor2D,
-  labels: tf.Tensor1D,
-  weights: tf.Tensor1D
-): tf.Scalar =>
+export const weightedCrossEntropy = (logits: tf.Tensor2D, labels: tf.Tensor1D, weights: tf.Tensor1D): tf.Scalar =>
   tf.div(tf.sum(tf.mul(weights, perExample(logits, labels))), tf.maximum(tf.sum(weights), 1))
 
 /** Mean binary cross-entropy of logits `z` against targets `y` in [0, 1], both of one shape: `softplus(z) - z y`. */

@@ -68,11 +68,14 @@ const sweepOf = (
       spread.push(reader.variable)
     }
   }
+  // Sorted, so that the order in which cotangents are summed does not follow the order of declaration.
   const targets = (node: LevelWiring): ReadonlyArray<LevelWiring> =>
-    readsOf(node, index).flatMap((variable) => {
-      const owner = inside(variable)
-      return owner !== undefined && dependent.has(owner.name) ? [owner] : []
-    })
+    readsOf(node, index)
+      .toSorted()
+      .flatMap((variable) => {
+        const owner = inside(variable)
+        return owner !== undefined && dependent.has(owner.name) ? [owner] : []
+      })
   // Depth-first from the level: finished last means that every reader's cotangent comes before.
   const finished: Array<LevelWiring> = []
   const state = new Map<string, "open" | "closed">()

@@ -103,17 +103,20 @@ const wiringOf = (level: Definition): LevelWiring => ({
   estimator: level.hypergradient === undefined ? null : estimatorOf(level.hypergradient)
 })
 
-/** The definitions a problem is made of: each level value once, lower levels first. */
-export const definitions = (problem: Problem.Any): ReadonlyArray<Definition> => {
+/** A level and everything it rests on: each level value once, lower levels first. */
+export const closure = (top: Definition): ReadonlyArray<Definition> => {
   const found = new Set<Definition>()
   const visit = (level: Definition): void => {
     if (found.has(level)) return
     for (const below of level.upstream) visit(below)
     found.add(level)
   }
-  visit(problem.top)
+  visit(top)
   return [...found]
 }
+
+/** The definitions a problem is made of, lower levels first. */
+export const definitions = (problem: Problem.Any): ReadonlyArray<Definition> => closure(problem.top)
 
 /** Variables held constant, with their values where the program states them. */
 export const fixed = (problem: Problem.Any): ReadonlyArray<Definition["fixed"][number]> => {

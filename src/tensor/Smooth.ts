@@ -7,31 +7,32 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 
-type Unary = (x: tf.Tensor) => tf.Tensor
+type SameShape = <T extends tf.Tensor>(x: T) => T
 
-const differentiable = (value: Unary, derivative: (dy: tf.Tensor, x: tf.Tensor) => tf.Tensor): Unary => {
-  const op = tf.customGrad((...args) => {
+const differentiable = (
+  value: (x: tf.Tensor) => tf.Tensor,
+  derivative: (dy: tf.Tensor, x: tf.Tensor) => tf.Tensor
+): SameShape =>
+  tf.customGrad((...args) => {
     const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc]
     save([x])
     return { value: value(x), gradFunc: (dy: tf.Tensor, saved: Array<tf.Tensor>) => derivative(dy, saved[0]!) }
-  })
-  return (x) => op(x)
-}
+  }) as SameShape
 
 /** The same values, held constant: every derivative through it is zero. */
-export const stopGradient: <T extends tf.Tensor>(x: T) => T = differentiable(
+export const stopGradient: SameShape = differentiable(
   (x) => tf.clone(x),
   (_, x) => tf.zerosLike(x)
-) as <T extends tf.Tensor>(x: T) => T
+)
 
 /** `eˣ`, element by element. */
-export const exp: Unary = differentiable(
+export const exp: SameShape = differentiable(
   (x) => tf.exp(x),
   (dy, x) => tf.mul(dy, exp(x))
 )
 
 /** `1 / (1 + e⁻ˣ)`, element by element. */
-export const sigmoid: Unary = differentiable(
+export const sigmoid: SameShape = differentiable(
   (x) => tf.sigmoid(x),
   (dy, x) => {
     const y = sigmoid(x)
@@ -40,19 +41,19 @@ export const sigmoid: Unary = differentiable(
 )
 
 /** `tanh x`, element by element. */
-export const tanh: Unary = differentiable(
+export const tanh: SameShape = differentiable(
   (x) => tf.tanh(x),
   (dy, x) => tf.sub(dy, tf.mul(dy, tf.square(tanh(x))))
 )
 
 /** `log(1 + eˣ)`, element by element, without overflow. */
-export const softplus: Unary = differentiable(
+export const softplus: SameShape = differentiable(
   (x) => tf.softplus(x),
   (dy, x) => tf.mul(dy, sigmoid(x))
 )
 
 /** `eˣ / Σ eˣ` along the last axis: [..., k] → [..., k]. */
-export const softmax: Unary = differentiable(
+export const softmax: SameShape = differentiable(
   (x) => tf.softmax(x),
   (dy, x) => {
     const y = softmax(x)
@@ -62,17 +63,17 @@ export const softmax: Unary = differentiable(
 )
 
 /** `log Σ eˣ` along the last axis, without overflow: [..., k] → [...]. */
-export const logSumExp: Unary = differentiable(
+export const logSumExp: (x: tf.Tensor) => tf.Tensor = differentiable(
   (x) => tf.logSumExp(x, -1),
   (dy, x) => tf.mul(tf.expandDims(dy, -1), softmax(x))
 )
 
-const normalDensity: Unary = (x) => tf.mul(exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI))
+const normalDensity: SameShape = (x) => tf.mul(exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI))
 
-const normalCdf: Unary = differentiable(
+const normalCdf: SameShape = differentiable(
   (x) => tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5),
   (dy, x) => tf.mul(dy, normalDensity(x))
 )
 
 /** `x Φ(x)`, element by element, with the exact normal distribution function Φ (Hendrycks and Gimpel 2016). */
-export const gelu: Unary = (x) => tf.mul(x, normalCdf(x))
+export const gelu: SameShape = (x) => tf.mul(x, normalCdf(x))

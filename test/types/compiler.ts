@@ -46,7 +46,7 @@ export const check = async (programs: { readonly [name: string]: string }): Prom
     const options = { extends: join(root, "tsconfig.json"), include: [], files: names.map((name) => `${name}.ts`) }
     await writeFile(join(folder, "tsconfig.json"), JSON.stringify(options))
     const tsc = join(root, "node_modules", ".bin", "tsc")
-    const args = ["-p", folder, "--extendedDiagnostics", "--pretty", "false", "--noErrorTruncation"]
+    const args = ["-p", folder, "--extendedDiagnostics", "--pretty", "false"]
     const { stdout } = await promisify(execFile)(tsc, args, { cwd: folder, maxBuffer: 1 << 26 }).catch(
       (failed: { readonly stdout: string }) => failed
     )
@@ -55,7 +55,8 @@ export const check = async (programs: { readonly [name: string]: string }): Prom
       if (found === null) throw new Error(`tsc printed no '${label}':\n${stdout}`)
       return Number(found[1])
     }
-    const errors = stdout.split(/^(?=\S+\(\d+,\d+\): error)/m).filter((text) => /^\S+\(\d+,\d+\): error/.test(text))
+    // An error is its headline and the indented lines under it.
+    const errors = stdout.match(/^\S+\(\d+,\d+\): error .*(\n {2}.*)*/gm) ?? []
     const stray = errors.find((error) => !names.some((name) => error.startsWith(`${name}.ts(`)))
     if (stray !== undefined) throw new Error(`an error outside the programs:\n${stray}`)
     return {

@@ -1,0 +1,72 @@
+import type { Plan, PlannedLevel } from "./Plan.ts"
+import { firstTurn } from "./Plan.ts"
+
+const when = (level: PlannedLevel): string => {
+  const parts = [level.period === 1 ? "every tick" : `every ${level.period} ticks`]
+  if (firstTurn(level) > level.period) parts.push(`from tick ${firstTurn(level)}`)
+  if (level.freeze !== null) parts.push(`until tick ${level.freeze}`)
+  if (level.repeat > 1) parts.push(`${level.repeat} updates a turn`)
+  if (level.restart) parts.push(`restarting every ${level.unroll} ${level.unroll === 1 ? "turn" : "turns"}`)
+  return parts.join(", ")
+}
+
+const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
+  return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ")}`.trimEnd())
+}
+
+const evaluations = (cost: Plan["cost"][number]): string => {
+  const dense = Object.entries(cost.evaluationsPerElement).map(([name, n]) => ` + ${n} × size of '${name}'`)
+  return `${cost.evaluations}${dense.join("")}`
+}
+
+/** A plan for people: order and firing, sweeps, cost. */
+export const text = (plan: Plan): string => {
+  const levels = plan.levels.map((level) => [
+    level.name,
+    `minimizes ${level.variable}`,
+    level.upstream.length === 0 ? "" : `on ${level.upstream.join(", ")}`,
+    level.given.length === 0 ? "" : `given ${level.given.join(", ")}`,
+    when(level),
+    level.optimizer,
+    `data ${level.data}`
+  ])
+  const estimators = new Map(plan.levels.map((level) => [level.name, level.estimator?.name ?? ""]))
+  const sweeps = plan.sweeps
+    .filter((sweep) => sweep.hops.length > 0)
+    .flatMap((sweep) => [
+      `  ${sweep.level}`,
+      ...table(
+        sweep.hops.map((hop) => [`  solve at ${hop.level}`, estimators.get(hop.level)!, `→ ${hop.into.join(", ")}`])
+      )
+    ])
+  const cost = plan.cost.map((c) => [c.level, evaluations(c), `${Number(c.perTick.toFixed(3))} a tick`])
+  return [
+    `levels (${plan.simultaneous ? "updated together from one snapshot" : "updated in this order"})`,
+    ...table(levels),
+    ...(plan.fixed.length > 0 ? [`held constant: ${plan.fixed.join(", ")}`] : []),
+    ...(sweeps.length > 0 ? ["sweeps (each hop solves H u = v and hands −∂⟨∇L, u⟩ on)", ...sweeps] : ["sweeps: none"]),
+    "cost in gradient evaluations (a turn, on average a tick)",
+    ...table(cost)
+  ].join("\n")
+}
+
+/** A plan as a Mermaid flowchart: solid edges are solutions read from below, dashed ones are variables given from above. */
+export const mermaid = (plan: Plan): string => {
+  const id = new Map(plan.levels.map((level, i) => [level.name, `l${i}`]))
+  const owner = new Map(plan.levels.map((level) => [level.variable, level.name]))
+  const label = (s: string) => s.replaceAll('"', "#quot;")
+  const variable = new Map(plan.levels.map((level) => [level.name, level.variable]))
+  return [
+    "flowchart LR",
+    ...plan.levels.map((level) => `  ${id.get(level.name)}["${label(level.name)}<br/>min ${label(level.variable)}"]`),
+    ...plan.fixed.map((name, i) => `  f${i}(["${label(name)} (constant)"])`),
+    ...plan.levels.flatMap((level) => [
+      ...level.upstream.map((below) => `  ${id.get(below)} -->|"${label(variable.get(below)!)}*"| ${id.get(level.name)}`),
+      ...level.given.map((name) => {
+        const from = owner.has(name) ? id.get(owner.get(name)!) : `f${plan.fixed.indexOf(name)}`
+        return `  ${from} -.->|"${label(name)}"| ${id.get(level.name)}`
+      })
+    ])
+  ].join("\n")
+}

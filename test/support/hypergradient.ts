@@ -1,0 +1,37 @@
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Problem } from "../../src/dsl/Problem.ts"
+import * as Seed from "../../src/dsl/Seed.ts"
+import * as Tree from "../../src/dsl/Tree.ts"
+import { type Device, Engine } from "../../src/runtime/Engine.ts"
+import * as Feed from "../../src/runtime/Feed.ts"
+import * as Plan from "../../src/runtime/Plan.ts"
+import { initial, initialVars, levelsOf, type State } from "../../src/runtime/State.ts"
+import * as Sweep from "../../src/runtime/Sweep.ts"
+
+/** The swept gradient of a problem's top level at its initial values, on batch 0 of each level, flattened. */
+export const swept = (problem: Problem.Any, seed = 0) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const engine = yield* Engine
+      const plan = Result.getOrThrow(Plan.make(problem))
+      const levels = levelsOf(problem)
+      const name = problem.top.name
+      const feed = yield* Feed.open(problem, Seed.make(seed))
+      const batches = yield* feed(Object.fromEntries(plan.levels.map((l) => [l.name, [0]])))
+      const sweep = plan.sweeps.find((s) => s.level === name)!
+      const state = yield* engine.start(initial(problem, plan) as never, initialVars(problem, Seed.make(seed)) as never)
+      const observe = yield* engine.observe((s: State, b: Sweep.Batches) => {
+        const moment = { acting: [name], restarting: [], frozen: [], past: {}, diagnostics: true }
+        const found = Sweep.direction(levels.get(name)!, levels, sweep, s, b[name]!.at(-1)!, b, moment)
+        return { gradient: found.gradient, report: found.metrics.report } as never as { gradient: Tree.Tree; report: Sweep.Report }
+      })
+      const host = yield* observe(state as Device<State>, batches)
+      yield* engine.release(state)
+      const flat = Tree.hostEntries(host.gradient as Tree.HostTree).flatMap(([, leaf]) => Array.from(leaf.data))
+      const residuals = Object.fromEntries(
+        Object.entries(host.report.residuals).map(([level, r]) => [level, (r as { data: Float32Array }).data[0]!])
+      )
+      return { gradient: flat, residuals, report: host.report, plan }
+    })
+  )
