@@ -5,10 +5,7 @@ import type { Live } from "../dsl/Tree.ts"
 import * as Init from "./Init.ts"
 
 /** One dense layer on the host: weights [in, out] and bias [out]. */
-export interface HostDense {
-  readonly w: NdArray<tf.Tensor2D>
-  readonly b: NdArray<tf.Tensor1D>
-}
+export type HostDense = { readonly w: NdArray<tf.Tensor2D>; readonly b: NdArray<tf.Tensor1D> }
 
 /** One dense layer. */
 export type Dense = Live<HostDense>

@@ -11,8 +11,10 @@ const draw = (shape: ReadonlyArray<number>, salt = 0, from = seed) =>
   tf.tidy(() => Array.from(Noise.uniform(keyOf(from), shape, salt).dataSync()))
 
 const mean = (xs: ReadonlyArray<number>) => xs.reduce((sum, x) => sum + x, 0) / xs.length
-const covariance = (xs: ReadonlyArray<number>, ys: ReadonlyArray<number>) =>
-  mean(xs.map((x, i) => (x - mean(xs)) * (ys[i]! - mean(ys))))
+const covariance = (xs: ReadonlyArray<number>, ys: ReadonlyArray<number>) => {
+  const [x, y] = [mean(xs), mean(ys)]
+  return mean(xs.map((value, i) => (value - x) * (ys[i]! - y)))
+}
 
 for (const backend of ["cpu", "wasm"]) {
   describe(`Noise on ${backend}`, () => {

@@ -1,0 +1,170 @@
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import "@tensorflow/tfjs"
+import * as tf from "@tensorflow/tfjs-core"
+import * as Objective from "../../src/objectives/Objective.ts"
+
+const value = (t: tf.Tensor): number => t.dataSync()[0]!
+const values = (t: tf.Tensor): ReadonlyArray<number> => [...t.dataSync()]
+const close = (actual: ReadonlyArray<number>, expected: ReadonlyArray<number>, tolerance = 1e-5) => {
+  assert.strictEqual(actual.length, expected.length)
+  for (const [i, e] of expected.entries()) {
+    assert.isAtMost(Math.abs(actual[i]! - e), tolerance * Math.max(1, Math.abs(e)), `${actual} for ${expected}`)
+  }
+}
+const labels = (...classes: Array<number>) => tf.tensor1d(classes, "int32")
+
+/** Holds the second derivative of `f` at `x` against a difference of first derivatives. */
+const checkSecond = (f: (x: tf.Tensor) => tf.Tensor, x: tf.Tensor) => {
+  const direction = tf.randomNormal(x.shape, 0, 1, "float32", 5)
+  const first = tf.grad((x) => tf.square(f(x)))
+  const at = (h: number) => first(tf.add(x, tf.mul(direction, h)))
+  const difference = tf.div(tf.sub(at(1e-2), at(-1e-2)), 2e-2)
+  const exact = tf.grad((x) => tf.sum(tf.mul(first(x), direction)))(x)
+  const scale = Math.max(...values(difference).map(Math.abs))
+  close(values(tf.div(exact, scale)), values(tf.div(difference, scale)), 3e-3)
+}
+
+const tidily = (name: string, body: () => void) =>
+  it(name, () => {
+    const before = tf.memory().numTensors
+    tf.tidy(body)
+    assert.strictEqual(tf.memory().numTensors, before)
+  })
+
+beforeAll(async () => {
+  await tf.setBackend("cpu")
+})
+
+describe("supervised losses", () => {
+  const logits = () =>
+    tf.tensor2d([
+      [1, 2, 3],
+      [0, 0, 0],
+      [-1, 500, 2]
+    ])
+  const rows = [Math.log(1 + Math.exp(1) + Math.exp(2)) - 2, Math.log(3), 498]
+
+  tidily("cross-entropy: closed forms, also far out", () => {
+    close(values(Objective.perExample(logits(), labels(2, 1, 2))), rows)
+    close([value(Objective.crossEntropy(logits(), labels(2, 1, 2)))], [(rows[0]! + rows[1]! + rows[2]!) / 3])
+  })
+
+  tidily("weighted cross-entropy divides by the weights, but by no less than 1", () => {
+    const at = (...weights: Array<number>) =>
+      value(Objective.weightedCrossEntropy(logits(), labels(2, 1, 2), tf.tensor1d(weights)))
+    close([at(2, 3, 0), at(0, 0.5, 0), at(0, 0, 0)], [(2 * rows[0]! + 3 * rows[1]!) / 5, rows[1]! / 2, 0])
+    close([at(1, 1, 1)], [value(Objective.crossEntropy(logits(), labels(2, 1, 2)))])
+  })
+
+  tidily("binary cross-entropy: closed forms, also far out", () => {
+    const at = (z: number, y: number) => value(Objective.binaryCrossEntropy(tf.tensor1d([z]), tf.tensor1d([y])))
+    close([at(0, 1), at(2, 0), at(2, 1)], [Math.log(2), Math.log(1 + Math.exp(2)), Math.log(1 + Math.exp(-2))])
+    close([at(500, 1), at(500, 0), at(-500, 1), at(-500, 0), at(0, 0.5)], [0, 500, 500, 0, Math.log(2)])
+  })
+
+  tidily("mean squared error", () => {
+    close([value(Objective.meanSquaredError(tf.tensor1d([1, 2, 3]), tf.tensor1d([1, 0, 6])))], [13 / 3])
+  })
+
+  tidily("second derivatives equal differences of first ones", () => {
+    const z = tf.randomNormal([3, 4], 0, 1, "float32", 1)
+    const weights = tf.tensor1d([0.5, 2, 1])
+    const classes = labels(3, 0, 1)
+    checkSecond((z) => Objective.crossEntropy(z as tf.Tensor2D, classes), z)
+    checkSecond((z) => Objective.weightedCrossEntropy(z as tf.Tensor2D, classes, weights), z)
+    checkSecond((z) => Objective.binaryCrossEntropy(z, tf.fill([3, 4], 0.3)), z)
+  })
+})
+
+describe("proximal", () => {
+  const first = () => ({ layers: [tf.tensor1d([1, 2]), tf.tensor2d([[3, 4]])], scale: tf.scalar(5) })
+  const second = () => ({ layers: [tf.tensor1d([0, 2]), tf.tensor2d([[3, 6]])], scale: tf.scalar(2) })
+
+  tidily("sums squared differences unless a mean is asked for", () => {
+    close([value(Objective.proximal(first(), second()))], [14])
+    close([value(Objective.proximal(first(), second(), { reduction: "mean" }))], [14 / 5])
+    close([value(Objective.proximal(first(), first()))], [0])
+  })
+
+  tidily("names the path where trees differ", () => {
+    const { layers, scale } = first()
+    assert.throws(() => Objective.proximal({ layers, scale }, { layers }), /'scale' is missing from the second/)
+    assert.throws(() => Objective.proximal({ layers }, { layers, scale }), /'scale' is missing from the first/)
+    const reshaped = { layers: [layers[0]!, tf.tensor2d([[3], [4]])], scale }
+    assert.throws(() => Objective.proximal({ layers, scale }, reshaped), /'layers.1' is \[1,2\] in the first.*\[2,1\]/)
+  })
+})
+
+describe("weighted", () => {
+  const losses = () => ({ mlm: tf.scalar(3), cl: tf.scalar(0.5), sop: tf.scalar(2) })
+
+  tidily("is Σ λᵢ Lᵢ and reports each Lᵢ; its gradient in λ is L", () => {
+    const weights = tf.tensor1d([0.2, 0.5, 0.3])
+    const { loss, metrics } = Objective.weighted(weights, losses())
+    close([value(loss)], [0.6 + 0.25 + 0.6])
+    assert.deepStrictEqual(Object.keys(metrics), ["mlm", "cl", "sop"])
+    close(Object.values(metrics).map(value), [3, 0.5, 2])
+    close(values(tf.grad((w) => Objective.weighted(w, losses()).loss)(weights)), [3, 0.5, 2])
+  })
+
+  tidily("refuses another number of weights", () => {
+    const message = /weights of shape \[2\] for 3 losses \(mlm, cl, sop\)/
+    assert.throws(() => Objective.weighted(tf.tensor1d([1, 2]), losses()), message)
+  })
+})
+
+describe("contrastive", () => {
+  tidily("closed form for orthonormal views, whatever their lengths", () => {
+    const n = 4
+    const h = tf.eye(n)
+    for (const [temperature, scale] of [
+      [1, 1],
+      [0.05, 7]
+    ] as const) {
+      const expected = Math.log(1 + (n - 1) * Math.exp(-1 / temperature))
+      close([value(Objective.contrastive(tf.mul(h, scale), h, temperature))], [expected])
+    }
+    close([value(Objective.contrastive(tf.ones([n, 3]), tf.ones([n, 3]), 0.05))], [Math.log(n)])
+  })
+
+  tidily("is finite where a state is zero, and right at second order", () => {
+    const b = tf.randomNormal([3, 5], 0, 1, "float32", 2) as tf.Tensor2D
+    const loss = (a: tf.Tensor) => Objective.contrastive(a as tf.Tensor2D, b, 0.5)
+    assert.isTrue(values(tf.grad(loss)(tf.zeros([3, 5]))).every(Number.isFinite))
+    checkSecond(loss, tf.randomNormal([3, 5], 0, 1, "float32", 3))
+  })
+})
+
+describe("maskedLanguage", () => {
+  tidily("is the cross-entropy of the hidden tokens; unused slots weigh nothing", () => {
+    const hidden = tf.randomNormal([2, 3, 4], 0, 1, "float32", 1) as tf.Tensor3D
+    const embedding = tf.randomNormal([7, 4], 0, 1, "float32", 2) as tf.Tensor2D
+    const at = (unused: number) =>
+      Objective.maskedLanguage(hidden, embedding, {
+        positions: tf.tensor2d(
+          [
+            [2, unused],
+            [3, 4]
+          ],
+          [2, 2],
+          "int32"
+        ),
+        targets: tf.tensor2d(
+          [
+            [5, unused],
+            [0, 6]
+          ],
+          [2, 2],
+          "int32"
+        ),
+        weights: tf.tensor2d([
+          [1, 0],
+          [1, 1]
+        ])
+      })
+    const states = tf.gather(tf.reshape(hidden, [6, 4]), labels(2, 3, 4))
+    const logits = tf.matMul(states, embedding, false, true) as tf.Tensor2D
+    const expected = value(Objective.crossEntropy(logits, labels(5, 0, 6)))
+    close([value(at(0)), value(at(1))], [expected, expected])
+  })
+})
