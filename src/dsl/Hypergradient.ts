@@ -63,5 +63,5 @@ export const describe = (estimator: Hypergradient): string =>
       ? `unrolled(${estimator.steps}) × ${estimator.product.name}`
       : "detached"
 
-/** A loss, alone or with named scalars to report beside it. */
-export type Loss = tf.Scalar | { readonly loss: tf.Scalar; readonly metrics: { readonly [name: string]: tf.Tensor } }
+/** A loss, alone or with named metrics to report beside it. It must be a float32 scalar, which is checked when it is met. */
+export type Loss = tf.Tensor | { readonly loss: tf.Tensor; readonly metrics: { readonly [name: string]: tf.Tensor } }

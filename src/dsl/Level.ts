@@ -67,23 +67,27 @@ export interface WiringMistake<Message extends string> {
   readonly "~mistake": Message
 }
 
+/** A type, or in its place the mistakes that were found. */
+export type Unless<Mistakes extends string, T> = [Mistakes] extends [never] ? T : WiringMistake<Mistakes>
+
 type Without<V extends Var.Any, N> = V extends { readonly name: N } ? never : V
-type Duplicate<Own extends Var.Any, Up> =
-  Own["name"] extends Var.Name<Level.Bound<Up>>
-    ? WiringMistake<`'${Own["name"]}' is already minimized upstream`>
-    : unknown
-type Below<Given, Up> =
-  Extract<Var.Name<Given>, Var.Name<Level.Bound<Up>>> extends never
-    ? unknown
-    : WiringMistake<`'${Extract<Var.Name<Given>, Var.Name<Level.Bound<Up>>>}' is solved upstream: read it as a response, not as given`>
-type Self<Own extends Var.Any, Given> =
-  Extract<Var.Name<Given>, Own["name"]> extends never
-    ? unknown
-    : WiringMistake<`'${Own["name"]}' is this level's own variable: it need not be given`>
-type Mismatch<Own extends Var.Any, Up> =
-  Extract<Level.Open<Up>, { readonly name: Own["name"] }> extends Own
-    ? unknown
-    : WiringMistake<`'${Own["name"]}' has another shape where it is given below`>
+// A name computed at run time matches every name: what it hits is left to the plan.
+type Hit<Name extends string, Among> = Name extends Among ? Extract<Name, Var.Known<Among>> : never
+type Duplicate<Name extends string> = `'${Name}' is already minimized upstream`
+type Below<Name extends string> = `'${Name}' is solved upstream: read it as a response, not as given`
+type Self<Name extends string> = `'${Name}' is this level's own variable: it need not be given`
+/** Variables read below whose owner, or the constant put in its place, cannot be read as what they were given as. */
+type Mismatch<Given, Owner> =
+  Given extends Var<infer Name, Tree>
+    ? Extract<Owner, { readonly name: Name }> extends Given
+      ? never
+      : `'${Name}' has another shape where it is given below`
+    : never
+type Mistakes<Own extends Var.Any, Given, Open, Bound> =
+  | Duplicate<Hit<Own["name"], Var.Name<Bound>>>
+  | Below<Hit<Var.Name<Given>, Var.Name<Bound>>>
+  | Self<Hit<Var.Name<Given>, Own["name"]>>
+  | Mismatch<Extract<Open, { readonly name: Own["name"] | Var.Name<Bound> }>, Own | Bound>
 
 /** What {@link minimize} takes beside the variable. */
 export interface Spec<Own extends Var.Any, Given extends Var.Any, Up extends Level.Any, B extends Tree, E, R> {
@@ -108,7 +112,7 @@ export const minimize = <
   E = never,
   R = never
 >(
-  own: Own & Duplicate<Own, Up> & Below<Given, Up> & Self<Own, Given> & Mismatch<Own, Up>,
+  own: Unless<Mistakes<Own, Given, Level.Open<Up>, Level.Bound<Up>>, Own>,
   spec: Spec<Own, Given, Up, B, E, R>
 ): Level<
   Own,
@@ -118,7 +122,7 @@ export const minimize = <
   R | Level.R<Up>
 > =>
   Object.assign(Object.create(Prototype), {
-    name: spec.name ?? own.name,
+    name: spec.name ?? (own as Own).name,
     own,
     given: spec.given ?? [],
     upstream: spec.upstream ?? [],
@@ -148,9 +152,15 @@ const whole = (what: string, value: number, least: number): void => {
 export const fix =
   <V extends Var.Any>(variable: V, value?: V extends Var<string, infer T> ? Host<T> : never) =>
   <Own extends Var.Any, Open extends Var.Any, Bound extends Var.Any, E, R>(
-    self: Level<Own, Open, Bound, E, R>
+    self: Unless<
+      | (V["name"] extends Var.Name<Open> ? never : `'${V["name"]}' is not given here, so there is nothing to fix`)
+      | Mismatch<Extract<Open, { readonly name: V["name"] }>, V>,
+      Level<Own, Open, Bound, E, R>
+    >
   ): Level<Own, Without<Open, V["name"]>, Bound, E, R> =>
-    modified(self, { fixed: [...self.fixed, { variable, value: value as never }] }) as never
+    modified(self as Definition, {
+      fixed: [...(self as Definition).fixed, { variable, value: value as never }]
+    }) as never
 
 /** `steps` turns of this level for each turn of the levels that read it. */
 export const unroll = (steps: number) => {

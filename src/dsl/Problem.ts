@@ -1,5 +1,5 @@
 import { type Pipeable, Prototype } from "effect/Pipeable"
-import type { Definition, Level, WiringMistake } from "./Level.ts"
+import type { Definition, Level, Unless } from "./Level.ts"
 import type { Var } from "./Var.ts"
 
 /** A closed problem: every variable is minimized or held constant. It can be planned and run. */
@@ -16,13 +16,11 @@ export declare namespace Problem {
   export type Any = Problem<Var.Any, unknown, unknown>
 }
 
-type Closed<L> = [Level.Open<L>] extends [never]
-  ? unknown
-  : WiringMistake<`no level minimizes '${Var.Name<Level.Open<L>>}'`>
+type Unowned<Name extends string> = `no level minimizes '${Name}'`
 
 /** Closes a problem at its top level. A variable that no level minimizes is a compile error that names it. */
 export const close = <L extends Level.Any>(
-  top: L & Closed<L>
+  top: Unless<Unowned<Var.Known<Var.Name<Level.Open<L>>>>, L>
 ): Problem<Level.Bound<L>, Level.E<L>, Level.R<L>> =>
   Object.assign(Object.create(Prototype), { top, simultaneous: false })
 

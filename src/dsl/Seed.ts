@@ -42,7 +42,8 @@ const hash = (text: string): number => {
 
 /** A child seed: independent of its parent and of every sibling with another name or number. */
 export const fold = (seed: Seed, label: string | number): Seed => {
-  const [c0, c1] = typeof label === "number" ? [label | 0, 0] : [hash(label), 1 + label.length]
+  // Counter word 1 keeps folds apart from drawn bits, which use 0, and names apart from numbers.
+  const [c0, c1] = typeof label === "number" ? [label | 0, -1] : [hash(label), 1 + label.length]
   threefry(seed.key[0], seed.key[1], c0, c1, block, 0)
   return { key: [block[0]! | 0, block[1]! | 0] }
 }

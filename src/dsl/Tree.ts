@@ -80,16 +80,23 @@ export const unflatten = <T extends Tree>(like: T, values: ReadonlyArray<tf.Tens
   return map(like, () => values[next++]!)
 }
 
-/** Combines trees of one structure leaf by leaf. Throws a `TypeError` naming the path where they differ. */
+/** Combines trees of one structure and equal shapes leaf by leaf. Throws a `TypeError` naming the path where they differ. */
 export const zipWith = <T extends Tree>(
   first: T,
   second: Tree,
   f: (a: tf.Tensor, b: tf.Tensor, path: string) => tf.Tensor
 ): T => {
   const others = new Map(entries(second))
-  return map(first, (leaf, path) => {
+  const combined = map(first, (leaf, path) => {
     const other = others.get(path)
     if (other === undefined) throw new TypeError(`Tree: '${path}' is missing from the second tree`)
+    if (leaf.shape.join() !== other.shape.join()) {
+      throw new TypeError(`Tree: '${path}' has shape [${leaf.shape.join(", ")}] in one tree and [${other.shape.join(", ")}] in the other`)
+    }
+    others.delete(path)
     return f(leaf, other, path)
   })
+  const extra = others.keys().next().value
+  if (extra !== undefined) throw new TypeError(`Tree: '${extra}' is missing from the first tree`)
+  return combined
 }

@@ -14,6 +14,8 @@ export declare namespace Var {
   export type Any = Var<string, Tree>
   /** The name of a variable. */
   export type Name<V> = V extends { readonly name: infer N extends string } ? N : never
+  /** Names known to the compiler: a name computed at run time is left to the plan. */
+  export type Known<Name> = Name extends string ? ({} extends { readonly [K in Name]: 1 } ? never : Name) : never
   /** Variables as a record from name to value: what an objective reads. */
   export type Named<V extends Any> = {
     readonly [K in V["name"]]: Extract<V, { readonly name: K }> extends Var<K, infer T> ? T : never

@@ -3,7 +3,8 @@ import { logSumExp, softplus } from "../tensor/Smooth.ts"
 
 /** Negative log-likelihood of each row: logits [n, k] and class numbers int32 [n] → nats [n]. */
 export const perExample = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor1D => {
-  const chosen = tf.oneHot(labels, logits.shape[1], 1, 0, "float32")
+  // Asked for float32 directly, the wasm backend's oneHot writes integer bits, which read as zeros.
+  const chosen = tf.cast(tf.oneHot(labels, logits.shape[1]), "float32")
   return tf.sub(logSumExp(logits), tf.sum(tf.mul(logits, chosen), -1))
 }
 

@@ -60,7 +60,7 @@ export const evaluate = (
       const remedy = "return a float32 scalar, e.g. tf.mean(losses)"
       throw new StepFailure(level.name, `the objective returned a ${loss.dtype} tensor of shape [${loss.shape.join(", ")}]: ${remedy}`)
     }
-    return { loss, metrics: metrics ?? {} }
+    return { loss: loss as tf.Scalar, metrics: metrics ?? {} }
   })
 
 /** Loss, metrics and first-order gradients with respect to the variables in `wrt`. */

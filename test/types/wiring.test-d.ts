@@ -72,7 +72,7 @@ describe("what the compiler refuses", () => {
   })
 
   test("fixing something else", () => {
-    // @ts-expect-error no level minimizes 'beta'
+    // @ts-expect-error 'alpha' is not given here, so there is nothing to fix
     Problem.close(finetune.pipe(Level.fix(alpha)))
   })
 
