@@ -1,11 +1,11 @@
-import type { HostTree, Live, Tree } from "./Tree.ts"
-import type { Seed } from "./Seed.ts"
+import * as Seed from "./Seed.ts"
+import type { Host, HostTree, Live, Tree } from "./Tree.ts"
 
 /** A named tree of tensors with its initialiser: what a level owns. */
 export interface Var<out Name extends string, out T extends Tree> {
   readonly name: Name
-  /** Initial value: a pure function of the seed. */
-  readonly init: (seed: Seed) => HostTree
+  /** Initial value: a pure function of the seed that all variables of a run share. */
+  readonly init: (root: Seed.Seed) => HostTree
   readonly "~T": () => T
 }
 
@@ -22,8 +22,17 @@ export declare namespace Var {
   }
 }
 
-/** A variable; its tensor type follows from what `init` returns. */
+/**
+ * A variable; its tensor type follows from what `init` returns.
+ *
+ * `init` gets a seed of the variable's own, and the one all variables share: with it a variable can start where another
+ * does, as a finetuned copy starts at the pretrained encoder (`initial(theta, root).encoder`).
+ */
 export const make = <const Name extends string, H extends HostTree>(
   name: Name,
-  init: (seed: Seed) => H
-): Var<Name, Extract<Live<H>, Tree>> => ({ name, init }) as never
+  init: (seed: Seed.Seed, root: Seed.Seed) => H
+): Var<Name, Extract<Live<H>, Tree>> =>
+  ({ name, init: (root: Seed.Seed) => init(Seed.fold(root, name), root) }) as never
+
+/** The initial value of a variable, for one that starts where it does. */
+export const initial = <T extends Tree>(variable: Var<string, T>, root: Seed.Seed): Host<T> => variable.init(root) as Host<T>

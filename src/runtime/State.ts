@@ -33,7 +33,7 @@ export const levelsOf = (problem: Problem.Any): ReadonlyMap<string, Definition> 
 
 /** Initial values of every variable on the host: a function of the seed alone. */
 export const initialVars = (problem: Problem.Any, seed: Seed.Seed): { readonly [variable: string]: Tree.HostTree } => {
-  const draw = (variable: Definition["own"]) => variable.init(Seed.fold(Seed.fold(seed, "init"), variable.name))
+  const draw = (variable: Definition["own"]) => variable.init(Seed.fold(seed, "init"))
   return {
     ...Object.fromEntries(Wiring.definitions(problem).map((level) => [level.own.name, draw(level.own)])),
     ...Object.fromEntries(Wiring.fixed(problem).map((f) => [f.variable.name, f.value ?? draw(f.variable)]))

@@ -203,6 +203,10 @@ describe("Checkpoint under kill -9", () => {
           assert.isAtLeast(manifest.tick, announced)
           assert.deepStrictEqual(state, loop.stateAt(manifest.tick))
           assert.deepStrictEqual(skipped, [])
+          // What was being pruned is there whole as well, or no longer under its name.
+          for (const name of (yield* names(directory)).filter((entry) => !entry.startsWith("."))) {
+            yield* Checkpoint.loadAt(directory, Number(name.slice(0, 8)), loop.expected, loop.stateAt(0))
+          }
         }
       })
       yield* Effect.forEach([0, 1, 2, 3], folder, { concurrency: 4 })

@@ -1,5 +1,6 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import "@tensorflow/tfjs"
+import "@tensorflow/tfjs-backend-wasm"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Smooth from "../../src/tensor/Smooth.ts"
 
@@ -57,9 +58,9 @@ const references: { readonly [name: string]: Field } = {
   logSumExp: (x) => tf.logSumExp(x, -1)
 }
 
-describe("Smooth", () => {
+describe.each(["cpu", "wasm"])("Smooth on %s", (backend) => {
   beforeAll(async () => {
-    await tf.setBackend("cpu")
+    await tf.setBackend(backend)
   })
 
   for (const [name, f] of Object.entries(functions)) {

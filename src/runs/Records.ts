@@ -1,0 +1,195 @@
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { because, RunFileError } from "./JsonFile.ts"
+import type { RunFolder } from "./RunFolder.ts"
+
+const { Int, Number, optionalKey, String, Struct } = Schema
+const numbers = Schema.Array(Number)
+/** `k` is the outer step, `w` the seconds since the attempt began, `tick` the level's own count. */
+const where = { k: Int, level: String }
+
+/** Opens an attempt: from its `from` on, what earlier attempts wrote no longer counts. */
+export const Head = Struct({
+  t: Schema.tag("head"),
+  v: Schema.Literal(1),
+  run: String,
+  attempt: Int,
+  from: Int,
+  at: Schema.DateTimeUtc
+})
+/** One update of one level. */
+export const Step = Struct({
+  t: Schema.tag("step"),
+  ...where,
+  w: Number,
+  tick: Int,
+  loss: Number,
+  parts: optionalKey(Schema.Record(String, Number)),
+  gnorm: optionalKey(Number),
+  lr: optionalKey(Number),
+  n: optionalKey(Int)
+})
+/** The tradeoff weights after a step. */
+export const Lambda = Struct({
+  t: Schema.tag("lambda"),
+  ...where,
+  w: Number,
+  names: Schema.Array(String),
+  beta: numbers,
+  lambda: numbers,
+  entropy: Number
+})
+/**
+ * A hypergradient: its norm, each path's share, and each linear solve. A residual that was not measured is `null` and
+ * never left out, so that it is seen to be missing.
+ */
+export const Hyper = Struct({
+  t: Schema.tag("hyper"),
+  ...where,
+  norm: Number,
+  direct: Number,
+  parts: Schema.Array(Struct({ via: Schema.Array(String), norm: Number, cos: Number, to: optionalKey(numbers) })),
+  solves: Schema.Array(
+    Struct({
+      level: String,
+      solver: String,
+      iters: optionalKey(Int),
+      residual: Schema.NullOr(Number),
+      ok: optionalKey(Schema.Boolean)
+    })
+  ),
+  eps: optionalKey(Number)
+})
+/** What a level costs: milliseconds per phase, passes, memory. */
+export const Cost = Struct({
+  t: Schema.tag("cost"),
+  ...where,
+  ms: Schema.Array(Struct({ phase: String, p50: Number })),
+  fwd: Number,
+  bwd: Number,
+  peakBytes: optionalKey(Number)
+})
+/** Metrics on a split. There is no test split here: it is scored once, in `result.json`. */
+export const Eval = Struct({
+  t: Schema.tag("eval"),
+  ...where,
+  split: Schema.Literals(["train", "validation"]),
+  n: Int,
+  metrics: Schema.Record(String, Number)
+})
+/** A checkpoint was written, at this path inside the run folder. */
+export const Ckpt = Struct({ t: Schema.tag("ckpt"), k: Int, path: String })
+/** The attempt's end. An attempt that was killed has none. */
+export const End = Struct({
+  t: Schema.tag("end"),
+  state: Schema.Literals(["done", "failed", "cancelled", "interrupted"]),
+  exit: Int
+})
+
+/** Every record of `metrics-N.ndjson` (format 1). NaN and infinities are written as strings. */
+export const Record = Schema.Union([Head, Step, Lambda, Hyper, Cost, Eval, Ckpt, End])
+export type Record = typeof Record.Type
+const Line = Schema.fromJsonString(Schema.toCodecJson(Record))
+const encode = Schema.encodeEffect(Line)
+const known: ReadonlySet<unknown> = new Set(Record.members.map((member) => member.fields.t.schema.literal))
+
+const fileOf = (folder: RunFolder, attempt: number) =>
+  Effect.map(Path.Path, (path) => path.join(folder.path, `metrics-${attempt}.ndjson`))
+
+/** Appends records; each call is one write of whole lines, so a killed process loses none that it had appended. */
+export interface Writer {
+  readonly append: (
+    ...records: ReadonlyArray<Exclude<Record, { readonly t: "head" }>>
+  ) => Effect.Effect<void, RunFileError>
+}
+
+/**
+ * Opens the file of a new attempt and writes its head. Fails where the attempt already has a file: each has one writer.
+ */
+export const writer = Effect.fnUntraced(function* (
+  folder: RunFolder,
+  head: Pick<typeof Head.Type, "attempt" | "from" | "at">
+) {
+  const fs = yield* FileSystem.FileSystem
+  const file = yield* fileOf(folder, head.attempt)
+  const handle = yield* fs
+    .open(file, { flag: "ax" })
+    .pipe(
+      Effect.mapError((error) =>
+        error.reason._tag === "AlreadyExists"
+          ? new RunFileError({ file, reason: "this attempt has already written: take the next number" })
+          : because(file)(error)
+      )
+    )
+  const write = Effect.fnUntraced(
+    function* (records: ReadonlyArray<Record>) {
+      const lines = yield* Effect.forEach(records, (record) => encode(record))
+      yield* handle.writeAll(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")))
+    },
+    Effect.mapError(because(file))
+  )
+  yield* write([{ t: "head", v: 1, run: folder.id, ...head }])
+  yield* Effect.addFinalizer(() => Effect.ignore(handle.sync))
+  return { append: (...records) => write(records) } satisfies Writer as Writer
+})
+
+/** The numbers of the attempts that have written, in order. */
+export const attempts = Effect.fnUntraced(function* (folder: RunFolder) {
+  const fs = yield* FileSystem.FileSystem
+  const names = yield* Effect.mapError(fs.readDirectory(folder.path), because(folder.path))
+  return names
+    .flatMap((name) => /^metrics-(\d+)\.ndjson$/.exec(name)?.[1] ?? [])
+    .map(globalThis.Number)
+    .sort((a, b) => a - b)
+})
+
+const maxLine = 1024 * 1024
+
+const parse = (line: Uint8Array): Result.Result<Record | undefined, string> => {
+  if (line.length > maxLine) return Result.fail(`a line of ${line.length} bytes, expected at most ${maxLine}`)
+  let text: string
+  let value: { readonly t?: unknown } | null
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(line)
+    value = JSON.parse(text) as typeof value
+  } catch (cause) {
+    return Result.fail((cause as Error).message)
+  }
+  // A later version may write records that this one has no use for.
+  if (!known.has(value?.t)) return Result.succeed(undefined)
+  return Result.mapError(Schema.decodeResult(Line)(text), (error) => error.message)
+}
+
+const readAttempt = Effect.fnUntraced(function* (file: string) {
+  const bytes = yield* Effect.mapError((yield* FileSystem.FileSystem).readFile(file), because(file))
+  const records: Array<Record> = []
+  let start = 0
+  // What follows the last line end was torn by a crash: it costs one record.
+  for (let end = bytes.indexOf(10); end !== -1; end = bytes.indexOf(10, start)) {
+    const parsed = parse(bytes.subarray(start, end))
+    if (Result.isFailure(parsed)) return yield* new RunFileError({ file, reason: `byte ${start}: ${parsed.failure}` })
+    if (parsed.success !== undefined) records.push(parsed.success)
+    start = end + 1
+  }
+  return records
+})
+
+/**
+ * All records of a run, attempt after attempt. Those of an earlier attempt beyond where a later one began were replaced
+ * by it and are left out, unless `allAttempts` asks for them.
+ */
+export const read = Effect.fnUntraced(function* (folder: RunFolder, options: { readonly allAttempts?: boolean } = {}) {
+  const perAttempt: Array<ReadonlyArray<Record>> = []
+  for (const attempt of yield* attempts(folder)) perAttempt.push(yield* readAttempt(yield* fileOf(folder, attempt)))
+  let until = Infinity
+  for (let i = perAttempt.length - 1; i >= 0 && options.allAttempts !== true; i--) {
+    const records = perAttempt[i]!
+    const limit = until
+    for (const record of records) if (record.t === "head") until = Math.min(until, record.from)
+    perAttempt[i] = records.filter((record) => !("k" in record) || record.k <= limit)
+  }
+  return perAttempt.flat()
+})

@@ -1,0 +1,116 @@
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
+
+/** Where one run keeps its files. It may be moved, copied and zipped: nothing in it names its own place. */
+export interface RunFolder {
+  readonly id: string
+  readonly program: string
+  readonly path: string
+}
+
+/** No run folder can be made, or no single one is meant. `candidates` are the ids to choose from. */
+export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", {
+  selector: Schema.String,
+  reason: Schema.String,
+  candidates: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const list = this.candidates.map((candidate) => `\n  ${candidate}`)
+    return `run '${this.selector}': ${this.reason}${list.join("")}`
+  }
+}
+
+const programs = /^[a-z0-9-]{1,64}$/
+const ids = /^\d{8}-\d{6}-[0-9a-z]{4}$/
+// Crockford's base32: no letter that is read as a digit.
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+
+const newId = Effect.gen(function* () {
+  const time = DateTime.formatIso(yield* DateTime.now)
+    .replace(/[-:]|\..*/g, "")
+    .replace("T", "-")
+  let suffix = ""
+  for (let i = 0; i < 4; i++) suffix += alphabet[yield* Random.nextIntBetween(0, 31)]
+  return `${time}-${suffix}`
+})
+
+const failing = (selector: string, reason: string, candidates: ReadonlyArray<string> = []) =>
+  new RunFolderError({ selector, reason, candidates })
+
+/** Makes the folder of a new run: `root/program/YYYYMMDD-HHMMSS-xxxx`, the time in UTC. */
+export const create = Effect.fnUntraced(function* (root: string, program: string) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  if (!programs.test(program)) {
+    return yield* failing(program, "a program is named with up to 64 of a-z, 0-9 and '-'")
+  }
+  const cannot = (error: { readonly message: string }) => failing(program, `no folder can be made: ${error.message}`)
+  yield* Effect.mapError(fs.makeDirectory(path.join(root, program), { recursive: true }), cannot)
+  // The file system decides who has an id: a counter, or a look before the leap, would give two processes the same.
+  const attempt = Effect.gen(function* () {
+    const id = yield* newId
+    const folder: RunFolder = { id, program, path: path.join(root, program, id) }
+    return yield* Effect.as(fs.makeDirectory(folder.path), folder)
+  })
+  return yield* attempt.pipe(
+    Effect.retry({ while: (error) => error.reason._tag === "AlreadyExists", times: 100 }),
+    Effect.mapError(cannot)
+  )
+})
+
+/** The run folder at a path. */
+export const open = Effect.fnUntraced(function* (location: string) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const absolute = path.resolve(location)
+  const [program, id] = [path.basename(path.dirname(absolute)), path.basename(absolute)]
+  if (!(yield* Effect.orElseSucceed(fs.exists(path.join(absolute, "manifest.json")), () => false))) {
+    return yield* failing(location, "this is no run folder: it has no manifest.json")
+  }
+  return { id, program, path: location } satisfies RunFolder
+})
+
+const children = Effect.fnUntraced(function* (directory: string, pattern: RegExp) {
+  const fs = yield* FileSystem.FileSystem
+  const names = yield* Effect.orElseSucceed(fs.readDirectory(directory), (): Array<string> => [])
+  return names.filter((name) => pattern.test(name))
+})
+
+/** All run folders under a root, oldest first. */
+export const list = Effect.fnUntraced(function* (root: string) {
+  const path = yield* Path.Path
+  const found: Array<RunFolder> = []
+  for (const program of yield* children(root, programs)) {
+    for (const id of yield* children(path.join(root, program), ids)) {
+      found.push({ id, program, path: path.join(root, program, id) })
+    }
+  }
+  return found.sort((a, b) => (a.id < b.id ? -1 : 1))
+})
+
+/**
+ * The one run that a selector means: an id, the start or end of one (`k3f9`), `@latest`, `bace@latest`, or a path.
+ * Only a selector with a path separator is ever used as a path; the others are looked up among the runs of `root`.
+ */
+export const resolve = Effect.fnUntraced(function* (root: string, selector: string) {
+  const path = yield* Path.Path
+  if (selector.includes(path.sep) || selector === ".") return yield* open(selector)
+  const all = yield* list(root)
+  const latest = /^(.*)@latest$/.exec(selector)
+  if (latest !== null) {
+    const found = all.findLast(({ program }) => latest[1] === "" || program === latest[1])
+    if (found !== undefined) return found
+    return yield* failing(selector, `no run of it in ${root}; there are runs of`, [
+      ...new Set(all.map((run) => run.program))
+    ])
+  }
+  const exact = all.filter(({ id }) => id === selector)
+  const found = exact.length > 0 ? exact : all.filter(({ id }) => id.startsWith(selector) || id.endsWith(selector))
+  if (found.length === 1) return found[0]!
+  const names = (runs: ReadonlyArray<RunFolder>) => runs.map(({ id, program }) => `${program}/${id}`)
+  return yield* found.length === 0
+    ? failing(selector, `none in ${root} begins or ends so; the last ones are`, names(all.slice(-5)))
+    : failing(selector, "several begin or end so; give more of one of", names(found))
+})
