@@ -13,13 +13,22 @@ export class StepFailure extends Error {
   }
 }
 
+let current = ""
+
+/** The level whose work is being done; empty outside of levels. Steps are synchronous, so there is one at a time. */
+export const currentLevel = (): string => current
+
 /** Runs `f`, naming the level in whatever it throws. */
 export const inLevel = <A>(level: string, f: () => A): A => {
+  const outer = current
+  current = level
   try {
     return f()
   } catch (cause) {
     if (cause instanceof StepFailure) throw cause
     throw new StepFailure(level, cause instanceof Error ? cause.message : String(cause), cause)
+  } finally {
+    current = outer
   }
 }
 

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DataError } from "../dsl/Dataset.ts"
 import type { Problem } from "../dsl/Problem.ts"
@@ -25,6 +26,8 @@ export interface Options {
   readonly diagnosticsEvery?: number
   /** A state to go on from, after `tick` ticks: what a checkpoint holds. */
   readonly from?: { readonly tick: number; readonly state: HostTree }
+  /** Runs when the run is interrupted, with its last tick, before its tensors are released: the moment to checkpoint. */
+  readonly onInterrupt?: (last: Tick) => Effect.Effect<void>
 }
 
 /** What a level reported at a tick, as numbers. */
@@ -134,37 +137,48 @@ export const ticks = <E, R>(
   Stream.unwrap(
     Effect.gen(function* () {
       const engine = yield* Engine
+      const scope = yield* Effect.scope
       const plan = yield* Effect.fromResult(Plan.make(problem))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
       const cell = yield* acquireCell(engine, problem, plan, options)
+      let last: Tick | undefined
+      // Registered after the cell, so that it runs before the cell is released.
+      yield* Effect.addFinalizer((exit) =>
+        Exit.hasInterrupts(exit) && last !== undefined && options.onInterrupt !== undefined
+          ? options.onInterrupt(last)
+          : Effect.void
+      )
       const compiled = new Map<string, Compiled<State, Sweep.Batches, Step.Metrics>>()
 
       const stepOf = Effect.fnUntraced(function* (moment: Moment.Moment) {
         const key = Moment.key(moment)
         const known = compiled.get(key)
         if (known !== undefined) return known
-        const made = yield* engine.compile(Step.make(problem, plan, moment))
+        const made = yield* engine.compile(Step.make(problem, plan, moment)).pipe(Scope.provide(scope))
         compiled.set(key, made)
         return made
       })
 
       const tick = Effect.fnUntraced(function* (index: number) {
+        // Steps hold the JavaScript thread: without this no signal, timer or other fiber would get a turn.
+        yield* Effect.yieldNow
         const every = options.diagnosticsEvery ?? 0
         const moment = Moment.at(plan, index, every > 0 && index % every === 0)
         const batches = yield* feed(Moment.batchIndices(plan, index, moment))
         const step = yield* stepOf(moment)
-        const host = yield* Effect.uninterruptible(
-          Effect.map(step(cell.state, batches), ([state, metrics]) => {
+        return yield* step(cell.state, batches).pipe(
+          Effect.mapError(failedAt(index)),
+          Effect.flatMap(([state, metrics]) => {
             cell.state = state
-            return metrics
-          })
-        ).pipe(Effect.mapError(failedAt(index)))
-        const levels = Object.fromEntries(Object.entries(host).map(([name, m]) => [name, reportOf(m)]))
-        const broken = notFinite(index, levels)
-        if (broken !== undefined) return yield* broken
-        // Steps hold the JavaScript thread: without this no signal, timer or other fiber would get a turn.
-        yield* Effect.yieldNow
-        return tickOf(engine, cell, index, levels)
+            const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
+            const broken = notFinite(index, levels)
+            if (broken !== undefined) return Effect.fail(broken)
+            last = tickOf(engine, cell, index, levels)
+            return Effect.succeed(last)
+          }),
+          // The state and the last tick change together, or an interruption would checkpoint one under the other's name.
+          Effect.uninterruptible
+        )
       })
 
       const first = (options.from?.tick ?? 0) + 1

@@ -189,3 +189,16 @@ export const verify = <E, R>(
       }
     }).pipe(Effect.mapError((error) => (isFailure(error) ? failed(error) : error)))
   ) as never
+
+/** A verification for people. */
+export const text = ({ directions, level, relativeError, solved, variable }: Verification): string => {
+  const width = Math.max(9, ...directions.map((d) => d.name.length))
+  const number = (x: number) => x.toExponential(5).padStart(13)
+  return [
+    `gradient of '${level}' with respect to '${variable}', on one batch a level`,
+    ...Object.entries(solved).map(([name, norm]) => `  ${name} solved to a gradient norm of ${norm.toExponential(2)}`),
+    `  ${"direction".padEnd(width)}  ${"swept".padStart(13)}  ${"difference".padStart(13)}`,
+    ...directions.map((d) => `  ${d.name.padEnd(width)}  ${number(d.swept)}  ${number(d.difference)}`),
+    `relative error ${relativeError.toExponential(2)}`
+  ].join("\n")
+}

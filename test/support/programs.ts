@@ -57,7 +57,9 @@ export const triLevel = (options: Options = {}) => {
       const weights = tf.softmax(beta)
       const one = netLoss(theta, x, y)
       const two = netLoss(theta, x, tf.neg(y) as tf.Tensor1D)
-      const weighted = tf.sum(tf.mul(weights, tf.stack([one, two]))) as tf.Scalar
+      // The decay keeps the Hessian positive definite, as conjugate gradient needs.
+      const decay = tf.mul(0.5, tf.add(tf.sum(tf.square(theta.w1)), tf.sum(tf.square(theta.w2))))
+      const weighted = tf.add(tf.sum(tf.mul(weights, tf.stack([one, two]))), decay) as tf.Scalar
       return { loss: weighted, metrics: { one, two, weights } }
     }
   }).pipe(Level.hypergradient(estimator), Level.unroll(2))
@@ -68,7 +70,7 @@ export const triLevel = (options: Options = {}) => {
     optimizer,
     objective: ({ omega, theta }, { x, y }) => {
       const near = tf.add(tf.sum(tf.squaredDifference(omega.w1, theta.w1)), tf.sum(tf.squaredDifference(omega.w2, theta.w2)))
-      const loss = tf.add(netLoss(omega, x, y), tf.mul(0.1, near)) as tf.Scalar
+      const loss = tf.add(netLoss(omega, x, y), tf.mul(0.5, near)) as tf.Scalar
       return (options.sabotage?.(loss) ?? loss) as tf.Scalar
     }
   }).pipe(Level.hypergradient(estimator))

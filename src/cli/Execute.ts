@@ -1,0 +1,73 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
+import { Engine } from "../runtime/Engine.ts"
+import * as JsonFile from "../runs/JsonFile.ts"
+import * as Program from "../runs/Program.ts"
+import type { RunFolder } from "../runs/RunFolder.ts"
+import * as Status from "../runs/Status.ts"
+import { codeOfExit } from "./Exit.ts"
+import type { Display } from "./Progress.ts"
+
+const Stored = Schema.Struct({ program: Schema.String, result: Schema.Json, text: Schema.String })
+
+const stateOf = (exit: Exit.Exit<unknown, unknown>): Status.State =>
+  Exit.isSuccess(exit) ? "done" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"
+
+const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | null => {
+  if (Exit.isSuccess(exit) || Exit.hasInterrupts(exit)) return null
+  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail" || reason._tag === "Die")
+  const error = failure?._tag === "Fail" ? failure.error : failure?._tag === "Die" ? failure.defect : undefined
+  return error instanceof Error ? error.message : String(error)
+}
+
+/**
+ * Runs a program in its folder and writes what it says: `status.json` with a heartbeat while it runs, `result.json` and
+ * its charts when it is done. A run that is done already gives its stored result.
+ */
+export const execute = Effect.fnUntraced(function* (
+  folder: RunFolder,
+  program: Program.Program,
+  config: { readonly [key: string]: unknown },
+  display: Display,
+  attempt: number
+) {
+  const path = yield* Path.Path
+  const engine = yield* Engine
+  const file = path.join(folder.path, "result.json")
+  let tick = 0
+  const status = (state: Status.State, exit: number | null = null, error: string | null = null) =>
+    Status.write(folder, { state, tick, attempt, exit, error })
+  const session = yield* Program.session(folder, (progress) => {
+    tick = progress.tick.index
+    return display.report(progress)
+  })
+  const before = yield* engine.live
+  const work = Effect.gen(function* () {
+    yield* status("running")
+    yield* Effect.forkChild(Effect.forever(Effect.delay(Effect.suspend(() => status("running")), Duration.seconds(5))))
+    const said = yield* program.run(session, config) as Effect.Effect<Program.Result, unknown, never>
+    yield* JsonFile.write(file, Stored, { program: program.name, result: said.result, text: said.text })
+    for (const [name, svg] of Object.entries(said.charts ?? {})) {
+      yield* JsonFile.replace(path.join(folder.path, name), new TextEncoder().encode(svg))
+    }
+    return said
+  })
+  return yield* work.pipe(
+    Effect.onExit((exit) =>
+      Effect.ignore(status(stateOf(exit), codeOfExit(exit, false), reasonOf(exit)))
+    ),
+    Effect.map((said) => ({ result: said.result, text: said.text })),
+    Effect.onExit(() =>
+      Effect.flatMap(engine.live, (after) => Effect.logDebug(`${after - before} tensors of the run remain`))
+    )
+  )
+})
+
+/** The stored result of a run that is done; `undefined` for one that is not. */
+export const stored = Effect.fnUntraced(function* (folder: RunFolder) {
+  const file = (yield* Path.Path).join(folder.path, "result.json")
+  return yield* Effect.orElseSucceed(JsonFile.read(file, Stored), () => undefined)
+})

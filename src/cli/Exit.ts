@@ -1,0 +1,31 @@
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
+
+/** 0 done, 1 training failed, 2 usage or program, 3 a check failed, 4 data or checkpoint refused, 75 stopped by TERM, 130 Ctrl-C. */
+export const codes = { done: 0, failed: 1, usage: 2, check: 3, refused: 4, terminated: 75, interrupted: 130 } as const
+
+const byTag: { readonly [tag: string]: number } = {
+  WiringError: codes.usage,
+  ConfigError: codes.usage,
+  ProgramError: codes.usage,
+  RunFolderError: codes.usage,
+  CompileError: codes.usage,
+  VerifyError: codes.usage,
+  ShowHelp: codes.usage,
+  CheckError: codes.check,
+  DataError: codes.refused,
+  CheckpointError: codes.refused,
+  RunFileError: codes.refused
+}
+
+/** The exit code of an error. */
+export const codeOf = (error: unknown): number =>
+  Predicate.hasProperty(error, "_tag") && typeof error._tag === "string" ? (byTag[error._tag] ?? codes.failed) : codes.failed
+
+/** The exit code of a finished command. */
+export const codeOfExit = (exit: Exit.Exit<unknown, unknown>, terminated: boolean): number => {
+  if (Exit.isSuccess(exit)) return codes.done
+  if (Cause.hasInterruptsOnly(exit.cause)) return terminated ? codes.terminated : codes.interrupted
+  return codeOf(Cause.squash(exit.cause))
+}

@@ -1,0 +1,51 @@
+import * as Argument from "effect/cli/Argument"
+import * as Flag from "effect/cli/Flag"
+import * as Eager from "../runtime/Eager.ts"
+
+/** Which program. */
+export const program = Argument.String("program").pipe(
+  Argument.withDescription("A program file (its default export), or the name of a built-in: brown")
+)
+
+/** Settings laid over the program's defaults. */
+export const settings = {
+  set: Flag.String("set").pipe(
+    Flag.withAlias("s"),
+    Flag.withMetavar("key=value"),
+    Flag.withDescription("Overrides a setting by its dotted path, e.g. -s finetune.rate=1e-3 (repeatable)"),
+    Flag.atLeast(0)
+  ),
+  preset: Flag.String("preset").pipe(Flag.withDescription("A named set of settings of the program"), Flag.optional),
+  config: Flag.File("config", { mustExist: true }).pipe(
+    Flag.withDescription("A JSON file of settings"),
+    Flag.optional
+  )
+}
+
+/** Which engine steps run on. */
+export const engine = Flag.Literals("engine", ["wasm", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
+  Flag.withDescription("Where steps run; the TensorFlow engines are optional packages"),
+  Flag.withDefault("wasm")
+)
+
+/** The layer of the engine asked for. */
+export const engineLayer = (name: Eager.Backend) => Eager.layer(name)
+
+/** Results for people or for scripts. */
+export const format = Flag.Literals("format", ["text", "json"]).pipe(
+  Flag.withDescription("Form of the result on standard output"),
+  Flag.withDefault("text")
+)
+
+/** No progress, nothing but the result. */
+export const quiet = Flag.Boolean("quiet").pipe(
+  Flag.withAlias("q"),
+  Flag.withDescription("Prints nothing but the result"),
+  Flag.withDefault(false)
+)
+
+/** Where run folders are. */
+export const runs = Flag.String("runs").pipe(
+  Flag.withDescription("Folder of run folders (TAPWEIGHT_RUNS, or runs, where absent)"),
+  Flag.withDefault(process.env["TAPWEIGHT_RUNS"] ?? "runs")
+)

@@ -1,0 +1,140 @@
+import * as tf from "@tensorflow/tfjs-core"
+import * as TextBatches from "../../data/TextBatches.ts"
+import * as Level from "../../dsl/Level.ts"
+import * as Hypergradient from "../../dsl/Hypergradient.ts"
+import type { NdArray } from "../../dsl/NdArray.ts"
+import * as Problem from "../../dsl/Problem.ts"
+import type * as Seed from "../../dsl/Seed.ts"
+import * as Var from "../../dsl/Var.ts"
+import * as Optimizer from "../../levels/Optimizer.ts"
+import * as Product from "../../levels/Product.ts"
+import * as Rate from "../../levels/Rate.ts"
+import * as Solver from "../../levels/Solver.ts"
+import * as TapWeight from "../../levels/recipes/TapWeight.ts"
+import * as Mlp from "../../models/Mlp.ts"
+import * as Transformer from "../../models/Transformer.ts"
+import * as Objective from "../../objectives/Objective.ts"
+import type { Task } from "./Task.ts"
+
+/** Model and training of the Brown experiment. */
+export interface Options {
+  readonly length: number
+  readonly model: { readonly width: number; readonly heads: number; readonly layers: number; readonly hidden: number }
+  readonly dropout: number
+  readonly batch: { readonly pretrain: number; readonly finetune: number; readonly reweight: number }
+  readonly rate: { readonly pretrain: number; readonly finetune: number; readonly reweight: number }
+  /** Strength of the proximal term. */
+  readonly gamma: number
+  /** Distance of the finite-difference evaluations, see `Product.finiteDifference`. */
+  readonly radius: number
+  /** Updates of the finetuning that follows pretraining. */
+  readonly finetuneTicks: number
+  /** Adds a fourth objective that cannot help: sentence order against coin flips. */
+  readonly useless: boolean
+}
+
+type Dense = Mlp.Dense
+type Theta = { readonly encoder: Transformer.Params; readonly order: Dense; readonly coin: Dense }
+type Omega = { readonly encoder: Transformer.Params; readonly head: Dense }
+type Labelled = { readonly ids: tf.Tensor2D; readonly labels: tf.Tensor1D }
+
+const temperature = 0.1
+
+/** Genre logits of token ids: [b, t] → [b, classes]. */
+export const logits = (omega: Omega, ids: tf.Tensor2D): tf.Tensor2D =>
+  Mlp.affine(omega.head, Transformer.average(Transformer.encode(omega.encoder, ids), ids))
+
+const classify = (omega: Omega, { ids, labels }: Labelled): tf.Scalar => Objective.crossEntropy(logits(omega, ids), labels)
+
+const rowsOf = (hidden: tf.Tensor3D, part: number, parts: number): tf.Tensor3D => {
+  const batch = hidden.shape[0] / parts
+  return tf.slice(hidden, [part * batch, 0, 0], [batch, hidden.shape[1], hidden.shape[2]])
+}
+
+/** The names of the objectives, in the order of their weights. */
+export const objectives = (options: Pick<Options, "useless">): ReadonlyArray<string> =>
+  options.useless ? ["mlm", "contrastive", "order", "coin"] : ["mlm", "contrastive", "order"]
+
+const losses =
+  (options: Options) =>
+  (theta: Theta, batch: TextBatches.PretrainingBatch): { readonly [objective: string]: tf.Scalar } => {
+    // One pass serves every objective: rows with hidden words, then two views that differ in dropout alone.
+    const ids = tf.concat([batch.mlmIds, batch.ids, batch.ids]) as tf.Tensor2D
+    const hidden = Transformer.encode(theta.encoder, ids, { key: batch.firstKey, rate: options.dropout })
+    const [first, second] = [rowsOf(hidden, 1, 3), rowsOf(hidden, 2, 3)]
+    const pair = Transformer.first(first)
+    const masked = { positions: batch.mlmPositions, targets: batch.mlmTargets, weights: batch.mlmWeights }
+    return {
+      mlm: Objective.maskedLanguage(rowsOf(hidden, 0, 3), theta.encoder.tokens, masked),
+      contrastive: Objective.contrastive(
+        Transformer.average(first, batch.ids),
+        Transformer.average(second, batch.ids),
+        temperature
+      ),
+      order: Objective.crossEntropy(Mlp.affine(theta.order, pair), batch.sopLabels),
+      ...(options.useless ? { coin: Objective.crossEntropy(Mlp.affine(theta.coin, pair), batch.coinLabels) } : {})
+    }
+  }
+
+/** The levels of TapWeight on a task, and the problems that the compared methods are. */
+export const make = (options: Options, task: Task) => {
+  const { model } = options
+  const encoder = Transformer.init({ ...model, length: options.length, vocabulary: task.vocabulary.words.length })
+  const two = Mlp.dense(model.width, 2)
+  const theta = Var.make("theta", (seed) => ({ encoder: encoder(seed), order: two(seed), coin: two(seed) }))
+  const head = Mlp.dense(model.width, task.classes)
+  const omega = Var.make("omega", (seed, root) => ({ encoder: Var.initial(theta, root).encoder, head: head(seed) }))
+  const train = TextBatches.classification(task.train, { batch: options.batch.finetune })
+  const { beta, pretrain, reweight } = TapWeight.levels({
+    theta,
+    omega,
+    objectives: objectives(options),
+    pretrain: {
+      data: TextBatches.pretraining(task.unlabelled, task.vocabulary, {
+        batch: options.batch.pretrain,
+        length: options.length
+      }),
+      optimizer: Optimizer.adam(options.rate.pretrain),
+      losses: losses(options)
+    },
+    finetune: {
+      data: train,
+      optimizer: Optimizer.adam(options.rate.finetune),
+      loss: classify,
+      gamma: options.gamma,
+      shared: (omega, theta) => [omega.encoder, theta.encoder]
+    },
+    reweight: {
+      data: TextBatches.classification(task.validation, { batch: options.batch.reweight }),
+      optimizer: Optimizer.sgd(options.rate.reweight),
+      loss: classify
+    },
+    hypergradient: Hypergradient.implicit({
+      solver: Solver.identity,
+      product: Product.finiteDifference({ radius: options.radius })
+    })
+  })
+  return {
+    /** The three levels: λ is learned. */
+    tapweight: Problem.close(reweight),
+    /** Level I alone with λ held constant: equal by default, or at softmax of the given β. */
+    pretraining: (weights?: NdArray<tf.Tensor1D>) => Problem.close(pretrain.pipe(Level.fix(beta, weights))),
+    /** Finetuning alone, from a pretrained encoder or, without one, from the encoder's initial values. */
+    finetuning: (pretrained?: Transformer.HostParams) => {
+      const start = Var.make("omega", (seed: Seed.Seed, root) => ({
+        encoder: pretrained ?? Var.initial(theta, root).encoder,
+        head: head(seed)
+      }))
+      return Problem.close(
+        Level.minimize(start, {
+          name: "finetune",
+          data: train,
+          optimizer: Optimizer.adam(
+            Rate.linear({ peak: options.rate.finetune, warmup: 0, total: options.finetuneTicks })
+          ),
+          objective: ({ omega }, batch) => classify(omega, batch)
+        })
+      )
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import { accuracy } from "../../data/Metrics.ts"
+import type { Rows } from "../../data/Passages.ts"
+import * as TextBatches from "../../data/TextBatches.ts"
+import { type CompileError, Engine, type Failure } from "../../runtime/Engine.ts"
+import type { Tick } from "../../runtime/Run.ts"
+import type { Vars } from "../../runtime/State.ts"
+import type { HostVars } from "../../runs/Trial.ts"
+import { logits } from "./Levels.ts"
+
+type Ids = { readonly ids: tf.Tensor2D }
+type Classes = { readonly classes: tf.Tensor1D }
+
+const predict = (vars: Vars, { ids }: Ids): Classes => ({ classes: tf.argMax(logits(vars["omega"] as never, ids), 1) })
+
+const batch = 60
+
+/** Accuracy over all rows, given a way to predict one batch. */
+const scored = <E, R>(rows: Rows, one: (batch: { readonly ids: Rows["ids"] }) => Effect.Effect<ArrayLike<number>, E, R>) =>
+  Effect.map(
+    Effect.forEach(TextBatches.inOrder(rows, batch), ({ count, ids }) =>
+      Effect.map(one({ ids }), (classes) => Array.from(classes).slice(0, count))
+    ),
+    (predicted) => accuracy(Array.from(rows.labels.data), predicted.flat())
+  )
+
+/** Genre accuracy of the run's present model. */
+export const ofTick = (tick: Tick, rows: Rows) =>
+  scored(rows, (ids) => Effect.map(tick.evaluate<Ids, Classes>(predict, ids), ({ classes }) => classes.data))
+
+/** Genre accuracy of a finished model. */
+export const ofVars = (
+  vars: HostVars,
+  rows: Rows
+): Effect.Effect<number, CompileError | Failure, Engine> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const engine = yield* Engine
+      const state = yield* Effect.acquireRelease(engine.upload<Vars>(vars as never), engine.release)
+      const observe = yield* engine.observe(predict)
+      return yield* scored(rows, (ids) => Effect.map(observe(state, ids), ({ classes }) => classes.data))
+    })
+  )

@@ -1,0 +1,30 @@
+/** Scores of one method, a number per seed. */
+export interface Row {
+  readonly method: string
+  readonly validation: ReadonlyArray<number>
+  readonly test: ReadonlyArray<number>
+}
+
+/** Arithmetic mean. */
+export const mean = (values: ReadonlyArray<number>): number => values.reduce((sum, v) => sum + v, 0) / values.length
+
+/** Sample standard deviation; not a number for a single value. */
+export const deviation = (values: ReadonlyArray<number>): number => {
+  const m = mean(values)
+  return Math.sqrt(values.reduce((sum, v) => sum + (v - m) ** 2, 0) / (values.length - 1))
+}
+
+const percent = (values: ReadonlyArray<number>): string => {
+  const spread = values.length > 1 ? ` ± ${(100 * deviation(values)).toFixed(1)}` : ""
+  return `${(100 * mean(values)).toFixed(1)}${spread}`
+}
+
+/** Mean ± sample deviation over seeds, in percent. */
+export const table = (rows: ReadonlyArray<Row>): string => {
+  const cells = [
+    ["method", "seeds", "validation %", "test %"],
+    ...rows.map((row) => [row.method, `${row.test.length}`, percent(row.validation), percent(row.test)])
+  ]
+  const widths = cells[0]!.map((_, i) => Math.max(...cells.map((row) => row[i]!.length)))
+  return cells.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()).join("\n")
+}

@@ -1,0 +1,125 @@
+import * as Effect from "effect/Effect"
+import * as Path from "effect/Path"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type * as Problem from "../dsl/Problem.ts"
+import * as Tree from "../dsl/Tree.ts"
+import type { Selected } from "../runtime/Watch.ts"
+import * as Config from "./Config.ts"
+import type { RunFolder } from "./RunFolder.ts"
+import * as Trial from "./Trial.ts"
+
+const TypeId = "~tapweight/runs/Program"
+
+/** One tick of one trial, as whoever watches the run is told. */
+export interface Progress {
+  readonly trial: string
+  readonly tick: Selected
+  readonly ticks: number
+  /** Names of the tradeoff weights that a level reports as `lambda`. */
+  readonly weights: ReadonlyArray<string>
+}
+
+/** What a program may use while it runs. */
+export interface Session {
+  readonly folder: RunFolder
+  /** Runs a problem into `trials/<name>` of the run folder, or into the folder itself where the name is empty. */
+  readonly trial: <E, R, E2, R2>(
+    name: string,
+    options: Omit<Trial.Options<E, R, E2, R2>, "onTick">
+  ) => ReturnType<typeof Trial.run<E, R, E2, R2>>
+}
+
+/** What a finished program says: numbers for scripts, a text for people, pictures by file name. */
+export interface Result {
+  readonly result: Schema.Json
+  readonly text: string
+  readonly charts?: { readonly [file: string]: string }
+}
+
+/** Settings every program has. */
+export const common = {
+  /** A run is a function of (program, seed). */
+  seed: Schema.Int,
+  /** Ticks of the run. */
+  ticks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+}
+
+/** The settings of a program that has no others. */
+export const Common = Schema.Struct(common)
+
+type Settings = Schema.Struct<{ readonly [key: string]: Schema.ConstraintCodec<unknown, unknown> }>
+
+/** A declarative experiment: what the command line runs, plans and verifies. */
+export interface Program<S extends Settings = any> {
+  readonly [TypeId]: typeof TypeId
+  /** Up to 64 of a-z, 0-9 and '-': names the run's folder. */
+  readonly name: string
+  readonly description: string
+  readonly config: Config.Config<S>
+  /** The problem that `plan` prints and `verify` checks. */
+  readonly problem: (config: S["Type"]) => Effect.Effect<Problem.Problem.Any, any, any>
+  readonly run: (session: Session, config: S["Type"]) => Effect.Effect<Result, any, any>
+}
+
+/** Whether a value is a program. */
+export const isProgram = (u: unknown): u is Program => Predicate.hasProperty(u, TypeId)
+
+/** A program from its parts. */
+export const make = <S extends Settings>(spec: Omit<Program<S>, typeof TypeId>): Program<S> => ({ [TypeId]: TypeId, ...spec })
+
+const shown = 64
+
+// A result shows what a person could read: variables that are one short array. All of them are in final.safetensors.
+const small = (vars: Trial.HostVars): { readonly [variable: string]: ReadonlyArray<number> } =>
+  Object.fromEntries(
+    Tree.hostEntries(vars).flatMap(([path, { data }]) =>
+      path in vars && data.length <= shown ? [[path, Array.from(data)] as const] : []
+    )
+  )
+
+/** A program that is one problem, run once. Its settings include {@link common}. */
+export const fromProblem = <S extends Settings & Schema.Struct<typeof common>, E, R>(spec: {
+  readonly name: string
+  readonly description: string
+  readonly config: Config.Config<S>
+  readonly problem: (config: S["Type"]) => Problem.Problem<any, E, R>
+  readonly weights?: ReadonlyArray<string>
+  readonly diagnosticsEvery?: number
+}): Program<S> =>
+  make({
+    name: spec.name,
+    description: spec.description,
+    config: spec.config,
+    problem: (config) => Effect.sync(() => spec.problem(config)),
+    run: (session, config) =>
+      Effect.gen(function* () {
+        const { seed, ticks } = config as { readonly seed: number; readonly ticks: number }
+        const outcome = yield* session.trial("", {
+          problem: yield* Effect.sync(() => spec.problem(config)),
+          seed,
+          ticks,
+          ...(spec.weights === undefined ? {} : { weights: spec.weights }),
+          ...(spec.diagnosticsEvery === undefined ? {} : { diagnosticsEvery: spec.diagnosticsEvery })
+        })
+        const variables = small(outcome.vars)
+        const lines = Object.entries(variables).map(
+          ([path, values]) => `${path}  ${values.map((v) => Number(v.toPrecision(5))).join(" ")}`
+        )
+        return { result: { tick: outcome.tick, variables }, text: lines.join("\n") }
+      })
+  })
+
+/** A session in a folder; `report` hears of every tick. */
+export const session = (
+  folder: RunFolder,
+  report: (progress: Progress) => Effect.Effect<void>
+): Effect.Effect<Session, never, Path.Path> =>
+  Effect.map(Path.Path, (path) => ({
+    folder,
+    trial: (name, options) =>
+      Trial.run(name === "" ? folder : { ...folder, path: path.join(folder.path, "trials", name) }, {
+        ...options,
+        onTick: (tick) => report({ trial: name, tick, ticks: options.ticks, weights: options.weights ?? [] })
+      }) as never
+  }))

@@ -1,0 +1,191 @@
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { NdArray } from "../dsl/NdArray.ts"
+import type { Problem } from "../dsl/Problem.ts"
+import * as Seed from "../dsl/Seed.ts"
+import * as Tree from "../dsl/Tree.ts"
+import * as Checkpoint from "../runtime/Checkpoint.ts"
+import { Engine } from "../runtime/Engine.ts"
+import { fingerprint } from "../runtime/Fingerprint.ts"
+import * as Plan from "../runtime/Plan.ts"
+import * as Run from "../runtime/Run.ts"
+import * as Safetensors from "../runtime/Safetensors.ts"
+import { initial, initialVars } from "../runtime/State.ts"
+import * as Watch from "../runtime/Watch.ts"
+import * as JsonFile from "./JsonFile.ts"
+import * as Records from "./Records.ts"
+import type { RunFolder } from "./RunFolder.ts"
+import * as TickRecords from "./TickRecords.ts"
+
+/** Values by variable name, on the host. */
+export type HostVars = { readonly [variable: string]: Tree.HostTree }
+
+/** How a problem is run into a folder. */
+export interface Options<E, R, E2, R2> {
+  readonly problem: Problem<any, E, R>
+  readonly ticks: number
+  readonly seed: number
+  /** Names of tradeoff weights that a level reports as the metrics `lambda` and `beta`. */
+  readonly weights?: ReadonlyArray<string>
+  /** Ticks between checkpoints; a tenth of the run by default. */
+  readonly checkpointEvery?: number
+  readonly diagnosticsEvery?: number
+  /** Validation on the way; with `select` the best tick's values are what the trial gives, not the last one's. */
+  readonly validation?: {
+    readonly every: number
+    /** Rows scored. */
+    readonly rows: number
+    readonly score: (tick: Run.Tick) => Effect.Effect<Watch.Scores, E2, R2>
+    readonly select?: { readonly metric: string; readonly mode: "max" | "min"; readonly patience?: number }
+  }
+  /** Called after each tick. */
+  readonly onTick?: (tick: Watch.Selected) => Effect.Effect<void>
+}
+
+/** What a finished trial gives. */
+export interface Outcome {
+  readonly tick: number
+  readonly vars: HostVars
+  readonly selection: Watch.Selection
+}
+
+const Done = Schema.Struct({
+  program: Schema.String,
+  seed: Schema.Int,
+  ticks: Schema.Int,
+  tick: Schema.Int,
+  selection: Watch.Selection
+})
+
+const unflatten = (like: HostVars, tensors: ReadonlyMap<string, NdArray>): HostVars =>
+  Tree.mapHost(like, (leaf, path) => tensors.get(path) ?? leaf)
+
+/** Everything of a trial that can be known before it starts. */
+const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem.Any, seed: number) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const engine = yield* Engine
+  const plan = yield* Effect.fromResult(Plan.make(problem))
+  const program = fingerprint(problem, plan)
+  const host = initialVars(problem, Seed.make(seed))
+  const at = (name: string) => path.join(folder.path, name)
+  const save = (name: string, vars: HostVars) => JsonFile.replace(at(name), Safetensors.encode(Tree.hostEntries(vars)))
+  const read = Effect.fnUntraced(function* (name: string) {
+    const bytes = yield* Effect.mapError(fs.readFile(at(name)), JsonFile.because(at(name)))
+    const decoded = Safetensors.decode(Uint8Array.from(bytes))
+    if (Result.isFailure(decoded)) {
+      return yield* new JsonFile.RunFileError({ file: at(name), reason: decoded.failure.message })
+    }
+    return unflatten(host, decoded.success.tensors)
+  })
+  /** The newest usable checkpoint; none where nothing was saved yet. */
+  const resumed = Effect.gen(function* () {
+    if (!(yield* Effect.orElseSucceed(fs.exists(at("checkpoints")), () => false))) return undefined
+    const like = yield* Effect.scoped(
+      Effect.flatMap(
+        Effect.acquireRelease(engine.start(initial(problem, plan) as never, host as never), engine.release),
+        engine.download
+      )
+    )
+    return yield* Checkpoint.load(at("checkpoints"), { program, seed }, like as Tree.HostTree).pipe(
+      Effect.catchIf(
+        (error) => error._tag === "CheckpointError" && error.found.length === 0,
+        () => Effect.succeed(undefined)
+      )
+    )
+  })
+  return { at, plan, program, read, resumed, save }
+})
+
+/**
+ * Runs a problem into a folder: a record of every tick, checkpoints, the selected and the last values. Started again on
+ * the same folder it goes on from the newest usable checkpoint, and ends with the bytes of an undisturbed run; a trial
+ * that has ended is not run again.
+ */
+export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder, options: Options<E, R, E2, R2>) {
+  const { problem, seed, ticks } = options
+  const fs = yield* FileSystem.FileSystem
+  yield* Effect.mapError(fs.makeDirectory(folder.path, { recursive: true }), JsonFile.because(folder.path))
+  const { at, plan, program, read, resumed, save } = yield* prepare(folder, problem, seed)
+  const select = options.validation?.select
+  const given = Effect.fnUntraced(function* (done: typeof Done.Type) {
+    const vars = yield* read(select === undefined ? "final.safetensors" : "best.safetensors")
+    return { tick: done.tick, vars, selection: done.selection } satisfies Outcome as Outcome
+  })
+  if (yield* Effect.orElseSucceed(fs.exists(at("done.json")), () => false)) {
+    const done = yield* JsonFile.read(at("done.json"), Done)
+    if (done.program === program && done.seed === seed && done.ticks === ticks) return yield* given(done)
+    const reason = "it is the end of another program, seed or length: run into a new folder"
+    return yield* new JsonFile.RunFileError({ file: at("done.json"), reason })
+  }
+
+  const from = yield* resumed
+  const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 0) + 1
+  const writer = yield* Records.writer(folder, { attempt, from: from?.manifest.tick ?? 0, at: yield* DateTime.now })
+  for (const { name, reason } of from?.skipped ?? []) yield* Effect.logWarning(`checkpoint ${name} passed over: ${reason}`)
+  const started = yield* Clock.currentTimeMillis
+  const variables = plan.levels.map((level) => level.variable).concat(plan.fixed)
+  const names = { weights: options.weights ?? [] }
+
+  const checkpoint = Effect.fnUntraced(function* (tick: Watch.Selected) {
+    const manifest = { version: 1, tick: tick.index, attempt, seed, program, extra: { selection: tick.selection } } as const
+    const name = yield* Checkpoint.save(at("checkpoints"), manifest, yield* tick.snapshot)
+    yield* writer.append({ t: "ckpt", k: tick.index, path: `checkpoints/${name}` })
+  })
+  const every = options.checkpointEvery ?? Math.max(1, Math.ceil(ticks / 10))
+  const saved = Schema.decodeUnknownOption(Watch.Selection)(from?.manifest.extra["selection"])
+  let last: { readonly tick: number; readonly selection: Watch.Selection } = {
+    tick: from?.manifest.tick ?? 0,
+    selection: saved._tag === "Some" ? saved.value : Watch.nothing
+  }
+  const each = Effect.fnUntraced(function* (tick: Watch.Selected) {
+    const now = yield* Clock.currentTimeMillis
+    yield* writer.append(...TickRecords.of(plan, tick, (now - started) / 1000, names))
+    if (tick.scores !== undefined) {
+      const level = plan.levels.at(-1)!.name
+      const rows = options.validation!.rows
+      yield* writer.append({ t: "eval", k: tick.index, level, split: "validation", n: rows, metrics: tick.scores })
+    }
+    if (tick.improved) yield* save("best.safetensors", yield* tick.read(variables))
+    if (tick.index % every === 0 && tick.index < ticks) yield* checkpoint(tick)
+    if (tick.index === ticks) yield* save("final.safetensors", yield* tick.read(variables))
+    last = { tick: tick.index, selection: tick.selection }
+    if (options.onTick !== undefined) yield* options.onTick(tick)
+  })
+  const validation = options.validation
+  const scored = <E3, R3>(stream: Stream.Stream<Run.Tick, E3, R3>): Stream.Stream<Watch.Scored, E2 | E3, R2 | R3> =>
+    validation === undefined
+      ? Stream.map(stream, (tick) => ({ ...tick, scores: undefined }))
+      : Watch.scoring({ every: validation.every, last: ticks, score: validation.score })(stream)
+  const patience = select?.patience
+  const watched = <E3, R3>(stream: Stream.Stream<Run.Tick, E3, R3>) =>
+    stream.pipe(
+      scored,
+      Watch.selecting({ metric: select?.metric ?? "", mode: select?.mode ?? "min", from: last.selection })
+    )
+  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | R2>()
+  yield* watched(
+    Run.ticks(problem, {
+      ticks,
+      seed,
+      ...(options.diagnosticsEvery === undefined ? {} : { diagnosticsEvery: options.diagnosticsEvery }),
+      ...(from === undefined ? {} : { from: { tick: from.manifest.tick, state: from.state } }),
+      onInterrupt: (tick) =>
+        // The interruption may fall between a tick and its recording, which is then done here.
+        (tick.index === last.tick ? Effect.void : Stream.runForEach(watched(Stream.make(tick)), each)).pipe(
+          Effect.andThen(checkpoint({ ...tick, scores: undefined, selection: last.selection, improved: false })),
+          Effect.provideContext(context),
+          Effect.catch((error) => Effect.logError(`no checkpoint at tick ${tick.index}: ${String(error)}`))
+        )
+    })
+  ).pipe(patience === undefined ? (stream) => stream : Watch.stoppingAfter(patience), Stream.runForEach(each))
+  yield* writer.append({ t: "end", state: "done", exit: 0 })
+  const done: typeof Done.Type = { program, seed, ticks, ...last }
+  yield* JsonFile.write(at("done.json"), Done, done)
+  return yield* given(done)
+}, Effect.scoped)

@@ -1,0 +1,66 @@
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { Tick } from "./Run.ts"
+
+/** Scores by name, e.g. `{ accuracy: 0.81 }`. */
+export type Scores = { readonly [name: string]: number }
+
+/** A tick, with the scores taken at it if it was one to score. */
+export interface Scored extends Tick {
+  readonly scores: Scores | undefined
+}
+
+/** The best score so far, and how many scores have come since without a better one. Resumed with the run. */
+export const Selection = Schema.Struct({
+  best: Schema.NullOr(Schema.Struct({ tick: Schema.Int, score: Schema.Finite })),
+  since: Schema.Int
+})
+export type Selection = typeof Selection.Type
+
+/** Nothing selected yet. */
+export const nothing: Selection = { best: null, since: 0 }
+
+/** A scored tick with the selection after it. */
+export interface Selected extends Scored {
+  readonly selection: Selection
+  /** Whether this tick is the new best. */
+  readonly improved: boolean
+}
+
+/** Scores every `every`-th tick and tick `last`, on whatever `score` measures: validation data, never the test split. */
+export const scoring =
+  <E, R>(options: { readonly every: number; readonly last: number; readonly score: (tick: Tick) => Effect.Effect<Scores, E, R> }) =>
+  <E1, R1>(ticks: Stream.Stream<Tick, E1, R1>): Stream.Stream<Scored, E | E1, R | R1> =>
+    Stream.mapEffect(ticks, (tick) =>
+      tick.index % options.every === 0 || tick.index === options.last
+        ? Effect.map(options.score(tick), (scores): Scored => ({ ...tick, scores }))
+        : Effect.succeed<Scored>({ ...tick, scores: undefined })
+    )
+
+/** The selection after one more score; ties keep the earlier tick. */
+export const select = (before: Selection, tick: number, score: number, mode: "max" | "min"): Selection => {
+  const better = before.best === null || (mode === "max" ? score > before.best.score : score < before.best.score)
+  // A score that is not a number is never the best: an empty selection stays empty.
+  return better && Number.isFinite(score) ? { best: { tick, score }, since: 0 } : { ...before, since: before.since + 1 }
+}
+
+/** Follows the best score so far by one of the scores. */
+export const selecting =
+  (options: { readonly metric: string; readonly mode: "max" | "min"; readonly from?: Selection }) =>
+  <E, R>(ticks: Stream.Stream<Scored, E, R>): Stream.Stream<Selected, E, R> =>
+    Stream.mapAccum(
+      ticks,
+      () => options.from ?? nothing,
+      (before: Selection, tick: Scored) => {
+        const score = tick.scores?.[options.metric]
+        const selection = score === undefined ? before : select(before, tick.index, score, options.mode)
+        return [selection, [{ ...tick, selection, improved: selection.best?.tick === tick.index }]] as const
+      }
+    )
+
+/** Early stopping: ends the stream after the score that is the `patience`-th in a row without a better one. */
+export const stoppingAfter =
+  (patience: number) =>
+  <E, R>(ticks: Stream.Stream<Selected, E, R>): Stream.Stream<Selected, E, R> =>
+    Stream.takeUntil(ticks, (tick) => tick.scores !== undefined && tick.selection.since >= patience)
