@@ -34,6 +34,9 @@ export type PretrainingBatch = {
   readonly secondKey: tf.Tensor1D
 }
 
+/** Tokens of each of the two segments in a row of `length` tokens: three stand for [CLS] and twice [SEP]. */
+export const segmentLength = (length: number): number => Math.floor((length - 3) / 2)
+
 /** A uniformly random stretch of `width` consecutive tokens of one text. */
 const windows = (texts: ReadonlyArray<Int32Array>, width: number) => {
   let total = 0
@@ -65,7 +68,7 @@ export const pretraining = (
 ): Dataset.Dataset<PretrainingBatch, Dataset.DataError> => {
   const { batch, length } = options
   // Both segments have the same length: else the place of the separator would tell their order.
-  const half = Math.floor((length - 3) / 2)
+  const half = segmentLength(length)
   const slots = Masking.slots(length)
   const keyOf = (seed: Seed.Seed, label: string) => NdArray.int32([2], Seed.fold(seed, label).key)
 

@@ -7,7 +7,7 @@ import type { DataError } from "../dsl/Dataset.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import type { Host, HostTree, Tree } from "../dsl/Tree.ts"
-import { type Compiled, type CompileError, type Device, Engine, type Failure, StepError } from "./Engine.ts"
+import { type Compiled, CompileError, type Device, Engine, type Failure, StepError } from "./Engine.ts"
 import * as Feed from "./Feed.ts"
 import * as Moment from "./Moment.ts"
 import * as Plan from "./Plan.ts"
@@ -104,8 +104,13 @@ const notFinite = (tick: number, levels: { readonly [level: string]: LevelReport
   return undefined
 }
 
-const failedAt = (tick: number) => (failure: Failure) =>
-  new StepError({ kind: "Objective", tick, level: failure.level, reason: failure.reason })
+const failedAt =
+  (tick: number) =>
+  (failure: Failure): StepError | CompileError =>
+    // An engine that compiles a step when it first runs it refuses it then.
+    failure instanceof CompileError
+      ? failure
+      : new StepError({ kind: "Objective", tick, level: failure.level, reason: failure.reason })
 
 /** The one owner of a run's tensors: its scope releases them however the run ends. */
 const acquireCell = (
@@ -113,7 +118,7 @@ const acquireCell = (
   problem: Problem.Any,
   plan: Plan.Plan,
   options: Options
-): Effect.Effect<{ state: Device<State> }, StepError, Scope.Scope> =>
+): Effect.Effect<{ state: Device<State> }, StepError | CompileError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.map(
       options.from === undefined

@@ -21,10 +21,18 @@ export interface Options {
   readonly length: number
   readonly model: { readonly width: number; readonly heads: number; readonly layers: number; readonly hidden: number }
   readonly dropout: number
+  /**
+   * What the contrastive objective tells apart from the rest of the batch: two dropout views of one passage (the paper,
+   * SimCSE), or the two neighbouring segments of a passage. On a small corpus the first is solved within a few hundred
+   * updates and teaches nothing more.
+   */
+  readonly contrast: "dropout" | "segments"
   readonly batch: { readonly pretrain: number; readonly finetune: number; readonly reweight: number }
   readonly rate: { readonly pretrain: number; readonly finetune: number; readonly reweight: number }
   /** Strength of the proximal term. */
   readonly gamma: number
+  /** Ticks before λ first moves. */
+  readonly warmup: number
   /** Distance of the finite-difference evaluations, see `Product.finiteDifference`. */
   readonly radius: number
   /** Updates of the finetuning that follows pretraining. */
@@ -55,22 +63,38 @@ const rowsOf = (hidden: tf.Tensor3D, part: number, parts: number): tf.Tensor3D =
 export const objectives = (options: Pick<Options, "useless">): ReadonlyArray<string> =>
   options.useless ? ["mlm", "contrastive", "order", "coin"] : ["mlm", "contrastive", "order"]
 
+/** The two segments of `[CLS] s [SEP] s' [SEP]` as rows of their own, `[CLS] s [SEP]`: int32 [b, t] → twice [b, ⌊(t+1)/2⌋]. */
+const segments = (ids: tf.Tensor2D): readonly [tf.Tensor2D, tf.Tensor2D] => {
+  const [rows, length] = ids.shape
+  const half = TextBatches.segmentLength(length)
+  const start = tf.slice(ids, [0, 0], [rows, 1])
+  return [
+    tf.slice(ids, [0, 0], [rows, half + 2]),
+    tf.concat([start, tf.slice(ids, [0, half + 2], [rows, half + 1])], 1) as tf.Tensor2D
+  ]
+}
+
 const losses =
   (options: Options) =>
   (theta: Theta, batch: TextBatches.PretrainingBatch): { readonly [objective: string]: tf.Scalar } => {
-    // One pass serves every objective: rows with hidden words, then two views that differ in dropout alone.
-    const ids = tf.concat([batch.mlmIds, batch.ids, batch.ids]) as tf.Tensor2D
-    const hidden = Transformer.encode(theta.encoder, ids, { key: batch.firstKey, rate: options.dropout })
-    const [first, second] = [rowsOf(hidden, 1, 3), rowsOf(hidden, 2, 3)]
-    const pair = Transformer.first(first)
+    const { contrast, dropout: rate } = options
+    // One pass serves the objectives that read whole rows; dropout differs from row to row, so repeated rows are views.
+    const views = contrast === "dropout" ? 2 : 1
+    const ids = tf.concat([batch.mlmIds, ...Array.from({ length: views }, () => batch.ids)]) as tf.Tensor2D
+    const hidden = Transformer.encode(theta.encoder, ids, { key: batch.firstKey, rate })
+    const rows = (part: number) => rowsOf(hidden, part, 1 + views)
+    const average = (part: number) => Transformer.average(rows(part), batch.ids)
+    const pair = Transformer.first(rows(1))
     const masked = { positions: batch.mlmPositions, targets: batch.mlmTargets, weights: batch.mlmWeights }
+    const neighbours = (): readonly [tf.Tensor2D, tf.Tensor2D] => {
+      const both = segments(batch.ids)
+      const states = Transformer.encode(theta.encoder, tf.concat([...both]) as tf.Tensor2D, { key: batch.secondKey, rate })
+      return [Transformer.average(rowsOf(states, 0, 2), both[0]), Transformer.average(rowsOf(states, 1, 2), both[1])]
+    }
+    const [one, other] = contrast === "dropout" ? [average(1), average(2)] : neighbours()
     return {
-      mlm: Objective.maskedLanguage(rowsOf(hidden, 0, 3), theta.encoder.tokens, masked),
-      contrastive: Objective.contrastive(
-        Transformer.average(first, batch.ids),
-        Transformer.average(second, batch.ids),
-        temperature
-      ),
+      mlm: Objective.maskedLanguage(rows(0), theta.encoder.tokens, masked),
+      contrastive: Objective.contrastive(one, other, temperature),
       order: Objective.crossEntropy(Mlp.affine(theta.order, pair), batch.sopLabels),
       ...(options.useless ? { coin: Objective.crossEntropy(Mlp.affine(theta.coin, pair), batch.coinLabels) } : {})
     }
@@ -107,7 +131,8 @@ export const make = (options: Options, task: Task) => {
     reweight: {
       data: TextBatches.classification(task.validation, { batch: options.batch.reweight }),
       optimizer: Optimizer.sgd(options.rate.reweight),
-      loss: classify
+      loss: classify,
+      warmup: options.warmup
     },
     hypergradient: Hypergradient.implicit({
       solver: Solver.identity,

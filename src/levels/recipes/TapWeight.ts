@@ -34,7 +34,11 @@ export interface Spec<T extends Tree, O extends Tree, P extends Tree, F extends 
     /** What the proximal term holds together: the shared encoder, heads left out. */
     readonly shared: (omega: O, theta: T) => readonly [omega: Tree, theta: Tree]
   }
-  readonly reweight: Part<V, E, R> & { readonly loss: (omega: O, batch: V) => tf.Scalar }
+  readonly reweight: Part<V, E, R> & {
+    readonly loss: (omega: O, batch: V) => tf.Scalar
+    /** Ticks that θ and ω train for before λ first moves. */
+    readonly warmup: number
+  }
   /** How the responses of θ* and ω* are differentiated. */
   readonly hypergradient: Hypergradient
 }
@@ -76,6 +80,6 @@ export const levels = <T extends Tree, O extends Tree, P extends Tree, F extends
       loss: third.loss(vars.omega as O, batch),
       metrics: { beta: vars.beta as tf.Tensor1D, lambda: tf.softmax(vars.beta as tf.Tensor1D) }
     })
-  })
+  }).pipe(Level.warmup(third.warmup))
   return { beta, pretrain, finetune, reweight }
 }
