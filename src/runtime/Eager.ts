@@ -1,11 +1,10 @@
-// The only import of the package that registers TensorFlow.js gradients: core registers none on Node.
-import "@tensorflow/tfjs"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { NdArray } from "../dsl/NdArray.ts"
 import * as Tree from "../dsl/Tree.ts"
 import { CompileError, type Device, Engine, type Failure } from "./Engine.ts"
+import "./internal/gradients.ts"
 import { registerTrainingKernels } from "./internal/kernels.ts"
 import { StepFailure } from "./Objective.ts"
 
