@@ -19,6 +19,7 @@ export * as Transformer from "./models/Transformer.ts"
 export * as Objective from "./objectives/Objective.ts"
 // How problems are run
 export * as Checkpoint from "./runtime/Checkpoint.ts"
+export * as Compiled from "./runtime/compiled/Compiled.ts"
 export * as Eager from "./runtime/Eager.ts"
 export { CompileError, Engine, StepError } from "./runtime/Engine.ts"
 export * as Plan from "./runtime/Plan.ts"

@@ -97,7 +97,7 @@ const finish = Effect.fnUntraced(function* (
   loaded: Load.Loaded,
   settings: Settings,
   attempt: number,
-  options: { readonly engine: "wasm" | "cpu" | "tensorflow" | "tensorflow-gpu"; readonly quiet: boolean; readonly format: "text" | "json" }
+  options: { readonly engine: Options.EngineName; readonly quiet: boolean; readonly format: "text" | "json" }
 ) {
   const say = saying(options.quiet)
   const display = options.quiet ? Progress.quiet : Progress.forStream(process.stderr)

@@ -1,6 +1,9 @@
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
+import type * as Layer from "effect/Layer"
+import * as Compiled from "../runtime/compiled/Compiled.ts"
 import * as Eager from "../runtime/Eager.ts"
+import type { CompileError, Engine } from "../runtime/Engine.ts"
 
 /** Which program. */
 export const program = Argument.String("program").pipe(
@@ -22,14 +25,18 @@ export const settings = {
   )
 }
 
+const engines = ["compiled", "wasm", "cpu", "tensorflow", "tensorflow-gpu"] as const
+export type EngineName = (typeof engines)[number]
+
 /** Which engine steps run on. */
-export const engine = Flag.Literals("engine", ["wasm", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
-  Flag.withDescription("Where steps run; the TensorFlow engines are optional packages"),
-  Flag.withDefault("wasm")
+export const engine = Flag.Literals("engine", engines).pipe(
+  Flag.withDescription("Where steps run: compiled graphs, or kernel by kernel on a TensorFlow.js backend"),
+  Flag.withDefault("compiled")
 )
 
 /** The layer of the engine asked for. */
-export const engineLayer = (name: Eager.Backend) => Eager.layer(name)
+export const engineLayer = (name: EngineName): Layer.Layer<Engine, CompileError> =>
+  name === "compiled" ? Compiled.layer() : Eager.layer(name)
 
 /** Results for people or for scripts. */
 export const format = Flag.Literals("format", ["text", "json"]).pipe(

@@ -28,12 +28,12 @@ export class StepError extends Schema.TaggedError<StepError>()("StepError", {
   }
 }
 
-/** Numbers on a device. They live until they are released or consumed by a step. */
+/** Numbers on a device, in the structure of `T`. They live until they are released or consumed by a step. */
 export interface Device<out T extends Tree> {
   readonly "~device": () => T
 }
 
-/** Failure inside a compiled function: the level it happened in and the reason. */
+/** Failure inside a compiled function: the level it happened in and the reason; a `CompileError` is one. */
 export interface Failure {
   readonly level: string
   readonly reason: string

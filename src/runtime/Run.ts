@@ -7,7 +7,7 @@ import type { DataError } from "../dsl/Dataset.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import type { Host, HostTree, Tree } from "../dsl/Tree.ts"
-import { type Compiled, CompileError, type Device, Engine, type Failure, StepError } from "./Engine.ts"
+import { type Compiled, CompileError, type Device, Engine, type Failure, type Observer, StepError } from "./Engine.ts"
 import * as Feed from "./Feed.ts"
 import * as Moment from "./Moment.ts"
 import * as Plan from "./Plan.ts"
@@ -59,7 +59,7 @@ export interface Tick {
   readonly evaluate: <B extends Tree, M extends Tree>(
     f: (vars: Vars, batch: B) => M,
     batch: Host<B>
-  ) => Effect.Effect<Host<M>, StepError>
+  ) => Effect.Effect<Host<M>, StepError | CompileError>
 }
 
 /** Everything a run can fail with, beside what its datasets fail with. */
@@ -146,6 +146,14 @@ export const ticks = <E, R>(
       const plan = yield* Effect.fromResult(Plan.make(problem))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
       const cell = yield* acquireCell(engine, problem, plan, options)
+      const observers = new Map<unknown, Observer<Vars, never, never>>()
+      const observe: Observe = (f) => {
+        const known = observers.get(f)
+        if (known !== undefined) return Effect.succeed(known as never)
+        return Effect.tap(Scope.provide(engine.observe(f), scope), (made) =>
+          Effect.sync(() => observers.set(f, made as never))
+        )
+      }
       let last: Tick | undefined
       // Registered after the cell, so that it runs before the cell is released.
       yield* Effect.addFinalizer((exit) =>
@@ -178,7 +186,7 @@ export const ticks = <E, R>(
             const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
             const broken = notFinite(index, levels)
             if (broken !== undefined) return Effect.fail(broken)
-            last = tickOf(engine, cell, index, levels)
+            last = tickOf(engine, observe, cell, index, levels)
             return Effect.succeed(last)
           }),
           // The state and the last tick change together, or an interruption would checkpoint one under the other's name.
@@ -195,8 +203,14 @@ export const ticks = <E, R>(
     })
   ) as never
 
+/** Observers of a run by function: a function is compiled once however many ticks and batches it looks at. */
+type Observe = <B extends Tree, M extends Tree>(
+  f: (vars: Vars, batch: B) => M
+) => Effect.Effect<Observer<Vars, B, M>, CompileError>
+
 const tickOf = (
   engine: Engine["Service"],
+  observe: Observe,
   cell: { readonly state: Device<State> },
   index: number,
   levels: Tick["levels"]
@@ -205,14 +219,15 @@ const tickOf = (
   levels,
   snapshot: Effect.suspend(() => engine.download(cell.state)) as Effect.Effect<HostTree>,
   read: (variables) =>
-    Effect.scoped(
-      Effect.flatMap(
-        engine.observe((state: State, _: {}) => Object.fromEntries(variables.map((name) => [name, state.vars[name]!]))),
-        (observe) => observe(cell.state, {})
-      )
-    ).pipe(Effect.orDie) as never,
+    Effect.suspend(() => {
+      const { vars } = parts(cell.state)
+      return engine.download(Object.fromEntries(variables.map((name) => [name, vars[name]!])) as never)
+    }) as never,
   evaluate: (f, batch) =>
-    Effect.scoped(
-      Effect.flatMap(engine.observe((state: State, b: never) => f(state.vars, b)), (observe) => observe(cell.state, batch as never))
-    ).pipe(Effect.mapError((error) => ("op" in error ? failedAt(index)({ level: "", reason: error.message }) : failedAt(index)(error)))) as never
+    Effect.flatMap(observe(f), (observer) =>
+      Effect.mapError(observer(parts(cell.state).vars as never, batch), failedAt(index))
+    )
 })
+
+// Device memory has the structure of what it holds, so a part of a state is found as in the state itself.
+const parts = (state: Device<State>): { readonly vars: { readonly [name: string]: Device<Tree> } } => state as never
