@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
+import { control } from "../experiments/brown/Control.ts"
 import { brown } from "../experiments/brown/Program.ts"
 import * as Program from "../runs/Program.ts"
 
@@ -17,7 +18,7 @@ export class ProgramError extends Schema.TaggedError<ProgramError>()("ProgramErr
 }
 
 /** Programs that come with the package, by name. */
-export const builtIn: { readonly [name: string]: Program.Program } = { brown }
+export const builtIn: { readonly [name: string]: Program.Program } = { brown, "brown-control": control }
 
 /** A program with where it came from: a built-in's name, or a file's path and SHA-256. */
 export interface Loaded {

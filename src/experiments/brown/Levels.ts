@@ -52,7 +52,8 @@ const temperature = 0.1
 export const logits = (omega: Omega, ids: tf.Tensor2D): tf.Tensor2D =>
   Mlp.affine(omega.head, Transformer.average(Transformer.encode(omega.encoder, ids), ids))
 
-const classify = (omega: Omega, { ids, labels }: Labelled): tf.Scalar => Objective.crossEntropy(logits(omega, ids), labels)
+/** Mean cross-entropy of a labelled batch, in nats. */
+export const classify = (omega: Omega, { ids, labels }: Labelled): tf.Scalar => Objective.crossEntropy(logits(omega, ids), labels)
 
 const rowsOf = (hidden: tf.Tensor3D, part: number, parts: number): tf.Tensor3D => {
   const batch = hidden.shape[0] / parts
@@ -109,7 +110,7 @@ export const make = (options: Options, task: Task) => {
   const head = Mlp.dense(model.width, task.classes)
   const omega = Var.make("omega", (seed, root) => ({ encoder: Var.initial(theta, root).encoder, head: head(seed) }))
   const train = TextBatches.classification(task.train, { batch: options.batch.finetune })
-  const { beta, pretrain, reweight } = TapWeight.levels({
+  const { beta, finetune, pretrain, reweight } = TapWeight.levels({
     theta,
     omega,
     objectives: objectives(options),
@@ -142,6 +143,8 @@ export const make = (options: Options, task: Task) => {
   return {
     /** The three levels: λ is learned. */
     tapweight: Problem.close(reweight),
+    /** Levels I and II with λ held constant at equal weights. */
+    held: Problem.close(finetune.pipe(Level.fix(beta))),
     /** Level I alone with λ held constant: equal by default, or at softmax of the given β. */
     pretraining: (weights?: NdArray<tf.Tensor1D>) => Problem.close(pretrain.pipe(Level.fix(beta, weights))),
     /** Finetuning alone, from a pretrained encoder or, without one, from the encoder's initial values. */

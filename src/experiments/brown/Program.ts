@@ -1,66 +1,15 @@
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type * as Transformer from "../../models/Transformer.ts"
 import type { NdArray } from "../../dsl/NdArray.ts"
 import * as Chart from "../../runs/Chart.ts"
-import * as Config from "../../runs/Config.ts"
 import * as Program from "../../runs/Program.ts"
 import * as Records from "../../runs/Records.ts"
 import type { Outcome } from "../../runs/Trial.ts"
 import * as Levels from "./Levels.ts"
+import { config, type Settings } from "./Settings.ts"
 import * as Score from "./Score.ts"
 import * as Table from "./Table.ts"
 import * as Task from "./Task.ts"
-
-const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
-const rate = Schema.Finite.check(Schema.isGreaterThan(0))
-
-const config = Config.make({
-  schema: Schema.Struct({
-    ...Program.common,
-    /** Seeds to compare over: `seed`, `seed` + 1, … */
-    seeds: positive,
-    length: positive,
-    vocabulary: positive,
-    perGenre: Schema.Struct({ train: positive, validation: positive, test: positive }),
-    model: Schema.Struct({ width: positive, heads: positive, layers: positive, hidden: positive }),
-    dropout: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.9 })),
-    contrast: Schema.Literals(["dropout", "segments"]),
-    batch: Schema.Struct({ pretrain: positive, finetune: positive, reweight: positive }),
-    rate: Schema.Struct({ pretrain: rate, finetune: rate, reweight: rate }),
-    gamma: rate,
-    warmup: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
-    radius: rate,
-    finetuneTicks: positive,
-    scoreEvery: positive,
-    useless: Schema.Boolean
-  }),
-  defaults: {
-    seed: 0,
-    seeds: 3,
-    ticks: 500,
-    length: 48,
-    vocabulary: 3000,
-    perGenre: { train: 16, validation: 16, test: 32 },
-    model: { width: 48, heads: 4, layers: 1, hidden: 96 },
-    dropout: 0.1,
-    contrast: "segments",
-    batch: { pretrain: 24, finetune: 16, reweight: 60 },
-    rate: { pretrain: 3e-3, finetune: 2e-3, reweight: 0.3 },
-    gamma: 0.5,
-    warmup: 100,
-    radius: 0.01,
-    finetuneTicks: 200,
-    scoreEvery: 25,
-    useless: false
-  },
-  presets: {
-    /** For a trustworthy comparison: more seeds, longer pretraining. */
-    long: { seeds: 6, ticks: 3000, batch: { pretrain: 16 }, finetuneTicks: 300 }
-  }
-})
-
-type Settings = (typeof config)["schema"]["Type"]
 
 const encoderOf = (outcome: Outcome): Transformer.HostParams =>
   (outcome.vars["theta"] as unknown as { readonly encoder: Transformer.HostParams }).encoder
@@ -89,16 +38,15 @@ const compare = Effect.fnUntraced(function* (session: Program.Session, settings:
   const equal = yield* session.trial(`seed-${seed}/equal/pretrain`, { problem: levels.pretraining(), ticks, seed })
   const equalWeights = yield* finetuned("equal", encoderOf(equal))
   const weights = Levels.objectives(settings)
-  const searched = yield* session.trial(`seed-${seed}/tapweight/search`, { problem: levels.tapweight, ticks, seed, weights })
+  const searched = yield* session.trial(`seed-${seed}/tapweight/search`, {
+    problem: levels.tapweight,
+    ticks,
+    seed,
+    weights
+  })
   const learned = yield* finetuned("tapweight", encoderOf(searched))
   return { scores: [alone, equalWeights, learned], beta: Array.from((searched.vars["beta"] as NdArray).data) }
 })
-
-const softmax = (beta: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const exponentials = beta.map((b) => Math.exp(b - Math.max(...beta)))
-  const total = exponentials.reduce((sum, e) => sum + e, 0)
-  return exponentials.map((e) => e / total)
-}
 
 const methods = {
   finetune: "finetuning alone",
@@ -113,7 +61,7 @@ const methods = {
 export const brown = Program.make({
   name: "brown",
   description: "TapWeight on the Brown corpus: three pretraining objectives, genre classification on few labels",
-  config,
+  config: config({}),
   problem: (settings: Settings) =>
     Effect.map(Task.make(settings, settings.seed), (task) => Levels.make(settings, task).tapweight),
   run: (session, settings: Settings) =>
@@ -125,14 +73,19 @@ export const brown = Program.make({
         return { method, validation: own.map((s) => s.validation), test: own.map((s) => s.test) }
       })
       const objectives = Levels.objectives(settings)
-      const weights = found.map(({ beta }, i) => ({ seed: seeds[i]!, lambda: softmax(beta) }))
+      const weights = found.map(({ beta }, i) => ({ seed: seeds[i]!, lambda: Table.softmax(beta) }))
       const charts = yield* Effect.forEach(seeds, (seed) => lambdaChart(session, seed))
       const learned = weights.map(
         ({ lambda, seed }) => `  seed ${seed}  ${lambda.map((w, i) => `${objectives[i]} ${w.toFixed(3)}`).join("  ")}`
       )
       return {
         result: { rows, weights, objectives },
-        text: [Table.table(rows), "", "learned weights λ (equal: " + (1 / objectives.length).toFixed(3) + ")", ...learned].join("\n"),
+        text: [
+          Table.table(rows),
+          "",
+          "learned weights λ (equal: " + (1 / objectives.length).toFixed(3) + ")",
+          ...learned
+        ].join("\n"),
         charts: Object.fromEntries(seeds.map((seed, i) => [`lambda-seed-${seed}.svg`, charts[i]!]))
       }
     })

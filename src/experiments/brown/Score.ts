@@ -7,7 +7,7 @@ import { type CompileError, Engine, type Failure } from "../../runtime/Engine.ts
 import type { Tick } from "../../runtime/Run.ts"
 import type { Vars } from "../../runtime/State.ts"
 import type { HostVars } from "../../runs/Trial.ts"
-import { logits } from "./Levels.ts"
+import { classify, logits } from "./Levels.ts"
 
 type Ids = { readonly ids: tf.Tensor2D }
 type Classes = { readonly classes: tf.Tensor1D }
@@ -42,3 +42,11 @@ export const ofVars = (
       return yield* scored(rows, (ids) => Effect.map(observe(state, ids), ({ classes }) => classes.data))
     })
   )
+
+const loss = (vars: Vars, rows: { readonly ids: tf.Tensor2D; readonly labels: tf.Tensor1D }) => ({
+  loss: classify(vars["omega"] as never, rows)
+})
+
+/** Mean cross-entropy of the run's present model over all rows, in nats. */
+export const lossOfTick = (tick: Tick, rows: Rows) =>
+  Effect.map(tick.evaluate(loss, rows), (found) => found.loss.data[0]!)

@@ -14,6 +14,13 @@ export const deviation = (values: ReadonlyArray<number>): number => {
   return Math.sqrt(values.reduce((sum, v) => sum + (v - m) ** 2, 0) / (values.length - 1))
 }
 
+/** Weights λ of parameters β. */
+export const softmax = (beta: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const exponentials = beta.map((b) => Math.exp(b - Math.max(...beta)))
+  const total = exponentials.reduce((sum, e) => sum + e, 0)
+  return exponentials.map((e) => e / total)
+}
+
 const percent = (values: ReadonlyArray<number>): string => {
   const spread = values.length > 1 ? ` ± ${(100 * deviation(values)).toFixed(1)}` : ""
   return `${(100 * mean(values)).toFixed(1)}${spread}`
