@@ -3,7 +3,22 @@
 //   tapweight run examples/01-hyperparameters.ts
 //   tapweight verify examples/01-hyperparameters.ts
 import * as tf from "@tensorflow/tfjs-core"
-import { Config, Dataset, Hypergradient, Init, Level, NdArray, Objective, Optimizer, Problem, Product, Program, Seed, Solver, Var } from "../src/index.ts"
+import {
+  Config,
+  Dataset,
+  Hypergradient,
+  Init,
+  Level,
+  NdArray,
+  Objective,
+  Optimizer,
+  Problem,
+  Product,
+  Program,
+  Seed,
+  Solver,
+  Var
+} from "../src/index.ts"
 import * as Schema from "effect/Schema"
 
 const features = 20
@@ -13,7 +28,9 @@ const regression = (name: string, rows: number) => {
   const seed = Seed.fold(Seed.make(1), name)
   const x = Seed.normal(Seed.fold(seed, "x"), rows * features)
   const noise = Seed.normal(Seed.fold(seed, "noise"), rows)
-  const y = noise.map((e, i) => 0.5 * e + x.subarray(i * features, i * features + informative).reduce((sum, v) => sum + v, 0))
+  const y = noise.map(
+    (e, i) => 0.5 * e + x.subarray(i * features, i * features + informative).reduce((sum, v) => sum + v, 0)
+  )
   return Dataset.constant(name, { x: NdArray.float32([rows, features], x), y: NdArray.float32([rows], y) })
 }
 

@@ -1,7 +1,23 @@
 // Data reweighting: 40 % of the training labels are flipped; each example's weight is learned on a few clean ones.
 //   tapweight run examples/02-reweighting.ts
 import * as tf from "@tensorflow/tfjs-core"
-import { Config, Dataset, Hypergradient, Init, Level, Mlp, NdArray, Objective, Optimizer, Problem, Product, Program, Seed, Solver, Var } from "../src/index.ts"
+import {
+  Config,
+  Dataset,
+  Hypergradient,
+  Init,
+  Level,
+  Mlp,
+  NdArray,
+  Objective,
+  Optimizer,
+  Problem,
+  Product,
+  Program,
+  Seed,
+  Solver,
+  Var
+} from "../src/index.ts"
 
 const rows = 60
 const flipped = 24

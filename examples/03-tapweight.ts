@@ -3,7 +3,23 @@
 //   tapweight plan examples/03-tapweight.ts --format mermaid
 //   tapweight run examples/03-tapweight.ts
 import * as tf from "@tensorflow/tfjs-core"
-import { Config, Dataset, Hypergradient, Init, Level, Mlp, NdArray, Objective, Optimizer, Problem, Product, Program, Seed, Solver, Var } from "../src/index.ts"
+import {
+  Config,
+  Dataset,
+  Hypergradient,
+  Init,
+  Level,
+  Mlp,
+  NdArray,
+  Objective,
+  Optimizer,
+  Problem,
+  Product,
+  Program,
+  Seed,
+  Solver,
+  Var
+} from "../src/index.ts"
 
 /** Rows whose useful label is the sign of a fixed nonlinear function, and whose useless one is a coin flip. */
 const table = (name: string, rows: number) => {
@@ -11,13 +27,18 @@ const table = (name: string, rows: number) => {
   const x = Seed.normal(Seed.fold(seed, "x"), rows * 8)
   const useful = Float32Array.from({ length: rows }, (_, i) => Number(x[8 * i]! * x[8 * i + 1]! + x[8 * i + 2]! > 0))
   const useless = Float32Array.from(Seed.integers(Seed.fold(seed, "coin"), rows, 2))
-  return { x: NdArray.float32([rows, 8], x), useful: NdArray.float32([rows], useful), useless: NdArray.float32([rows], useless) }
+  return {
+    x: NdArray.float32([rows, 8], x),
+    useful: NdArray.float32([rows], useful),
+    useless: NdArray.float32([rows], useless)
+  }
 }
 
 const theta = Var.make("theta", Mlp.init([8, 24, 2]))
 const omega = Var.make("omega", (_, root) => Var.initial(theta, root))
 const beta = Var.make("beta", Init.zeros([2]))
-const column = (p: Mlp.Params, x: tf.Tensor2D, i: number) => tf.reshape(tf.slice(Mlp.apply(p, x, tf.softplus), [0, i], [-1, 1]), [-1])
+const column = (p: Mlp.Params, x: tf.Tensor2D, i: number) =>
+  tf.reshape(tf.slice(Mlp.apply(p, x, tf.softplus), [0, i], [-1, 1]), [-1])
 const darts = Hypergradient.implicit({ solver: Solver.identity, product: Product.finiteDifference({ radius: 0.01 }) })
 
 const pretrain = Level.minimize(theta, {

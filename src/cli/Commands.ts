@@ -52,7 +52,10 @@ const problemOf = (loaded: Load.Loaded, settings: Settings) =>
     // A program is made of plain constructors, which throw a plain sentence for a bad value.
     Effect.catchDefect((cause) =>
       Effect.fail(
-        new Load.ProgramError({ program: loaded.source, reason: cause instanceof Error ? cause.message : String(cause) })
+        new Load.ProgramError({
+          program: loaded.source,
+          reason: cause instanceof Error ? cause.message : String(cause)
+        })
       )
     )
   )
@@ -64,7 +67,12 @@ const saying = (quiet: boolean) => (text: string) => (quiet ? Effect.void : Cons
 
 const version = "0.1.0"
 
-const prepare = Effect.fnUntraced(function* (root: string, loaded: Load.Loaded, resolved: Config.Resolved<Settings>, engine: string) {
+const prepare = Effect.fnUntraced(function* (
+  root: string,
+  loaded: Load.Loaded,
+  resolved: Config.Resolved<Settings>,
+  engine: string
+) {
   const path = yield* Path.Path
   const problem = yield* problemOf(loaded, resolved.value)
   const plan = yield* Effect.fromResult(Plan.make(problem))
@@ -81,7 +89,10 @@ const prepare = Effect.fnUntraced(function* (root: string, loaded: Load.Loaded, 
       root: resolved.value.seed,
       algorithm: "threefry2x32-20",
       levels: Object.fromEntries(
-        plan.levels.map((level) => [level.name, [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]])
+        plan.levels.map((level) => [
+          level.name,
+          [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]
+        ])
       )
     },
     data: [],
@@ -131,7 +142,10 @@ const run = Command.make(
   Command.withDescription("Runs a program into a new run folder and prints its result"),
   Command.withExamples([
     { command: "tapweight run brown", description: "TapWeight on the Brown corpus" },
-    { command: "tapweight run examples/01-hyperparameters.ts -s ticks=200", description: "A program file, one setting overridden" }
+    {
+      command: "tapweight run examples/01-hyperparameters.ts -s ticks=200",
+      description: "A program file, one setting overridden"
+    }
   ])
 )
 
@@ -193,7 +207,9 @@ const plan = Command.make(
     const { value } = yield* resolve(loaded, options)
     const made = Plan.make(yield* problemOf(loaded, value))
     if (Result.isFailure(made)) return yield* made.failure
-    const text = { text: PlanText.text, mermaid: PlanText.mermaid, json: (p: Plan.Plan) => JSON.stringify(p) }[options.format]
+    const text = { text: PlanText.text, mermaid: PlanText.mermaid, json: (p: Plan.Plan) => JSON.stringify(p) }[
+      options.format
+    ]
     yield* Console.log(text(made.success))
   })
 ).pipe(Command.withDescription("Prints how a program will run: order, periods, sweeps, cost; runs nothing"))
@@ -205,9 +221,15 @@ const verify = Command.make(
     ...Options.settings,
     engine: Options.engine,
     format: Options.format,
-    level: Flag.String("level").pipe(Flag.withDescription("The level whose gradient is checked; the top one where absent"), Flag.optional),
+    level: Flag.String("level").pipe(
+      Flag.withDescription("The level whose gradient is checked; the top one where absent"),
+      Flag.optional
+    ),
     directions: Flag.Int("directions").pipe(Flag.withDescription("Directions to compare along"), Flag.withDefault(8)),
-    solve: Flag.Int("solve").pipe(Flag.withDescription("Ticks given to the levels below to solve their problems"), Flag.withDefault(200)),
+    solve: Flag.Int("solve").pipe(
+      Flag.withDescription("Ticks given to the levels below to solve their problems"),
+      Flag.withDefault(200)
+    ),
     radius: Flag.Finite("radius").pipe(Flag.withDescription("Step of the central difference"), Flag.withDefault(0.01)),
     require: Flag.Finite("require").pipe(
       Flag.withDescription("Exits with 3 if the relative error is above this"),
@@ -227,7 +249,9 @@ const verify = Command.make(
     }).pipe(Effect.provide(Options.engineLayer(options.engine)))
     yield* print(options.format, Verify.text(found), found)
     if (Option.isSome(options.require) && !(found.relativeError <= options.require.value)) {
-      return yield* new CheckError({ reason: `relative error ${found.relativeError} is above ${options.require.value}` })
+      return yield* new CheckError({
+        reason: `relative error ${found.relativeError} is above ${options.require.value}`
+      })
     }
   })
 ).pipe(Command.withDescription("Compares a program's hypergradient with central differences of the re-solved problem"))

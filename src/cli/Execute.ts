@@ -47,7 +47,14 @@ export const execute = Effect.fnUntraced(function* (
   const before = yield* engine.live
   const work = Effect.gen(function* () {
     yield* status("running")
-    yield* Effect.forkChild(Effect.forever(Effect.delay(Effect.suspend(() => status("running")), Duration.seconds(5))))
+    yield* Effect.forkChild(
+      Effect.forever(
+        Effect.delay(
+          Effect.suspend(() => status("running")),
+          Duration.seconds(5)
+        )
+      )
+    )
     const said = yield* program.run(session, config) as Effect.Effect<Program.Result, unknown, never>
     yield* JsonFile.write(file, Stored, { program: program.name, result: said.result, text: said.text })
     for (const [name, svg] of Object.entries(said.charts ?? {})) {
@@ -56,9 +63,7 @@ export const execute = Effect.fnUntraced(function* (
     return said
   })
   return yield* work.pipe(
-    Effect.onExit((exit) =>
-      Effect.ignore(status(stateOf(exit), codeOfExit(exit, false), reasonOf(exit)))
-    ),
+    Effect.onExit((exit) => Effect.ignore(status(stateOf(exit), codeOfExit(exit, false), reasonOf(exit)))),
     Effect.map((said) => ({ result: said.result, text: said.text })),
     Effect.onExit(() =>
       Effect.flatMap(engine.live, (after) => Effect.logDebug(`${after - before} tensors of the run remain`))

@@ -21,7 +21,9 @@ const byTag: { readonly [tag: string]: number } = {
 
 /** The exit code of an error. */
 export const codeOf = (error: unknown): number =>
-  Predicate.hasProperty(error, "_tag") && typeof error._tag === "string" ? (byTag[error._tag] ?? codes.failed) : codes.failed
+  Predicate.hasProperty(error, "_tag") && typeof error._tag === "string"
+    ? (byTag[error._tag] ?? codes.failed)
+    : codes.failed
 
 /** The exit code of a finished command. */
 export const codeOfExit = (exit: Exit.Exit<unknown, unknown>, terminated: boolean): number => {

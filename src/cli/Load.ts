@@ -37,17 +37,25 @@ export const load = Effect.fnUntraced(function* (source: string) {
   const path = yield* Path.Path
   const names = Object.keys(builtIn).join(", ")
   if (!looksLikeFile(source)) {
-    return yield* new ProgramError({ program: source, reason: `there is no built-in of this name (there is ${names}), and a file is named by its path` })
+    return yield* new ProgramError({
+      program: source,
+      reason: `there is no built-in of this name (there is ${names}), and a file is named by its path`
+    })
   }
   const file = path.resolve(source)
-  const bytes = yield* fs.readFile(file).pipe(
-    Effect.mapError((error) => new ProgramError({ program: source, reason: `the file cannot be read: ${error.message}` }))
-  )
+  const bytes = yield* fs
+    .readFile(file)
+    .pipe(
+      Effect.mapError(
+        (error) => new ProgramError({ program: source, reason: `the file cannot be read: ${error.message}` })
+      )
+    )
   const url = yield* Effect.orDie(path.toFileUrl(file))
   const module = yield* Effect.tryPromise({
     try: () => import(url.href) as Promise<{ readonly default?: unknown }>,
     // What a program throws while it is made (a negative rate, say) is the author's to read as it was said.
-    catch: (cause) => new ProgramError({ program: source, reason: cause instanceof Error ? cause.message : String(cause) })
+    catch: (cause) =>
+      new ProgramError({ program: source, reason: cause instanceof Error ? cause.message : String(cause) })
   })
   if (!Program.isProgram(module.default)) {
     const reason = "its default export is no program: export default Program.fromProblem({ … }) or Program.make({ … })"

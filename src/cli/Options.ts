@@ -19,10 +19,7 @@ export const settings = {
     Flag.atLeast(0)
   ),
   preset: Flag.String("preset").pipe(Flag.withDescription("A named set of settings of the program"), Flag.optional),
-  config: Flag.File("config", { mustExist: true }).pipe(
-    Flag.withDescription("A JSON file of settings"),
-    Flag.optional
-  )
+  config: Flag.File("config", { mustExist: true }).pipe(Flag.withDescription("A JSON file of settings"), Flag.optional)
 }
 
 const engines = ["compiled", "wasm", "cpu", "tensorflow", "tensorflow-gpu"] as const

@@ -52,7 +52,14 @@ const follow = (shown: Shown | undefined, progress: Progress, now: number): Show
   const next: Shown =
     shown?.trial === progress.trial
       ? shown
-      : { trial: progress.trial, started: now, first: progress.tick.index, losses: new Map(), latest: new Map(), scores: "" }
+      : {
+          trial: progress.trial,
+          started: now,
+          first: progress.tick.index,
+          losses: new Map(),
+          latest: new Map(),
+          scores: ""
+        }
   for (const [name, level] of Object.entries(progress.tick.levels)) {
     next.latest.set(name, level)
     next.losses.set(name, [...(next.losses.get(name) ?? []), level.loss].slice(-remembered))
@@ -99,7 +106,7 @@ export const live = (write: (text: string) => void): Display => {
         if (now - last < 250 && progress.tick.index < progress.ticks) return
         last = now
         draw(block(shown, progress, now))
-      }),
+      })
   }
 }
 
@@ -112,7 +119,8 @@ export const lines = (write: (text: string) => void): Display => {
       Effect.map(Clock.currentTimeMillis, (now) => {
         shown = follow(shown, progress, now)
         const { index } = progress.tick
-        const due = progress.trial !== last.trial || (now - last.time >= 30_000 && index - last.index >= progress.ticks / 20)
+        const due =
+          progress.trial !== last.trial || (now - last.time >= 30_000 && index - last.index >= progress.ticks / 20)
         if (!due && progress.tick.scores === undefined && index < progress.ticks) return
         last = { time: now, index, trial: progress.trial }
         const losses = [...shown.latest].map(([name, level]) => `${name}.loss=${level.loss.toPrecision(5)}`)
@@ -121,8 +129,10 @@ export const lines = (write: (text: string) => void): Display => {
           return typeof w === "object" ? [`lambda=${w.map((x) => x.toFixed(4)).join(",")}`] : []
         })
         const trial = progress.trial === "" ? [] : [`trial=${progress.trial}`]
-        write(`${[...trial, `tick=${index}/${progress.ticks}`, ...losses, ...weights, scores(progress)].join(" ").trimEnd()}\n`)
-      }),
+        write(
+          `${[...trial, `tick=${index}/${progress.ticks}`, ...losses, ...weights, scores(progress)].join(" ").trimEnd()}\n`
+        )
+      })
   }
 }
 

@@ -19,7 +19,8 @@ const program = main.pipe(
   // The command line has printed its own usage errors; everything else is one sentence on standard error.
   Effect.tapCause((cause) => {
     const error = Cause.squash(cause)
-    if (Cause.hasInterruptsOnly(cause) || (Predicate.hasProperty(error, "_tag") && error._tag === "ShowHelp")) return Effect.void
+    if (Cause.hasInterruptsOnly(cause) || (Predicate.hasProperty(error, "_tag") && error._tag === "ShowHelp"))
+      return Effect.void
     return Console.error(`error  ${said(error)}`)
   }),
   Effect.provide(NodeServices.layer)

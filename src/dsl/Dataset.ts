@@ -48,11 +48,7 @@ export type HostBatch = { readonly [name: string]: NdArray.NdArray }
 export interface Dataset<out B extends Tree, out E = never, out R = never> extends Pipeable {
   readonly name: string
   readonly fields: Fields
-  readonly open: Effect.Effect<
-    (seed: Seed.Seed, index: number) => Effect.Effect<HostBatch, E>,
-    E,
-    R | Scope.Scope
-  >
+  readonly open: Effect.Effect<(seed: Seed.Seed, index: number) => Effect.Effect<HostBatch, E>, E, R | Scope.Scope>
   readonly "~B": () => B
 }
 
@@ -113,7 +109,9 @@ export const fromRows = <const C extends Columns>(
   )
   const open = Effect.flatMap(countRows(name, columns), (rows) => {
     if (!Number.isInteger(batch) || batch < 1) {
-      return Effect.fail(new DataError({ dataset: name, reason: `batch is ${batch}: give a whole number of at least 1` }))
+      return Effect.fail(
+        new DataError({ dataset: name, reason: `batch is ${batch}: give a whole number of at least 1` })
+      )
     }
     if (rows < batch) {
       const reason = `it has ${rows} rows, fewer than one batch of ${batch}: add rows or make the batch smaller`
@@ -127,7 +125,9 @@ export const fromRows = <const C extends Columns>(
 
 /** The same batch every time: full-batch training, evaluation, closed-form checks. */
 export const constant = <const C extends Columns>(name: string, columns: C): Dataset<ColumnBatch<C>> => {
-  const fields = Object.fromEntries(Object.entries(columns).map(([key, c]) => [key, { dtype: c.dtype, shape: c.shape }]))
+  const fields = Object.fromEntries(
+    Object.entries(columns).map(([key, c]) => [key, { dtype: c.dtype, shape: c.shape }])
+  )
   return make(name, { fields, open: Effect.succeed(() => Effect.succeed(columns)) } as never) as never
 }
 

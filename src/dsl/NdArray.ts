@@ -60,7 +60,8 @@ export const scalar = (value: number): NdArray<tf.Scalar> => float32([], [value]
 /** Rows `indices` of an array along its first axis. */
 export const rows = <T extends tf.Tensor>(array: NdArray<T>, indices: ArrayLike<number>): NdArray<T> => {
   const width = size(array.shape.slice(1))
-  const data = array.dtype === "int32" ? new Int32Array(indices.length * width) : new Float32Array(indices.length * width)
+  const data =
+    array.dtype === "int32" ? new Int32Array(indices.length * width) : new Float32Array(indices.length * width)
   for (let i = 0; i < indices.length; i++) {
     const row = indices[i]!
     data.set(array.data.subarray(row * width, (row + 1) * width), i * width)

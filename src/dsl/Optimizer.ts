@@ -12,7 +12,12 @@ export interface Optimizer extends Pipeable {
   readonly name: string
   readonly init: (params: Tree) => Tree
   /** New parameters and new state from gradients of the parameters' own shapes. */
-  readonly update: <T extends Tree>(gradients: T, state: Tree, params: T, clock: tf.Scalar) => readonly [params: T, state: Tree]
+  readonly update: <T extends Tree>(
+    gradients: T,
+    state: Tree,
+    params: T,
+    clock: tf.Scalar
+  ) => readonly [params: T, state: Tree]
 }
 
 /** An optimizer from its two functions. */

@@ -8,10 +8,18 @@ export type Tree = tf.Tensor | ReadonlyArray<Tree> | { readonly [key: string]: T
 export type HostTree = NdArray | ReadonlyArray<HostTree> | { readonly [key: string]: HostTree }
 
 /** A tensor tree as it looks on the host. */
-export type Host<T> = Tree extends T ? HostTree : T extends tf.Tensor ? NdArray<T> : { readonly [K in keyof T]: Host<T[K]> }
+export type Host<T> = Tree extends T
+  ? HostTree
+  : T extends tf.Tensor
+    ? NdArray<T>
+    : { readonly [K in keyof T]: Host<T[K]> }
 
 /** A host tree as it looks on a device: the inverse of {@link Host}. */
-export type Live<H> = HostTree extends H ? Tree : H extends NdArray<infer T> ? T : { readonly [K in keyof H]: Live<H[K]> }
+export type Live<H> = HostTree extends H
+  ? Tree
+  : H extends NdArray<infer T>
+    ? T
+    : { readonly [K in keyof H]: Live<H[K]> }
 
 type Leaf = { readonly dtype: string; readonly shape: ReadonlyArray<number> }
 // Every traversal is written once against this shape; the typed signatures below are what callers see.
@@ -91,7 +99,9 @@ export const zipWith = <T extends Tree>(
     const other = others.get(path)
     if (other === undefined) throw new TypeError(`Tree: '${path}' is missing from the second tree`)
     if (leaf.shape.join() !== other.shape.join()) {
-      throw new TypeError(`Tree: '${path}' has shape [${leaf.shape.join(", ")}] in one tree and [${other.shape.join(", ")}] in the other`)
+      throw new TypeError(
+        `Tree: '${path}' has shape [${leaf.shape.join(", ")}] in one tree and [${other.shape.join(", ")}] in the other`
+      )
     }
     others.delete(path)
     return f(leaf, other, path)

@@ -35,4 +35,5 @@ export const make = <const Name extends string, H extends HostTree>(
   ({ name, init: (root: Seed.Seed) => init(Seed.fold(root, name), root) }) as never
 
 /** The initial value of a variable, for one that starts where it does. */
-export const initial = <T extends Tree>(variable: Var<string, T>, root: Seed.Seed): Host<T> => variable.init(root) as Host<T>
+export const initial = <T extends Tree>(variable: Var<string, T>, root: Seed.Seed): Host<T> =>
+  variable.init(root) as Host<T>

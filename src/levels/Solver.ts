@@ -86,8 +86,14 @@ export const exact: Solver = stateless("exact", { products: 0, productsPerElemen
   }
   const flatten = (tree: Tree.Tree) => tf.concat(Tree.leaves(tree).map((leaf) => tf.reshape(leaf, [-1]))) as tf.Tensor1D
   const unflatten = (flat: tf.Tensor1D) => {
-    const parts = tf.split(flat, shapes.map((leaf) => leaf.size)) as ReadonlyArray<tf.Tensor1D>
-    return Tree.unflatten(v, parts.map((part, i) => tf.reshape(part, shapes[i]!.shape)))
+    const parts = tf.split(
+      flat,
+      shapes.map((leaf) => leaf.size)
+    ) as ReadonlyArray<tf.Tensor1D>
+    return Tree.unflatten(
+      v,
+      parts.map((part, i) => tf.reshape(part, shapes[i]!.shape))
+    )
   }
   const basis = tf.unstack(tf.eye(n)) as ReadonlyArray<tf.Tensor1D>
   const columns = basis.map((unit) => flatten(product(unflatten(unit))))

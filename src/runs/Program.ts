@@ -66,7 +66,10 @@ export interface Program<S extends Settings = any> {
 export const isProgram = (u: unknown): u is Program => Predicate.hasProperty(u, TypeId)
 
 /** A program from its parts. */
-export const make = <S extends Settings>(spec: Omit<Program<S>, typeof TypeId>): Program<S> => ({ [TypeId]: TypeId, ...spec })
+export const make = <S extends Settings>(spec: Omit<Program<S>, typeof TypeId>): Program<S> => ({
+  [TypeId]: TypeId,
+  ...spec
+})
 
 const shown = 64
 

@@ -42,7 +42,17 @@ export const of = (
     const weights: ReadonlyArray<Written> =
       lambda === undefined
         ? []
-        : [{ t: "lambda", ...where, w: seconds, names: names.weights, beta: beta ?? [], lambda, entropy: entropy(lambda) }]
+        : [
+            {
+              t: "lambda",
+              ...where,
+              w: seconds,
+              names: names.weights,
+              beta: beta ?? [],
+              lambda,
+              entropy: entropy(lambda)
+            }
+          ]
     const { report } = level
     if (report === undefined) return [step, ...weights]
     const sweep = plan.sweeps.find((s) => s.level === planned.name)!

@@ -127,13 +127,21 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
   const from = yield* resumed
   const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 0) + 1
   const writer = yield* Records.writer(folder, { attempt, from: from?.manifest.tick ?? 0, at: yield* DateTime.now })
-  for (const { name, reason } of from?.skipped ?? []) yield* Effect.logWarning(`checkpoint ${name} passed over: ${reason}`)
+  for (const { name, reason } of from?.skipped ?? [])
+    yield* Effect.logWarning(`checkpoint ${name} passed over: ${reason}`)
   const started = yield* Clock.currentTimeMillis
   const variables = plan.levels.map((level) => level.variable).concat(plan.fixed)
   const names = { weights: options.weights ?? [] }
 
   const checkpoint = Effect.fnUntraced(function* (tick: Watch.Selected) {
-    const manifest = { version: 1, tick: tick.index, attempt, seed, program, extra: { selection: tick.selection } } as const
+    const manifest = {
+      version: 1,
+      tick: tick.index,
+      attempt,
+      seed,
+      program,
+      extra: { selection: tick.selection }
+    } as const
     const name = yield* Checkpoint.save(at("checkpoints"), manifest, yield* tick.snapshot)
     yield* writer.append({ t: "ckpt", k: tick.index, path: `checkpoints/${name}` })
   })

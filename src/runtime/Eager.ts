@@ -79,13 +79,18 @@ const attempt = <A>(f: () => A): Effect.Effect<A, Failure> => Effect.try({ try: 
 const live = <T extends Tree.Tree>(device: Device<T>): T => device as unknown as T
 const device = <T extends Tree.Tree>(tree: T): Device<T> => tree as unknown as Device<T>
 
-const upload = <T extends Tree.Tree>(host: Tree.Host<T>): T => Tree.toLive(host as Tree.HostTree, tensorOf) as unknown as T
+const upload = <T extends Tree.Tree>(host: Tree.Host<T>): T =>
+  Tree.toLive(host as Tree.HostTree, tensorOf) as unknown as T
 const download = <T extends Tree.Tree>(tree: T): Tree.Host<T> => Tree.toHost(tree, arrayOf)
 
 // TensorFlow.js keeps one scope stack and one backend per process: an engine pins its own before every entry.
 const service = (name: string, backend: string): Engine["Service"] => {
   const tidily = <T extends Tree.Tree>(f: () => T): T => {
-    if (tf.getBackend() !== backend) throw new StepFailure("", `the TensorFlow.js backend was changed to '${tf.getBackend()}' while '${backend}' was in use`)
+    if (tf.getBackend() !== backend)
+      throw new StepFailure(
+        "",
+        `the TensorFlow.js backend was changed to '${tf.getBackend()}' while '${backend}' was in use`
+      )
     return tf.tidy(f as () => never) as T
   }
   return {
@@ -95,7 +100,9 @@ const service = (name: string, backend: string): Engine["Service"] => {
         attempt(() => {
           const before = live(state)
           try {
-            const [after, metrics] = tidily(() => step(before, upload(batch) as never) as never) as unknown as ReturnType<typeof step>
+            const [after, metrics] = tidily(
+              () => step(before, upload(batch) as never) as never
+            ) as unknown as ReturnType<typeof step>
             const surviving = new Set(Tree.leaves(after))
             for (const leaf of Tree.leaves(before)) if (!surviving.has(leaf)) leaf.dispose()
             const host = download(metrics)

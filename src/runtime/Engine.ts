@@ -64,7 +64,10 @@ export class Engine extends Context.Service<
       f: (state: S, batch: B) => M
     ) => Effect.Effect<Observer<S, B, M>, CompileError, Scope.Scope>
     /** Runs a function of host values once and leaves the result on the device. */
-    readonly start: <A extends Tree, S extends Tree>(f: (input: A) => S, input: Host<A>) => Effect.Effect<Device<S>, Failure>
+    readonly start: <A extends Tree, S extends Tree>(
+      f: (input: A) => S,
+      input: Host<A>
+    ) => Effect.Effect<Device<S>, Failure>
     readonly upload: <T extends Tree>(host: Host<T>) => Effect.Effect<Device<T>>
     readonly download: <T extends Tree>(device: Device<T>) => Effect.Effect<Host<T>>
     readonly release: <T extends Tree>(device: Device<T>) => Effect.Effect<void>

@@ -22,9 +22,9 @@ const mismatch = (dataset: Dataset.Any, batch: HostBatch): string | undefined =>
 }
 
 /** Opened datasets: batches by level and index, each held against its dataset's declared fields. */
-export type Feed = (
-  indices: { readonly [level: string]: ReadonlyArray<number> }
-) => Effect.Effect<Host<Batches>, DataError>
+export type Feed = (indices: {
+  readonly [level: string]: ReadonlyArray<number>
+}) => Effect.Effect<Host<Batches>, DataError>
 
 /** Opens the dataset of every level. Each level draws from a seed of its own, folded from the run's. */
 export const open = (problem: Problem.Any, seed: Seed.Seed): Effect.Effect<Feed, unknown, Scope.Scope> =>
@@ -39,7 +39,9 @@ export const open = (problem: Problem.Any, seed: Seed.Seed): Effect.Effect<Feed,
           const reason = mismatch(dataset, batch)
           return reason === undefined
             ? Effect.succeed(batch)
-            : Effect.fail(new DataError({ dataset: dataset.name, reason: `batch ${index} ${reason}: change one of the two` }))
+            : Effect.fail(
+                new DataError({ dataset: dataset.name, reason: `batch ${index} ${reason}: change one of the two` })
+              )
         })
       )
     }

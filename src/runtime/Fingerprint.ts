@@ -16,7 +16,11 @@ export const fingerprint = (problem: Problem.Any, plan: Plan): string => {
     plan,
     objectives: levels.map((level) => level.objective.toString()),
     fields: levels.map((level) => level.data.fields),
-    variables: Tree.hostEntries(initialVars(problem, Seed.make(0))).map(([path, { dtype, shape }]) => [path, dtype, shape])
+    variables: Tree.hostEntries(initialVars(problem, Seed.make(0))).map(([path, { dtype, shape }]) => [
+      path,
+      dtype,
+      shape
+    ])
   }
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex")
 }

@@ -67,7 +67,10 @@ export const evaluate = (
     }
     if (loss.rank !== 0 || loss.dtype !== "float32") {
       const remedy = "return a float32 scalar, e.g. tf.mean(losses)"
-      throw new StepFailure(level.name, `the objective returned a ${loss.dtype} tensor of shape [${loss.shape.join(", ")}]: ${remedy}`)
+      throw new StepFailure(
+        level.name,
+        `the objective returned a ${loss.dtype} tensor of shape [${loss.shape.join(", ")}]: ${remedy}`
+      )
     }
     return { loss: loss as tf.Scalar, metrics: metrics ?? {} }
   })

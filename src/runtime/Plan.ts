@@ -91,19 +91,34 @@ const namesKnown = (wiring: Wiring.Wiring): WiringError | undefined => {
   const names = new Set(wiring.levels.map((l) => l.name))
   const variables = new Set([...wiring.levels.map((l) => l.variable), ...wiring.fixed])
   if (!names.has(wiring.top)) {
-    return defect("UnknownLevel", wiring.top, "it is named as the top, but there is no such level", `levels are ${[...names].join(", ")}`)
+    return defect(
+      "UnknownLevel",
+      wiring.top,
+      "it is named as the top, but there is no such level",
+      `levels are ${[...names].join(", ")}`
+    )
   }
   for (const level of wiring.levels) {
     const bad = wholeNumbers(level, wiring.simultaneous)
     if (bad !== undefined) return bad
     const missing = level.upstream.find((name) => !names.has(name))
     if (missing !== undefined) {
-      return defect("UnknownLevel", level.name, `it reads '${missing}', which is no level`, `levels are ${[...names].join(", ")}`)
+      return defect(
+        "UnknownLevel",
+        level.name,
+        `it reads '${missing}', which is no level`,
+        `levels are ${[...names].join(", ")}`
+      )
     }
     const unknown = level.given.find((name) => !variables.has(name))
     if (unknown !== undefined) {
       const remedy = "minimize it in a level above, or hold it constant with Level.fix"
-      return defect("UnknownVariable", level.name, `it is given '${unknown}', which no level minimizes and nothing fixes`, remedy)
+      return defect(
+        "UnknownVariable",
+        level.name,
+        `it is given '${unknown}', which no level minimizes and nothing fixes`,
+        remedy
+      )
     }
     if (level.given.includes(level.variable)) {
       return defect("OwnGiven", level.name, `it is given its own variable '${level.variable}'`, "drop it from given")
@@ -135,8 +150,16 @@ const ordered = (wiring: Wiring.Wiring): ReadonlyArray<Wiring.LevelWiring> | Wir
     ready.sort()
   }
   if (order.length < wiring.levels.length) {
-    const stuck = wiring.levels.map((l) => l.name).filter((name) => waiting.get(name)! > 0).sort()
-    return defect("Cycle", stuck[0]!, `it is on or above a cycle of upstream levels among ${stuck.join(", ")}`, "a level may read only levels below it")
+    const stuck = wiring.levels
+      .map((l) => l.name)
+      .filter((name) => waiting.get(name)! > 0)
+      .sort()
+    return defect(
+      "Cycle",
+      stuck[0]!,
+      `it is on or above a cycle of upstream levels among ${stuck.join(", ")}`,
+      "a level may read only levels below it"
+    )
   }
   return order
 }
@@ -154,13 +177,23 @@ const misplaced = (wiring: Wiring.Wiring, index: Index): WiringError | undefined
   const reachable = index.below.get(wiring.top)!
   for (const level of index.order) {
     if (level.name !== wiring.top && !reachable.has(level.name)) {
-      return defect("Unreachable", level.name, `the top level '${wiring.top}' does not rest on it`, "add it upstream of a level that needs it, or leave it out")
+      return defect(
+        "Unreachable",
+        level.name,
+        `the top level '${wiring.top}' does not rest on it`,
+        "add it upstream of a level that needs it, or leave it out"
+      )
     }
     for (const variable of level.given) {
       const owner = index.owner.get(variable)
       if (owner !== undefined && !index.below.get(owner.name)!.has(level.name)) {
         const found = `it is given '${variable}', whose level '${owner.name}' is not above it`
-        return defect("GivenNotAbove", level.name, found, `put '${level.name}' below '${owner.name}', or read '${owner.name}' upstream`)
+        return defect(
+          "GivenNotAbove",
+          level.name,
+          found,
+          `put '${level.name}' below '${owner.name}', or read '${owner.name}' upstream`
+        )
       }
     }
   }
@@ -191,7 +224,9 @@ const costOf = (level: PlannedLevel, sweep: Sweep, index: Index): typeof Cost.Ty
     level: level.name,
     evaluations: once * level.repeat,
     evaluationsPerElement: Object.fromEntries(
-      estimators.flatMap(([name, e]) => (e.evaluationsPerElement > 0 ? [[name, e.evaluationsPerElement * level.repeat]] : []))
+      estimators.flatMap(([name, e]) =>
+        e.evaluationsPerElement > 0 ? [[name, e.evaluationsPerElement * level.repeat]] : []
+      )
     ),
     perTick: (once * level.repeat) / level.period
   }

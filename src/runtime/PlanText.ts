@@ -62,7 +62,9 @@ export const mermaid = (plan: Plan): string => {
     ...plan.levels.map((level) => `  ${id.get(level.name)}["${label(level.name)}<br/>min ${label(level.variable)}"]`),
     ...plan.fixed.map((name, i) => `  f${i}(["${label(name)} (constant)"])`),
     ...plan.levels.flatMap((level) => [
-      ...level.upstream.map((below) => `  ${id.get(below)} -->|"${label(variable.get(below)!)}*"| ${id.get(level.name)}`),
+      ...level.upstream.map(
+        (below) => `  ${id.get(below)} -->|"${label(variable.get(below)!)}*"| ${id.get(level.name)}`
+      ),
       ...level.given.map((name) => {
         const from = owner.has(name) ? id.get(owner.get(name)!) : `f${plan.fixed.indexOf(name)}`
         return `  ${from} -.->|"${label(name)}"| ${id.get(level.name)}`

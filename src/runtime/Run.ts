@@ -69,21 +69,29 @@ const number = (array: { readonly data: ArrayLike<number> }): number => array.da
 
 const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
   const { metrics, report } = host as never as {
-    readonly metrics: { readonly [name: string]: { readonly shape: ReadonlyArray<number>; readonly data: ArrayLike<number> } }
+    readonly metrics: {
+      readonly [name: string]: { readonly shape: ReadonlyArray<number>; readonly data: ArrayLike<number> }
+    }
     readonly report: Host<Sweep.Report> | {}
   }
   return {
     loss: number(host.loss),
     gradientNorm: number(host.gradientNorm),
     metrics: Object.fromEntries(
-      Object.entries(metrics).map(([name, value]) => [name, value.shape.length === 0 ? number(value) : Array.from(value.data)])
+      Object.entries(metrics).map(([name, value]) => [
+        name,
+        value.shape.length === 0 ? number(value) : Array.from(value.data)
+      ])
     ),
     report:
       "direct" in report
         ? {
             direct: number(report.direct),
             parts: Object.fromEntries(
-              Object.entries(report.parts).map(([name, p]) => [name, { norm: number(p.norm), cosine: number(p.cosine) }])
+              Object.entries(report.parts).map(([name, p]) => [
+                name,
+                { norm: number(p.norm), cosine: number(p.cosine) }
+              ])
             ),
             residuals: Object.fromEntries(Object.entries(report.residuals).map(([name, r]) => [name, number(r)]))
           }

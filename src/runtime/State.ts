@@ -10,7 +10,12 @@ import * as Wiring from "./Wiring.ts"
 export type Vars = { readonly [variable: string]: Tree.Tree }
 
 /** One past update of a level that is unrolled: what its gradient was taken at. */
-export type Past = { readonly own: Tree.Tree; readonly optimizer: Tree.Tree; readonly clock: tf.Scalar; readonly reads: Vars }
+export type Past = {
+  readonly own: Tree.Tree
+  readonly optimizer: Tree.Tree
+  readonly clock: tf.Scalar
+  readonly reads: Vars
+}
 
 /** Everything a run carries from tick to tick. A checkpoint is this tree, the tick and the seed. */
 export type State = {
@@ -43,7 +48,10 @@ export const initialVars = (problem: Problem.Any, seed: Seed.Seed): { readonly [
 /** What a level reads, by variable name. */
 export const readsOf = (level: Definition, vars: Vars): Vars =>
   Object.fromEntries(
-    [...level.given, ...level.upstream.map((below) => below.own)].map((variable) => [variable.name, vars[variable.name]!])
+    [...level.given, ...level.upstream.map((below) => below.own)].map((variable) => [
+      variable.name,
+      vars[variable.name]!
+    ])
   )
 
 /** The state before the first tick. Pure tensor code: an engine runs it like a step. */

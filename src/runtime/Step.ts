@@ -14,9 +14,15 @@ import * as Sweep from "./Sweep.ts"
 export type Metrics = { readonly [level: string]: Sweep.LevelMetrics }
 
 /** The one seam between the language and engines: pure, synchronous, no host reads, no randomness, fixed shapes. */
-export type Step<S extends Tree, B extends Tree, M extends Tree> = (state: S, batch: B) => readonly [state: S, metrics: M]
+export type Step<S extends Tree, B extends Tree, M extends Tree> = (
+  state: S,
+  batch: B
+) => readonly [state: S, metrics: M]
 
-const withVar = (state: State, name: string, value: Tree): State => ({ ...state, vars: { ...state.vars, [name]: value } })
+const withVar = (state: State, name: string, value: Tree): State => ({
+  ...state,
+  vars: { ...state.vars, [name]: value }
+})
 
 const restarted = (state: State, level: Definition): State => {
   const start = state.initial[level.own.name]!

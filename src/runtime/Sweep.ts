@@ -77,7 +77,10 @@ export const direction = (
     : {
         direct: Vector.norm(gradient[own]!),
         parts: Object.fromEntries(
-          Object.entries(parts).map(([name, part]) => [name, { norm: Vector.norm(part), cosine: Vector.cosine(part, whole) }])
+          Object.entries(parts).map(([name, part]) => [
+            name,
+            { norm: Vector.norm(part), cosine: Vector.cosine(part, whole) }
+          ])
         ),
         residuals
       }
@@ -106,4 +109,3 @@ const adjoint = (
       throw new Error(`level '${lower.name}' is detached and cannot be part of a sweep`)
   }
 }
-

@@ -48,11 +48,15 @@ export class VerifyError extends Schema.TaggedError<VerifyError>()("VerifyError"
 }
 
 const isFailure = (error: unknown): error is Failure => !Predicate.hasProperty(error, "_tag")
-const failed = (failure: Failure) => new StepError({ kind: "Objective", tick: 0, level: failure.level, reason: failure.reason })
+const failed = (failure: Failure) =>
+  new StepError({ kind: "Objective", tick: 0, level: failure.level, reason: failure.reason })
 
 type HostVector = ReadonlyArray<Float32Array>
 
-const axes = (leaves: ReadonlyArray<NdArray>, count: number): ReadonlyArray<readonly [string, HostVector]> | undefined => {
+const axes = (
+  leaves: ReadonlyArray<NdArray>,
+  count: number
+): ReadonlyArray<readonly [string, HostVector]> | undefined => {
   const total = leaves.reduce((n, leaf) => n + leaf.data.length, 0)
   if (total > count) return undefined
   return leaves.flatMap((_, l) =>
@@ -109,23 +113,32 @@ export const verify = <E, R>(
       const level = levels.get(name)
       const sweep = plan.sweeps.find((s) => s.level === name)
       if (level === undefined || sweep === undefined) {
-        return yield* new VerifyError({ reason: `there is no level '${name}': levels are ${[...levels.keys()].join(", ")}` })
+        return yield* new VerifyError({
+          reason: `there is no level '${name}': levels are ${[...levels.keys()].join(", ")}`
+        })
       }
       const below = Wiring.closure(level).flatMap((l) => (l === level ? [] : [l.name]))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
-      const batches = yield* feed(Object.fromEntries(plan.levels.map((l) => [l.name, new Array<number>(batchesOf(l)).fill(0)])))
+      const batches = yield* feed(
+        Object.fromEntries(plan.levels.map((l) => [l.name, new Array<number>(batchesOf(l)).fill(0)]))
+      )
       const moment = (acting: ReadonlyArray<string>): Moment => ({
         acting,
         restarting: [],
         frozen: [],
-        past: Object.fromEntries(plan.levels.flatMap((l) => (l.estimator === null ? [] : [[l.name, l.estimator.steps]]))),
+        past: Object.fromEntries(
+          plan.levels.flatMap((l) => (l.estimator === null ? [] : [[l.name, l.estimator.steps]]))
+        ),
         diagnostics: false
       })
       const step = yield* engine.compile(Step.make(problem, plan, moment(below)))
-      const gradientOf = yield* engine.observe((state: State, b: Sweep.Batches) =>
-        ({ gradient: Sweep.direction(level, levels, sweep, state, b[name]!.at(-1)!, b, moment([name])).gradient }) as {
-          readonly gradient: Tree.Tree
-        }
+      const gradientOf = yield* engine.observe(
+        (state: State, b: Sweep.Batches) =>
+          ({
+            gradient: Sweep.direction(level, levels, sweep, state, b[name]!.at(-1)!, b, moment([name])).gradient
+          }) as {
+            readonly gradient: Tree.Tree
+          }
       )
       const lossOf = yield* engine.observe((state: State, b: Sweep.Batches) => ({
         loss: Objective.evaluate(level, state.vars, b[name]!.at(-1)!).loss
@@ -153,7 +166,9 @@ export const verify = <E, R>(
       })
       const norms = yield* solve
       const { gradient } = yield* gradientOf(cell.state, batches)
-      const base = (yield* engine.download(cell.state)) as unknown as { readonly vars: { readonly [v: string]: Tree.HostTree } }
+      const base = (yield* engine.download(cell.state)) as unknown as {
+        readonly vars: { readonly [v: string]: Tree.HostTree }
+      }
 
       const own = base.vars[level.own.name]!
       const leaves = Tree.hostEntries(own).map(([, leaf]) => leaf)
@@ -179,7 +194,8 @@ export const verify = <E, R>(
           return { name: label, swept: along, difference: (ahead - behind) / (2 * radius) }
         })
       )
-      const norm = (f: (c: (typeof compared)[number]) => number) => Math.sqrt(compared.reduce((sum, c) => sum + f(c) ** 2, 0))
+      const norm = (f: (c: (typeof compared)[number]) => number) =>
+        Math.sqrt(compared.reduce((sum, c) => sum + f(c) ** 2, 0))
       return {
         level: name,
         variable: level.own.name,

@@ -30,7 +30,11 @@ export interface Selected extends Scored {
 
 /** Scores every `every`-th tick and tick `last`, on whatever `score` measures: validation data, never the test split. */
 export const scoring =
-  <E, R>(options: { readonly every: number; readonly last: number; readonly score: (tick: Tick) => Effect.Effect<Scores, E, R> }) =>
+  <E, R>(options: {
+    readonly every: number
+    readonly last: number
+    readonly score: (tick: Tick) => Effect.Effect<Scores, E, R>
+  }) =>
   <E1, R1>(ticks: Stream.Stream<Tick, E1, R1>): Stream.Stream<Scored, E | E1, R | R1> =>
     Stream.mapEffect(ticks, (tick) =>
       tick.index % options.every === 0 || tick.index === options.last

@@ -77,7 +77,13 @@ const estimatorOf = (estimator: Hypergradient.Hypergradient): Estimator => {
       const each = estimator.product.evaluations
       const perElement = cost.productsPerElement * each
       // One more product hands −∂ₓ⟨∇L, u⟩ to what the level reads.
-      return { kind: "implicit", name, evaluations: (cost.products + 1) * each, evaluationsPerElement: perElement, steps: 1 }
+      return {
+        kind: "implicit",
+        name,
+        evaluations: (cost.products + 1) * each,
+        evaluationsPerElement: perElement,
+        steps: 1
+      }
     }
     case "Unrolled": {
       const evaluations = estimator.steps * (1 + estimator.product.evaluations)

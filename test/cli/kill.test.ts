@@ -38,7 +38,9 @@ const tapweight = (args: ReadonlyArray<string>, blow?: Blow) =>
 
 const only = (root: string): string => join(root, "killable", readdirSync(join(root, "killable"))[0]!)
 const bytes = (folder: string) =>
-  ["final.safetensors", "best.safetensors", "result.json"].map((name) => readFileSync(join(folder, name)).toString("base64"))
+  ["final.safetensors", "best.safetensors", "result.json"].map((name) =>
+    readFileSync(join(folder, name)).toString("base64")
+  )
 
 describe("a run that is stopped and resumed", () => {
   it("killed with kill -9 at 20 random moments, ends with the bytes of one left alone", async () => {

@@ -12,7 +12,15 @@ import * as Run from "../../src/runtime/Run.ts"
 import { triLevel } from "../support/programs.ts"
 import { stream } from "../support/wiring.ts"
 
-const endings = ["done", "stopped", "interrupted", "consumer failed", "objective threw", "not finite", "objective misread"] as const
+const endings = [
+  "done",
+  "stopped",
+  "interrupted",
+  "consumer failed",
+  "objective threw",
+  "not finite",
+  "objective misread"
+] as const
 
 /** One run that ends in one way at one moment; returns its exit. */
 const endingRun = (kind: (typeof endings)[number], at: number, seed: number) => {

@@ -39,7 +39,8 @@ describe("on random quadratic problems over random DAGs the swept hypergradient 
           const { gradient } = yield* swept(quadratic.problem)
           errors.push(M.relativeError(gradient, quadratic.gradient))
         }
-        for (let k = 1; k < errors.length; k++) assert.isTrue(errors[k]! < errors[k - 1]! || errors[k]! < 1e-4, `${errors}`)
+        for (let k = 1; k < errors.length; k++)
+          assert.isTrue(errors[k]! < errors[k - 1]! || errors[k]! < 1e-4, `${errors}`)
         assert.isBelow(errors.at(-1)!, 1e-4)
       })
     ).pipe(cpu)
@@ -66,7 +67,9 @@ describe("on random quadratic problems over random DAGs the swept hypergradient 
 
   it.live("residuals say how well each solve went", () =>
     Effect.gen(function* () {
-      const good = yield* swept(Quadratic.random(Seed.make(3), 5, implicit(Solver.conjugateGradient({ iterations: 6 }))).problem)
+      const good = yield* swept(
+        Quadratic.random(Seed.make(3), 5, implicit(Solver.conjugateGradient({ iterations: 6 }))).problem
+      )
       const poor = yield* swept(Quadratic.random(Seed.make(3), 5, implicit(Solver.identity)).problem)
       assert.isNotEmpty(good.residuals)
       for (const level of Object.keys(good.residuals)) {

@@ -21,8 +21,14 @@ const oneStep = Solver.neumann({ terms: 0, rate: 0.4 })
 const estimator = (solver: Hypergradient.Solver) =>
   Hypergradient.implicit({ solver, product: Product.finiteDifference({ radius: 1 }) })
 
-const a = [[2, 0.5], [0.5, 1]]
-const b = [[1, -0.5], [0.25, 1]]
+const a = [
+  [2, 0.5],
+  [0.5, 1]
+]
+const b = [
+  [1, -0.5],
+  [0.25, 1]
+]
 const target = [1, -1]
 const pull = 0.5
 
@@ -45,8 +51,13 @@ const [x, z, y] = [variable("x"), variable("z"), variable("y")]
 
 /** argmin over y of ½‖J y − c‖² + pull/2 ‖y‖². */
 const optimum = (jacobian: M.Matrix): M.Vector => {
-  const normal = M.multiply(M.transpose(jacobian), jacobian).map((row, i) => row.map((v, j) => v + (i === j ? pull : 0)))
-  return M.solve(normal, M.apply(M.transpose(jacobian), target).map((v) => [v])).map((row) => row[0]!)
+  const normal = M.multiply(M.transpose(jacobian), jacobian).map((row, i) =>
+    row.map((v, j) => v + (i === j ? pull : 0))
+  )
+  return M.solve(
+    normal,
+    M.apply(M.transpose(jacobian), target).map((v) => [v])
+  ).map((row) => row[0]!)
 }
 const once = M.solve(a, b)
 
@@ -104,15 +115,17 @@ describe("one inner step and one solver step a tick", () => {
     ["a chain of three, one u per level", three, optimum(M.multiply(once, once))]
   ] as const) {
     for (const together of [false, true]) {
-      it.live(`${name}${together ? ", simultaneously" : ""}: warm reaches the optimum to 1e-6, cold stalls far from it`, () =>
-        Effect.gen(function* () {
-          const run = (solver: Hypergradient.Solver) =>
-            errorAfter(together ? problem(solver).pipe(Problem.simultaneous) : problem(solver), 1500, best)
-          const warm = yield* run(Solver.warm(oneStep))
-          const cold = yield* run(oneStep)
-          assert.isBelow(warm, 1e-6)
-          assert.isAbove(cold, 0.05)
-        })
+      it.live(
+        `${name}${together ? ", simultaneously" : ""}: warm reaches the optimum to 1e-6, cold stalls far from it`,
+        () =>
+          Effect.gen(function* () {
+            const run = (solver: Hypergradient.Solver) =>
+              errorAfter(together ? problem(solver).pipe(Problem.simultaneous) : problem(solver), 1500, best)
+            const warm = yield* run(Solver.warm(oneStep))
+            const cold = yield* run(oneStep)
+            assert.isBelow(warm, 1e-6)
+            assert.isAbove(cold, 0.05)
+          })
       )
     }
   }

@@ -16,9 +16,15 @@ import * as Eager from "../../src/runtime/Eager.ts"
 import * as Run from "../../src/runtime/Run.ts"
 import * as M from "../support/matrix.ts"
 
-const a = [[1.5, 0.3], [0.3, 0.8]]
+const a = [
+  [1.5, 0.3],
+  [0.3, 0.8]
+]
 const start = [0.4, -0.9]
-const coupling = [[1, 0.5], [-0.3, 1]]
+const coupling = [
+  [1, 0.5],
+  [-0.3, 1]
+]
 const at = [0.7, -0.4]
 const goal = [0.2, 0.5]
 const steps = 6
@@ -86,7 +92,11 @@ describe("unrolled through every inner step, the hypergradient is the derivative
         )
         const found = M.minus(at, Array.from((Option.getOrThrow(last).y as NdArray.NdArray).data))
         const expected = at.map((_, i) => {
-          const moved = (h: number) => reenact(update, at.map((v, j) => (i === j ? v + h : v)))
+          const moved = (h: number) =>
+            reenact(
+              update,
+              at.map((v, j) => (i === j ? v + h : v))
+            )
           return (moved(1e-5) - moved(-1e-5)) / 2e-5
         })
         assert.isBelow(M.relativeError(found, expected), 2e-5)

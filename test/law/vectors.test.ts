@@ -98,19 +98,14 @@ describe.skipIf(!present(perFeature))("logistic regression with one penalty per 
     const z = tf.reshape(tf.matMul(x, tf.reshape(w, [20, 1])), [500])
     return tf.mean(tf.sub(tf.softplus(z), tf.mul(z, y))) as tf.Scalar
   }
-  const program = (
-    start: ReadonlyArray<number>,
-    estimator: Hypergradient.Hypergradient,
-    unroll = 1
-  ) => {
+  const program = (start: ReadonlyArray<number>, estimator: Hypergradient.Hypergradient, unroll = 1) => {
     const w = Var.make("w", () => NdArray.float32([20], start))
     const h = Var.make("h", () => NdArray.float32([20], new Float32Array(20).fill(1)))
     const fit = Level.minimize(w, {
       given: [h],
       data: rows("train"),
       optimizer: Optimizer.sgd(0.1),
-      objective: ({ h, w }, { x, y }) =>
-        tf.add(bce(x, w, y), tf.mul(0.5, tf.sum(tf.mul(h, tf.square(w))))) as tf.Scalar
+      objective: ({ h, w }, { x, y }) => tf.add(bce(x, w, y), tf.mul(0.5, tf.sum(tf.mul(h, tf.square(w))))) as tf.Scalar
     }).pipe(Level.hypergradient(estimator), Level.unroll(unroll), Level.restart)
     return Problem.close(
       Level.minimize(h, {
@@ -136,16 +131,23 @@ describe.skipIf(!present(perFeature))("logistic regression with one penalty per 
     )
   }
 
-  it.live("reverse through the last 10 of 100 steps: the published validation losses at outer steps 10 to 100, to 1e-3", () =>
-    Effect.gen(function* () {
-      const estimator = Hypergradient.unrolled({ steps: 10, product: Product.finiteDifference({ radius: 0.1 }) })
-      const problem = program(new Array<number>(20).fill(0), estimator, 100)
-      const losses: Array<number> = []
-      yield* Run.ticks(problem, { ticks: 10_100, seed: 0 }).pipe(
-        Stream.runForEach((tick) => Effect.sync(() => void ("h" in tick.levels && losses.push(tick.levels.h!.loss))))
-      )
-      const published = data.published.val_loss_reverse_T100_K10_sgd1_mom0p9_clamp1e_8
-      for (let step = 0; step <= 100; step += 10) assert.closeTo(losses[step]!, published[step], 1e-3, `outer step ${step}`)
-    }).pipe(Effect.provide(Eager.layer("wasm")))
+  it.live(
+    "reverse through the last 10 of 100 steps: the published validation losses at outer steps 10 to 100, to 1e-3",
+    () =>
+      Effect.gen(function* () {
+        const estimator = Hypergradient.unrolled({ steps: 10, product: Product.finiteDifference({ radius: 0.1 }) })
+        const problem = program(
+          Array.from({ length: 20 }, () => 0),
+          estimator,
+          100
+        )
+        const losses: Array<number> = []
+        yield* Run.ticks(problem, { ticks: 10_100, seed: 0 }).pipe(
+          Stream.runForEach((tick) => Effect.sync(() => void ("h" in tick.levels && losses.push(tick.levels.h!.loss))))
+        )
+        const published = data.published.val_loss_reverse_T100_K10_sgd1_mom0p9_clamp1e_8
+        for (let step = 0; step <= 100; step += 10)
+          assert.closeTo(losses[step]!, published[step], 1e-3, `outer step ${step}`)
+      }).pipe(Effect.provide(Eager.layer("wasm")))
   )
 })

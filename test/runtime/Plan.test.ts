@@ -8,7 +8,12 @@ import type { Wiring } from "../../src/runtime/Wiring.ts"
 import { detached, implicit, level, random, stream } from "../support/wiring.ts"
 import { defects } from "../support/wiringOracle.ts"
 
-const wired = (levels: Wiring["levels"], top = levels.at(-1)!.name): Wiring => ({ levels, fixed: [], top, simultaneous: false })
+const wired = (levels: Wiring["levels"], top = levels.at(-1)!.name): Wiring => ({
+  levels,
+  fixed: [],
+  top,
+  simultaneous: false
+})
 const accepted = (wiring: Wiring): Plan.Plan => Result.getOrThrow(Plan.fromWiring(wiring))
 
 describe("Plan", () => {
@@ -28,8 +33,21 @@ describe("Plan", () => {
       seen.set(kind, (seen.get(kind) ?? 0) + 1)
     }
     // The generator reaches every verdict, so that none of the above is vacuous.
-    for (const kind of ["accepted", "DuplicateLevel", "DuplicateVariable", "UnknownLevel", "UnknownVariable", "Cycle", "OwnGiven",
-      "GivenNotAbove", "FixedAndMinimized", "Schedule", "NoEstimator", "ResponseOfResponse", "Unreachable"]) {
+    for (const kind of [
+      "accepted",
+      "DuplicateLevel",
+      "DuplicateVariable",
+      "UnknownLevel",
+      "UnknownVariable",
+      "Cycle",
+      "OwnGiven",
+      "GivenNotAbove",
+      "FixedAndMinimized",
+      "Schedule",
+      "NoEstimator",
+      "ResponseOfResponse",
+      "Unreachable"
+    ]) {
       assert.isAbove(seen.get(kind) ?? 0, 3, `${kind}: ${JSON.stringify(Object.fromEntries(seen))}`)
     }
   })
@@ -85,7 +103,11 @@ describe("Plan", () => {
           const due = l.upstream.every((name) => seen.get(name) === true)
           const waits = tick <= l.warmup || l.upstream.some((name) => !begun.has(name))
           const active = due && !waits && (l.freeze === null || tick <= l.freeze)
-          assert.strictEqual(Plan.acts(planned, tick), active, `case ${i}, level ${l.name}, tick ${tick}\n${text(plan)}`)
+          assert.strictEqual(
+            Plan.acts(planned, tick),
+            active,
+            `case ${i}, level ${l.name}, tick ${tick}\n${text(plan)}`
+          )
           if (due) {
             turns.set(l.name, turns.get(l.name)! + 1)
             for (const name of l.upstream) seen.set(name, false)
@@ -116,7 +138,9 @@ describe("Plan", () => {
       // Each lower level is solved once (2 evaluations) and each level's own gradient is 1.
       assert.strictEqual(total, wiring.levels.length + 2 * (wiring.levels.length - 1))
       if (n === 20) assert.isBelow(elapsed, 100)
-      rows.push(`${n} diamonds: ${wiring.levels.length} levels, ${edges} edges, ${2 ** n} paths, ${total} gradient evaluations`)
+      rows.push(
+        `${n} diamonds: ${wiring.levels.length} levels, ${edges} edges, ${2 ** n} paths, ${total} gradient evaluations`
+      )
     }
     process.stdout.write(`${rows.join("\n")}\n`)
   })
@@ -189,7 +213,11 @@ const diamonds = (n: number): Wiring => {
   const levels = [level("j0", { given: ["vtop"] })]
   for (let i = 1; i <= n; i++) {
     levels.push(level(`a${i}`, { upstream: [`j${i - 1}`] }), level(`b${i}`, { upstream: [`j${i - 1}`] }))
-    levels.push(i === n ? level("top", { upstream: [`a${i}`, `b${i}`], estimator: implicit }) : level(`j${i}`, { upstream: [`a${i}`, `b${i}`] }))
+    levels.push(
+      i === n
+        ? level("top", { upstream: [`a${i}`, `b${i}`], estimator: implicit })
+        : level(`j${i}`, { upstream: [`a${i}`, `b${i}`] })
+    )
   }
   return wired(levels)
 }

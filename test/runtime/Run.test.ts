@@ -37,23 +37,64 @@ const failing = (problem: Problem.Problem<any, any, any>) =>
 
 describe("bad input is a clear typed error with nothing left behind", () => {
   const cases: ReadonlyArray<readonly [string, Problem.Problem<any, any, any>, string, ReadonlyArray<string>]> = [
-    ["NaN", one(() => tf.scalar(Number.NaN)), "StepError", ["tick 1", "'only'", "the loss is NaN", "lower the learning rate"]],
-    ["infinite gradient", one(({ x }) => tf.sum(tf.sqrt(tf.sub(x, x)))), "StepError", ["'only'", "norm of the gradient"]],
+    [
+      "NaN",
+      one(() => tf.scalar(Number.NaN)),
+      "StepError",
+      ["tick 1", "'only'", "the loss is NaN", "lower the learning rate"]
+    ],
+    [
+      "infinite gradient",
+      one(({ x }) => tf.sum(tf.sqrt(tf.sub(x, x)))),
+      "StepError",
+      ["'only'", "norm of the gradient"]
+    ],
     ["a loss that is no scalar", one(({ x }) => tf.square(x)), "StepError", ["'only'", "shape [2]", "tf.mean"]],
     ["no loss", one(() => undefined), "StepError", ["'only'", "returned no loss"]],
-    ["an undeclared variable", one(({ theta }) => tf.sum(theta)), "StepError", ["'only'", "'theta'", "declares x", "given or upstream"]],
-    ["a field the data lacks", one((_, { b }) => tf.sum(b), Dataset.constant("table", rows(3))), "StepError", ["field 'b'", "'table'", "it has a"]],
-    ["an objective that throws", one(() => { throw new Error("out of cheese") }), "StepError", ["'only'", "out of cheese"]],
-    ["an empty dataset", one(square, Dataset.fromRows("corpus", rows(0), { batch: 4 })), "DataError", ["'corpus'", "0 rows", "batch of 4"]],
+    [
+      "an undeclared variable",
+      one(({ theta }) => tf.sum(theta)),
+      "StepError",
+      ["'only'", "'theta'", "declares x", "given or upstream"]
+    ],
+    [
+      "a field the data lacks",
+      one((_, { b }) => tf.sum(b), Dataset.constant("table", rows(3))),
+      "StepError",
+      ["field 'b'", "'table'", "it has a"]
+    ],
+    [
+      "an objective that throws",
+      one(() => {
+        throw new Error("out of cheese")
+      }),
+      "StepError",
+      ["'only'", "out of cheese"]
+    ],
+    [
+      "an empty dataset",
+      one(square, Dataset.fromRows("corpus", rows(0), { batch: 4 })),
+      "DataError",
+      ["'corpus'", "0 rows", "batch of 4"]
+    ],
     [
       "columns of unequal length",
-      one(square, Dataset.fromRows("t", { a: NdArray.float32([2, 1], [1, 2]), b: NdArray.float32([3], [1, 2, 3]) }, { batch: 1 })),
+      one(
+        square,
+        Dataset.fromRows("t", { a: NdArray.float32([2, 1], [1, 2]), b: NdArray.float32([3], [1, 2, 3]) }, { batch: 1 })
+      ),
       "DataError",
       ["'a' has 2 rows", "'b' has 3"]
     ],
     [
       "a missing field",
-      one(square, Dataset.make("d", { fields: { a: Dataset.float32([2]) }, open: Effect.succeed(() => Effect.succeed({} as never)) })),
+      one(
+        square,
+        Dataset.make("d", {
+          fields: { a: Dataset.float32([2]) },
+          open: Effect.succeed(() => Effect.succeed({} as never))
+        })
+      ),
       "DataError",
       ["'d'", "batch 0", "lacks field 'a'", "float32[2]"]
     ],
@@ -122,7 +163,11 @@ describe("Run", () => {
           Stream.mapEffect((tick) => tick.snapshot),
           Stream.runHead
         )
-        const resumed = yield* Run.ticks(triLevel(), { ticks: 9, seed: 1, from: { tick: at, state: Option.getOrThrow(state) } }).pipe(
+        const resumed = yield* Run.ticks(triLevel(), {
+          ticks: 9,
+          seed: 1,
+          from: { tick: at, state: Option.getOrThrow(state) }
+        }).pipe(
           Stream.filter((tick) => tick.index === 9),
           Stream.mapEffect((tick) => tick.snapshot),
           Stream.runHead

@@ -20,10 +20,25 @@ describe("Verify", () => {
       const engine = yield* Engine
       const before = yield* engine.live
       const quadratic = (solver: Hypergradient.Solver) => Quadratic.random(Seed.make(5), 4, estimator(solver))
-      const right = yield* Verify.verify(quadratic(Solver.conjugateGradient({ iterations: 6 })).problem as Problem<any>, { seed: 0, radius: 0.1 })
+      const right = yield* Verify.verify(
+        quadratic(Solver.conjugateGradient({ iterations: 6 })).problem as Problem<any>,
+        { seed: 0, radius: 0.1 }
+      )
       const { gradient } = quadratic(Solver.identity)
-      assert.isBelow(M.relativeError(right.directions.map((d) => d.swept), gradient), 1e-3)
-      assert.isBelow(M.relativeError(right.directions.map((d) => d.difference), gradient), 1e-3)
+      assert.isBelow(
+        M.relativeError(
+          right.directions.map((d) => d.swept),
+          gradient
+        ),
+        1e-3
+      )
+      assert.isBelow(
+        M.relativeError(
+          right.directions.map((d) => d.difference),
+          gradient
+        ),
+        1e-3
+      )
       assert.isBelow(right.relativeError, 1e-3)
       for (const norm of Object.values(right.solved)) assert.isBelow(norm, 1e-4)
       const wrong = yield* Verify.verify(quadratic(Solver.identity).problem as Problem<any>, { seed: 0, radius: 0.1 })

@@ -24,7 +24,10 @@ export const swept = (problem: Problem.Any, seed = 0) =>
       const observe = yield* engine.observe((s: State, b: Sweep.Batches) => {
         const moment = { acting: [name], restarting: [], frozen: [], past: {}, diagnostics: true }
         const found = Sweep.direction(levels.get(name)!, levels, sweep, s, b[name]!.at(-1)!, b, moment)
-        return { gradient: found.gradient, report: found.metrics.report } as never as { gradient: Tree.Tree; report: Sweep.Report }
+        return { gradient: found.gradient, report: found.metrics.report } as never as {
+          gradient: Tree.Tree
+          report: Sweep.Report
+        }
       })
       const host = yield* observe(state as Device<State>, batches)
       yield* engine.release(state)

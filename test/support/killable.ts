@@ -24,6 +24,9 @@ export default Program.make({
           select: { metric: "loss", mode: "min" }
         }
       }),
-      (outcome) => ({ result: { tick: outcome.tick, selection: outcome.selection }, text: `best at ${outcome.selection.best?.tick}` })
+      (outcome) => ({
+        result: { tick: outcome.tick, selection: outcome.selection },
+        text: `best at ${outcome.selection.best?.tick}`
+      })
     )
 })

@@ -12,7 +12,8 @@ export const add = (a: Matrix, b: Matrix): Matrix => a.map((row, i) => row.map((
 export const plus = (x: Vector, y: Vector): Vector => x.map((v, i) => v + y[i]!)
 export const minus = (x: Vector, y: Vector): Vector => x.map((v, i) => v - y[i]!)
 export const norm = (x: Vector): number => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0))
-export const zeros = (rows: number, columns: number): Matrix => Array.from({ length: rows }, () => Array.from({ length: columns }, () => 0))
+export const zeros = (rows: number, columns: number): Matrix =>
+  Array.from({ length: rows }, () => Array.from({ length: columns }, () => 0))
 
 /** Solves `a x = b` for several right-hand sides by elimination with partial pivoting. */
 export const solve = (a: Matrix, b: Matrix): Matrix => {
@@ -33,4 +34,5 @@ export const solve = (a: Matrix, b: Matrix): Matrix => {
   return m.map((row) => row.slice(n))
 }
 
-export const relativeError = (found: Vector, expected: Vector): number => norm(minus(found, expected)) / (norm(expected) || 1)
+export const relativeError = (found: Vector, expected: Vector): number =>
+  norm(minus(found, expected)) / (norm(expected) || 1)

@@ -69,7 +69,10 @@ export const triLevel = (options: Options = {}) => {
     data: Dataset.fromRows("train", rows("train", 20), { batch: 4 }),
     optimizer,
     objective: ({ omega, theta }, { x, y }) => {
-      const near = tf.add(tf.sum(tf.squaredDifference(omega.w1, theta.w1)), tf.sum(tf.squaredDifference(omega.w2, theta.w2)))
+      const near = tf.add(
+        tf.sum(tf.squaredDifference(omega.w1, theta.w1)),
+        tf.sum(tf.squaredDifference(omega.w2, theta.w2))
+      )
       const loss = tf.add(netLoss(omega, x, y), tf.mul(0.5, near)) as tf.Scalar
       return (options.sabotage?.(loss) ?? loss) as tf.Scalar
     }

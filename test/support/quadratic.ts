@@ -25,7 +25,9 @@ export interface Quadratic {
 
 const matrix = (seed: Seed.Seed, rows: number, columns: number, scale: number): M.Matrix => {
   const draws = Seed.normal(seed, rows * columns)
-  return Array.from({ length: rows }, (_, i) => Array.from({ length: columns }, (_v, j) => scale * draws[i * columns + j]!))
+  return Array.from({ length: rows }, (_, i) =>
+    Array.from({ length: columns }, (_v, j) => scale * draws[i * columns + j]!)
+  )
 }
 
 const positive = (seed: Seed.Seed, n: number): M.Matrix => {
@@ -85,7 +87,12 @@ export const random = (seed: Seed.Seed, levels: number, estimator: Hypergradient
       jacobian = M.add(jacobian, M.multiply(couplings[k]!, jacobians[j]!))
     })
     if (given) pull = M.plus(pull, M.apply(direct, t0))
-    solutions.push(M.solve(a, pull.map((v) => [v])).map((row) => row[0]!))
+    solutions.push(
+      M.solve(
+        a,
+        pull.map((v) => [v])
+      ).map((row) => row[0]!)
+    )
     jacobians.push(M.solve(a, jacobian))
   }
   const targets = sizes.map((d, i) => Array.from(Seed.normal(s(`target${i}`), d)))
@@ -98,7 +105,10 @@ export const random = (seed: Seed.Seed, levels: number, estimator: Hypergradient
     objective: ((vars: any) => {
       let loss = tf.mul(0.5, tf.sum(tf.square(tf.sub(vars.top, tf.tensor1d(targets[levels]! as Array<number>)))))
       for (const j of seen) {
-        loss = tf.add(loss, tf.mul(0.5, tf.sum(tf.square(tf.sub(vars[`x${j}`], tf.tensor1d(targets[j]! as Array<number>))))))
+        loss = tf.add(
+          loss,
+          tf.mul(0.5, tf.sum(tf.square(tf.sub(vars[`x${j}`], tf.tensor1d(targets[j]! as Array<number>)))))
+        )
       }
       return loss as tf.Scalar
     }) as any

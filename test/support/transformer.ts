@@ -52,24 +52,39 @@ const noise = (keys: tf.Tensor2D, shift: number): Transformer.Dropout => ({
 })
 
 /** Pretrain on two weighted objectives with dropout, finetune a copy held close, move the weights: on a small Transformer. */
-export const tinyTransformer = (sizes: Sizes = tiny, optimizer: Optimizing = Optimizer.momentum(0.0003, { momentum: 0.9 })) => {
+export const tinyTransformer = (
+  sizes: Sizes = tiny,
+  optimizer: Optimizing = Optimizer.momentum(0.0003, { momentum: 0.9 })
+) => {
   const { layers, length, vocabulary, width } = sizes
   const encoder = Transformer.init({ vocabulary, length, width, heads: 4, layers, hidden: 4 * width })
-  const estimator = Hypergradient.implicit({ solver: Solver.identity, product: Product.finiteDifference({ radius: 0.1 }) })
+  const estimator = Hypergradient.implicit({
+    solver: Solver.identity,
+    product: Product.finiteDifference({ radius: 0.1 })
+  })
   const theta = Var.make("theta", encoder)
-  const omega = Var.make("omega", (seed) => ({ encoder: encoder(seed), head: Mlp.init([width, 3])(Seed.fold(seed, "head")) }))
+  const omega = Var.make("omega", (seed) => ({
+    encoder: encoder(seed),
+    head: Mlp.init([width, 3])(Seed.fold(seed, "head"))
+  }))
   const beta = Var.make("beta", Init.zeros([2]))
   type Classifier = { readonly encoder: Transformer.Params; readonly head: Mlp.Params }
   type Text = { readonly ids: tf.Tensor2D; readonly keys: tf.Tensor2D; readonly labels: tf.Tensor1D }
   const classify = (omega: Classifier, { ids, keys, labels }: Text): tf.Scalar =>
-    Objective.crossEntropy(Mlp.apply(omega.head, Transformer.first(Transformer.encode(omega.encoder, ids, noise(keys, 0)))), labels)
+    Objective.crossEntropy(
+      Mlp.apply(omega.head, Transformer.first(Transformer.encode(omega.encoder, ids, noise(keys, 0)))),
+      labels
+    )
   const pretrain = Level.minimize(theta, {
     name: "pretrain",
     given: [beta],
     data: text("corpus", sizes),
     optimizer,
     objective: ({ beta, theta }, { ids, keys, positions, targets, weights }) => {
-      const [one, two] = [0, 1].map((shift) => Transformer.encode(theta, ids, noise(keys, shift))) as [tf.Tensor3D, tf.Tensor3D]
+      const [one, two] = [0, 1].map((shift) => Transformer.encode(theta, ids, noise(keys, shift))) as [
+        tf.Tensor3D,
+        tf.Tensor3D
+      ]
       return Objective.weighted(tf.softmax(beta), {
         masked: Objective.maskedLanguage(one, theta.tokens, { positions, targets, weights }),
         contrastive: Objective.contrastive(Transformer.first(one), Transformer.first(two), 0.5)

@@ -13,8 +13,20 @@ export const stream = (seed: Seed.Seed) => {
   }
 }
 
-export const implicit: Estimator = { kind: "implicit", name: "identity × fd", evaluations: 2, evaluationsPerElement: 0, steps: 1 }
-export const detached: Estimator = { kind: "detached", name: "detached", evaluations: 0, evaluationsPerElement: 0, steps: 0 }
+export const implicit: Estimator = {
+  kind: "implicit",
+  name: "identity × fd",
+  evaluations: 2,
+  evaluationsPerElement: 0,
+  steps: 1
+}
+export const detached: Estimator = {
+  kind: "detached",
+  name: "detached",
+  evaluations: 0,
+  evaluationsPerElement: 0,
+  steps: 0
+}
 
 export const level = (name: string, change: Partial<LevelWiring> = {}): LevelWiring => ({
   name,
@@ -48,5 +60,10 @@ export const random = (seed: Seed.Seed): Wiring => {
   }))
   if (draw.chance(0.03)) levels[draw.below(n)]!.upstream.push("nobody")
   if (draw.chance(0.03)) levels[draw.below(n)]!.given.push("nothing")
-  return { levels, fixed: draw.chance(0.05) ? [draw.pick(variables)] : [], top: draw.chance(0.02) ? "nobody" : names[n - 1]!, simultaneous: false }
+  return {
+    levels,
+    fixed: draw.chance(0.05) ? [draw.pick(variables)] : [],
+    top: draw.chance(0.02) ? "nobody" : names[n - 1]!,
+    simultaneous: false
+  }
 }

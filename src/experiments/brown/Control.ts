@@ -46,7 +46,13 @@ const trained = Effect.fnUntraced(function* (
 export const control = Program.make({
   name: "brown-control",
   description: "A planted control on Brown: the weight of a useless objective must fall, validation loss with it",
-  config: config({ seeds: 3, ticks: 500, gamma: 0.5, useless: true, rate: { pretrain: 3e-3, finetune: 2e-3, reweight: 0.3 } }),
+  config: config({
+    seeds: 3,
+    ticks: 500,
+    gamma: 0.5,
+    useless: true,
+    rate: { pretrain: 3e-3, finetune: 2e-3, reweight: 0.3 }
+  }),
   problem: (settings: Settings) =>
     Effect.map(Task.make(settings, settings.seed), (task) => Levels.make(settings, task).tapweight),
   run: (session, settings: Settings) =>

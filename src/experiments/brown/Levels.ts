@@ -53,7 +53,8 @@ export const logits = (omega: Omega, ids: tf.Tensor2D): tf.Tensor2D =>
   Mlp.affine(omega.head, Transformer.average(Transformer.encode(omega.encoder, ids), ids))
 
 /** Mean cross-entropy of a labelled batch, in nats. */
-export const classify = (omega: Omega, { ids, labels }: Labelled): tf.Scalar => Objective.crossEntropy(logits(omega, ids), labels)
+export const classify = (omega: Omega, { ids, labels }: Labelled): tf.Scalar =>
+  Objective.crossEntropy(logits(omega, ids), labels)
 
 const rowsOf = (hidden: tf.Tensor3D, part: number, parts: number): tf.Tensor3D => {
   const batch = hidden.shape[0] / parts
@@ -89,7 +90,10 @@ const losses =
     const masked = { positions: batch.mlmPositions, targets: batch.mlmTargets, weights: batch.mlmWeights }
     const neighbours = (): readonly [tf.Tensor2D, tf.Tensor2D] => {
       const both = segments(batch.ids)
-      const states = Transformer.encode(theta.encoder, tf.concat([...both]) as tf.Tensor2D, { key: batch.secondKey, rate })
+      const states = Transformer.encode(theta.encoder, tf.concat([...both]) as tf.Tensor2D, {
+        key: batch.secondKey,
+        rate
+      })
       return [Transformer.average(rowsOf(states, 0, 2), both[0]), Transformer.average(rowsOf(states, 1, 2), both[1])]
     }
     const [one, other] = contrast === "dropout" ? [average(1), average(2)] : neighbours()

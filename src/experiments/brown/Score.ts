@@ -17,7 +17,10 @@ const predict = (vars: Vars, { ids }: Ids): Classes => ({ classes: tf.argMax(log
 const batch = 60
 
 /** Accuracy over all rows, given a way to predict one batch. */
-const scored = <E, R>(rows: Rows, one: (batch: { readonly ids: Rows["ids"] }) => Effect.Effect<ArrayLike<number>, E, R>) =>
+const scored = <E, R>(
+  rows: Rows,
+  one: (batch: { readonly ids: Rows["ids"] }) => Effect.Effect<ArrayLike<number>, E, R>
+) =>
   Effect.map(
     Effect.forEach(TextBatches.inOrder(rows, batch), ({ count, ids }) =>
       Effect.map(one({ ids }), (classes) => Array.from(classes).slice(0, count))
@@ -30,10 +33,7 @@ export const ofTick = (tick: Tick, rows: Rows) =>
   scored(rows, (ids) => Effect.map(tick.evaluate<Ids, Classes>(predict, ids), ({ classes }) => classes.data))
 
 /** Genre accuracy of a finished model. */
-export const ofVars = (
-  vars: HostVars,
-  rows: Rows
-): Effect.Effect<number, CompileError | Failure, Engine> =>
+export const ofVars = (vars: HostVars, rows: Rows): Effect.Effect<number, CompileError | Failure, Engine> =>
   Effect.scoped(
     Effect.gen(function* () {
       const engine = yield* Engine

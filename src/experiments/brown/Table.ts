@@ -33,5 +33,12 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     ...rows.map((row) => [row.method, `${row.test.length}`, percent(row.validation), percent(row.test)])
   ]
   const widths = cells[0]!.map((_, i) => Math.max(...cells.map((row) => row[i]!.length)))
-  return cells.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()).join("\n")
+  return cells
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
 }

@@ -27,10 +27,7 @@ export interface Options {
 }
 
 /** The task of one seed: documents are split anew, so that seeds differ in data as well as in initial values. */
-export const make = (
-  options: Options,
-  seed: number
-): Effect.Effect<Task, DataError, FileSystem.FileSystem> =>
+export const make = (options: Options, seed: number): Effect.Effect<Task, DataError, FileSystem.FileSystem> =>
   Effect.gen(function* () {
     const documents = yield* Brown.corpus
     const root = Seed.fold(Seed.make(seed), "task")

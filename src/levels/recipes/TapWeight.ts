@@ -48,7 +48,15 @@ export interface Spec<T extends Tree, O extends Tree, P extends Tree, F extends 
  * by γ‖ω − θ*‖² (a sum over shared parameters, as in the released molecule code), level III moves λ = softmax(β) on
  * validation data. Baselines are the same levels with β held constant.
  */
-export const levels = <T extends Tree, O extends Tree, P extends Tree, F extends Tree, V extends Tree, E = never, R = never>(
+export const levels = <
+  T extends Tree,
+  O extends Tree,
+  P extends Tree,
+  F extends Tree,
+  V extends Tree,
+  E = never,
+  R = never
+>(
   spec: Spec<T, O, P, F, V, E, R>
 ) => {
   const { finetune: second, hypergradient, objectives, omega, pretrain: first, reweight: third, theta } = spec

@@ -16,7 +16,12 @@ type Args = { readonly inputs: tf.NamedTensorInfoMap; readonly backend: unknown;
 
 const read = (backend: tf.KernelBackend, info: tf.TensorInfo): Values => backend.readSync(info.dataId) as Values
 
-const output = (backend: unknown, shape: ReadonlyArray<number>, dtype: tf.DataType, fill: (out: Values) => void): tf.TensorInfo => {
+const output = (
+  backend: unknown,
+  shape: ReadonlyArray<number>,
+  dtype: tf.DataType,
+  fill: (out: Values) => void
+): tf.TensorInfo => {
   if (typeof (backend as WasmBackend).typedArrayFromHeap === "function") {
     const wasm = backend as WasmBackend
     const info = wasm.makeOutput(shape, dtype)
@@ -25,7 +30,10 @@ const output = (backend: unknown, shape: ReadonlyArray<number>, dtype: tf.DataTy
     fill(heap)
     return info
   }
-  const values = dtype === "float32" ? new Float32Array(tf.util.sizeFromShape([...shape])) : new Int32Array(tf.util.sizeFromShape([...shape]))
+  const values =
+    dtype === "float32"
+      ? new Float32Array(tf.util.sizeFromShape([...shape]))
+      : new Int32Array(tf.util.sizeFromShape([...shape]))
   fill(values)
   return (backend as HostBackend).makeTensorInfo(shape, dtype, values)
 }
@@ -67,7 +75,8 @@ const conv2dBackpropFilter = ({ attrs, backend, inputs }: Args): tf.TensorInfo =
     false,
     tf.backend_util.convertConv2DDataFormat(options.dataFormat)
   )
-  if (info.dataFormat !== "channelsLast") throw new Error("Conv2DBackpropFilter: only NHWC images are supported on wasm")
+  if (info.dataFormat !== "channelsLast")
+    throw new Error("Conv2DBackpropFilter: only NHWC images are supported on wasm")
   const { batchSize, filterHeight, filterWidth, inChannels, inHeight, inWidth, outChannels, outHeight, outWidth } = info
   const wasm = backend as WasmBackend
   const image = read(wasm, x)
@@ -106,9 +115,14 @@ const borrowed =
     const cpu = tf.findBackend("cpu") as unknown as HostBackend
     const wasm = backend as WasmBackend
     const lent = Object.fromEntries(
-      Object.entries(inputs).map(([key, info]) => [key, cpu.makeTensorInfo(info!.shape, info!.dtype, read(wasm, info!))])
+      Object.entries(inputs).map(([key, info]) => [
+        key,
+        cpu.makeTensorInfo(info!.shape, info!.dtype, read(wasm, info!))
+      ])
     )
-    const result = tf.getKernel(kernelName, "cpu").kernelFunc({ inputs: lent, backend: cpu, attrs: attrs! }) as tf.TensorInfo
+    const result = tf
+      .getKernel(kernelName, "cpu")
+      .kernelFunc({ inputs: lent, backend: cpu, attrs: attrs! }) as tf.TensorInfo
     const values = cpu.readSync(result.dataId) as Values
     const out = output(wasm, result.shape, result.dtype, (heap) => heap.set(values))
     for (const info of [...Object.values(lent), result]) cpu.disposeIntermediateTensorInfo(info)
@@ -134,7 +148,11 @@ const transposedFirst =
       return result
     }
     const lent = { a: plain(inputs["a"]!, attrs.transposeA), b: plain(inputs["b"]!, attrs.transposeB) }
-    const result = multiply({ inputs: lent, backend: wasm, attrs: { transposeA: false, transposeB: false } }) as tf.TensorInfo
+    const result = multiply({
+      inputs: lent,
+      backend: wasm,
+      attrs: { transposeA: false, transposeB: false }
+    }) as tf.TensorInfo
     for (const info of made) wasm.disposeData(info.dataId)
     return result
   }

@@ -1,0 +1,53 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Program from "../src/runs/Program.ts"
+import * as Compiled from "../src/runtime/compiled/Compiled.ts"
+
+const examples = fileURLToPath(new URL("../examples", import.meta.url))
+
+/** What a program's result says of its variables. */
+type Variables = { readonly [variable: string]: ReadonlyArray<number> }
+
+type Said = { readonly result: { readonly variables: Variables } }
+
+const mean = (values: ReadonlyArray<number>) => values.reduce((sum, v) => sum + v, 0) / values.length
+
+/** What each example promises in its first lines. */
+const promises: { readonly [file: string]: (variables: Variables) => void } = {
+  "01-hyperparameters.ts": ({ penalty }) => assert.isAbove(mean(penalty!.slice(5)), mean(penalty!.slice(0, 5)) + 1),
+  "02-reweighting.ts": ({ weights }) => assert.isAbove(mean(weights!.slice(24)), mean(weights!.slice(0, 24)) + 1),
+  "03-tapweight.ts": ({ beta }) => assert.isAbove(beta![0]!, beta![1]! + 0.3)
+}
+
+describe("examples", () => {
+  const files = readdirSync(examples).filter((name) => /^\d\d-.*\.ts$/.test(name))
+
+  it("are numbered, each keeps a promise and fits a screen", () => {
+    assert.deepStrictEqual(files.sort(), Object.keys(promises).sort())
+    for (const file of files) assert.isAtMost(readFileSync(join(examples, file), "utf8").split("\n").length, 82, file)
+  })
+
+  for (const file of Object.keys(promises)) {
+    it.live(file, () =>
+      Effect.gen(function* () {
+        const { default: program } = (yield* Effect.promise(() => import(join(examples, file)))) as {
+          default: Program.Program
+        }
+        const root = mkdtempSync(join(tmpdir(), "tapweight-example-"))
+        try {
+          const folder = { id: "test", program: program.name, path: join(root, "run") }
+          const session = yield* Program.session(folder, () => Effect.void)
+          const { result } = (yield* program.run(session, program.config.defaults)) as unknown as Said
+          promises[file]!(result.variables)
+        } finally {
+          rmSync(root, { recursive: true, force: true })
+        }
+      }).pipe(Effect.provide([Compiled.layer(), NodeServices.layer]))
+    )
+  }
+})
