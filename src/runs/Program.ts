@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import type * as Problem from "../dsl/Problem.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Selected } from "../runtime/Watch.ts"
-import * as Config from "./Config.ts"
+import type * as Config from "./Config.ts"
 import type { RunFolder } from "./RunFolder.ts"
 import * as Trial from "./Trial.ts"
 

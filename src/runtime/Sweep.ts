@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core"
+import type * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../dsl/Level.ts"
 import type { Tree } from "../dsl/Tree.ts"
 import * as Vector from "../tensor/Vector.ts"

@@ -127,7 +127,7 @@ const sweepOf = (
   return {
     level: level.name,
     reads: first.map((node) => node.variable),
-    hops: finished.reverse().map((node) => ({
+    hops: finished.toReversed().map((node) => ({
       level: node.name,
       variable: node.variable,
       into: [

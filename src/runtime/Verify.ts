@@ -120,7 +120,7 @@ export const verify = <E, R>(
       const below = Wiring.closure(level).flatMap((l) => (l === level ? [] : [l.name]))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
       const batches = yield* feed(
-        Object.fromEntries(plan.levels.map((l) => [l.name, new Array<number>(batchesOf(l)).fill(0)]))
+        Object.fromEntries(plan.levels.map((l) => [l.name, Array.from({ length: batchesOf(l) }, () => 0)]))
       )
       const moment = (acting: ReadonlyArray<string>): Moment => ({
         acting,

@@ -1,0 +1,210 @@
+/** What each TensorFlow.js kernel is in terms of graphs. A kernel that is not here is refused. */
+import * as tf from "@tensorflow/tfjs-core"
+import { size } from "../../dsl/NdArray.ts"
+import { Threefry2x32 } from "../../tensor/Noise.ts"
+import { argument, cumulative, matmul, reduce, segmentSum, softmax } from "./Contraction.ts"
+import { binary, cast, select, unary } from "./Elementwise.ts"
+import { type Dtype, type Graph, type Node, type Shape } from "./Graph.ts"
+import * as Images from "./KernelsOfImages.ts"
+import * as Layout from "./Layout.ts"
+
+type Inputs = { readonly [name: string]: Node }
+// Each kernel knows the attributes it was called with; TensorFlow.js does not type them by name.
+type Attrs = any
+
+/** From the nodes and attributes a kernel is called with to the node, or nodes, that it yields. */
+export type Kernel = (g: Graph, inputs: Inputs, attrs: Attrs) => Node | ReadonlyArray<Node>
+
+const axesOf = (axis: number | ReadonlyArray<number> | null | undefined, rank: number): ReadonlyArray<number> =>
+  tf.util.parseAxisParam(
+    (axis ?? Array.from({ length: rank }, (_, i) => i)) as number,
+    Array<number>(rank).fill(1)
+  )
+
+const number = (g: Graph, like: Node, value: number): Node => g.scalar(value, like.dtype)
+const filled = (g: Graph, shape: Shape, value: number, dtype: Dtype): Node => g.broadcast(g.scalar(value, dtype), shape)
+
+const ofOne =
+  (op: string): Kernel =>
+  (g, { x }) =>
+    unary(g, op, x!)
+
+const ofTwo =
+  (op: string): Kernel =>
+  (g, { a, b }) =>
+    binary(g, op, a!, b!)
+
+const reducing =
+  (op: "sum" | "max" | "min" | "prod", attr = "axis"): Kernel =>
+  (g, { x }, attrs) =>
+    reduce(g, op, x!.dtype === "bool" ? cast(g, x!, "int32") : x!, axesOf(attrs[attr], x!.shape.length), attrs.keepDims === true)
+
+const testing =
+  (op: "max" | "min"): Kernel =>
+  (g, { x }, { axis, keepDims }) =>
+    cast(g, reduce(g, op, cast(g, x!, "int32"), axesOf(axis, x!.shape.length), keepDims), "bool")
+
+/** Exact names with which kernels differ from the operation of graphs that they are. */
+const unaryNames = {
+  Abs: "abs", Acos: "acos", Acosh: "acosh", Asin: "asin", Asinh: "asinh", Atan: "atan", Atanh: "atanh", Ceil: "ceil", Cos: "cos",
+  Cosh: "cosh", Erf: "erf", Exp: "exp", Expm1: "expm1", Floor: "floor", IsInf: "isInf", IsNan: "isNan", Log: "log", Log1p: "log1p",
+  LogicalNot: "not", Neg: "neg", Reciprocal: "reciprocal", Relu: "relu", Round: "round", Sigmoid: "sigmoid", Sign: "sign",
+  Sin: "sin", Sinh: "sinh", Softplus: "softplus", Sqrt: "sqrt", Tan: "tan", Tanh: "tanh"
+} as const
+
+const binaryNames = {
+  Add: "add", Equal: "equal", FloorDiv: "floorDiv", Greater: "greater", GreaterEqual: "greaterEqual", Less: "less",
+  LessEqual: "lessEqual", LogicalAnd: "and", LogicalOr: "or", Maximum: "max", Minimum: "min", Mod: "mod", Multiply: "mul",
+  NotEqual: "notEqual", Pow: "pow", RealDiv: "div", Sub: "sub"
+} as const
+
+const activated = (g: Graph, x: Node, activation: string, weights: Node | undefined, alpha: number | undefined): Node => {
+  switch (activation) {
+    case "linear": return x
+    case "relu": return unary(g, "relu", x)
+    case "relu6": return binary(g, "min", unary(g, "relu", x), number(g, x, 6))
+    case "sigmoid": return unary(g, "sigmoid", x)
+    case "elu": return elu(g, x)
+    case "prelu": return leaky(g, x, weights!)
+    default: return leaky(g, x, number(g, x, alpha ?? 0.2))
+  }
+}
+
+const leaky = (g: Graph, x: Node, slope: Node): Node =>
+  select(g, binary(g, "greaterEqual", x, number(g, x, 0)), x, binary(g, "mul", x, slope))
+const elu = (g: Graph, x: Node): Node => select(g, binary(g, "greaterEqual", x, number(g, x, 0)), x, unary(g, "expm1", x))
+
+const seluScale = 1.0507009873554805
+const seluAlpha = 1.7580993408473768
+
+const fused =
+  (name: "_FusedMatMul" | "FusedConv2D" | "FusedDepthwiseConv2D"): Kernel =>
+  (g, inputs, attrs) => {
+    const product =
+      name === "_FusedMatMul"
+        ? matmul(g, inputs["a"]!, inputs["b"]!, attrs.transposeA, attrs.transposeB)
+        : (Images.kernels[name === "FusedConv2D" ? "Conv2D" : "DepthwiseConv2dNative"]!(g, inputs, attrs) as Node)
+    const moved = inputs["bias"] === undefined ? product : binary(g, "add", product, inputs["bias"])
+    return activated(g, moved, attrs.activation, inputs["preluActivationWeights"], attrs.leakyreluAlpha)
+  }
+
+/** Kernels by name. */
+export const kernels: { readonly [name: string]: Kernel } = {
+  ...Object.fromEntries(Object.entries(unaryNames).map(([name, op]) => [name, ofOne(op)])),
+  ...Object.fromEntries(Object.entries(binaryNames).map(([name, op]) => [name, ofTwo(op)])),
+  ...Images.kernels,
+
+  Identity: (_, { x }) => x!,
+  Cast: (g, { x }, { dtype }) => cast(g, x!, dtype),
+  ZerosLike: (g, { x }) => filled(g, x!.shape, 0, x!.dtype),
+  OnesLike: (g, { x }) => filled(g, x!.shape, 1, x!.dtype),
+  Fill: (g, _, { dtype, shape, value }) => filled(g, shape, value, dtype ?? "float32"),
+  Range: (g, _, { dtype, start, step, stop }) => {
+    const values = Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_value, i) => start + i * step)
+    return g.const(values, [values.length], dtype)
+  },
+  LinSpace: (g, _, { num, start, stop }) =>
+    g.const(Float32Array.from({ length: num }, (_value, i) => start + (i * (stop - start)) / Math.max(num - 1, 1)), [num], "float32"),
+
+  AddN: (g, inputs) => Object.values(inputs).reduce((sum, x) => binary(g, "add", sum, x)),
+  Square: (g, { x }) => binary(g, "mul", x!, x!),
+  SquaredDifference: (g, { a, b }) => {
+    const difference = binary(g, "sub", a!, b!)
+    return binary(g, "mul", difference, difference)
+  },
+  Rsqrt: (g, { x }) => unary(g, "reciprocal", unary(g, "sqrt", x!)),
+  IsFinite: (g, { x }) => unary(g, "not", binary(g, "or", unary(g, "isNan", x!), unary(g, "isInf", x!))),
+  Step: (g, { x }, { alpha }) => {
+    const positive = cast(g, binary(g, "greater", x!, number(g, x!, 0)), x!.dtype)
+    if (!alpha) return positive
+    return binary(g, "add", binary(g, "mul", positive, number(g, x!, 1 - alpha)), number(g, x!, alpha))
+  },
+  ClipByValue: (g, { x }, { clipValueMax, clipValueMin }) =>
+    binary(g, "min", binary(g, "max", x!, number(g, x!, clipValueMin)), number(g, x!, clipValueMax)),
+  Relu6: (g, { x }) => activated(g, x!, "relu6", undefined, undefined),
+  LeakyRelu: (g, { x }, { alpha }) => leaky(g, x!, number(g, x!, alpha)),
+  Prelu: (g, { alpha, x }) => leaky(g, x!, alpha!),
+  Elu: (g, { x }) => elu(g, x!),
+  EluGrad: (g, { dy, y }) => {
+    const below = binary(g, "mul", dy!, binary(g, "add", y!, number(g, y!, 1)))
+    return select(g, binary(g, "greaterEqual", y!, number(g, y!, 0)), dy!, below)
+  },
+  Selu: (g, { x }) => {
+    const below = binary(g, "mul", unary(g, "expm1", x!), number(g, x!, seluAlpha))
+    return select(g, binary(g, "greaterEqual", x!, number(g, x!, 0)), binary(g, "mul", x!, number(g, x!, seluScale)), below)
+  },
+  Select: (g, { condition, e, t }) => select(g, condition!, t!, e!),
+
+  Sum: reducing("sum"),
+  Max: reducing("max", "reductionIndices"),
+  Min: reducing("min"),
+  Prod: reducing("prod"),
+  All: testing("min"),
+  Any: testing("max"),
+  Mean: (g, { x }, { axis, keepDims }) => {
+    const axes = axesOf(axis, x!.shape.length)
+    const sum = reduce(g, "sum", cast(g, x!, "float32"), axes, keepDims === true)
+    return binary(g, "div", sum, g.scalar(axes.reduce((n, i) => n * x!.shape[i]!, 1), "float32"))
+  },
+  ArgMax: (g, { x }, { axis }) => argument(g, "argMax", x!, axesOf(axis, x!.shape.length)[0]!),
+  ArgMin: (g, { x }, { axis }) => argument(g, "argMin", x!, axesOf(axis, x!.shape.length)[0]!),
+  Cumsum: (g, { x }, { axis, exclusive, reverse }) => cumulative(g, x!, axesOf(axis, x!.shape.length)[0]!, exclusive, reverse),
+  Softmax: (g, { logits }) => softmax(g, logits!),
+  BatchMatMul: (g, { a, b }, { transposeA, transposeB }) => matmul(g, a!, b!, transposeA, transposeB),
+  _FusedMatMul: fused("_FusedMatMul"),
+  FusedConv2D: fused("FusedConv2D"),
+  FusedDepthwiseConv2D: fused("FusedDepthwiseConv2D"),
+  UnsortedSegmentSum: (g, { segmentIds, x }, { numSegments }) => segmentSum(g, x!, segmentIds!, numSegments),
+
+  Reshape: (g, { x }, { shape }) => Layout.reshape(g, x!, tf.util.inferFromImplicitShape(shape, size(x!.shape))),
+  ExpandDims: (g, { input }, { dim }) => {
+    const at = dim < 0 ? dim + input!.shape.length + 1 : dim
+    return Layout.reshape(g, input!, input!.shape.toSpliced(at, 0, 1))
+  },
+  Transpose: (g, { x }, { perm }) => Layout.transpose(g, x!, perm),
+  Slice: (g, { x }, { begin, size: extent }) => {
+    const [from, to] = tf.slice_util.parseSliceParams({ shape: [...x!.shape], rank: x!.shape.length } as tf.Tensor, begin, extent)
+    return Layout.slice(g, x!, from!, to!)
+  },
+  Concat: (g, inputs, { axis }) => {
+    const parts = Object.values(inputs)
+    return Layout.concat(g, parts, axesOf(axis, parts[0]!.shape.length)[0]!)
+  },
+  SplitV: (g, { x }, { axis, numOrSizeSplits }) => {
+    const along = axesOf(axis, x!.shape.length)[0]!
+    const sizes = tf.backend_util.prepareSplitSize({ shape: [...x!.shape] } as tf.Tensor, numOrSizeSplits, along)
+    let offset = 0
+    return sizes.map((length) => {
+      const begin = x!.shape.map((_, i) => (i === along ? offset : 0))
+      offset += length
+      return Layout.slice(g, x!, begin, x!.shape.with(along, length))
+    })
+  },
+  Pack: (g, inputs, { axis }) => {
+    const parts = Object.values(inputs)
+    const at = axis < 0 ? axis + parts[0]!.shape.length + 1 : axis
+    return Layout.concat(g, parts.map((x) => Layout.reshape(g, x, x.shape.toSpliced(at, 0, 1))), at)
+  },
+  Unpack: (g, { value }, { axis }) => {
+    const at = axesOf(axis, value!.shape.length)[0]!
+    return Array.from({ length: value!.shape[at]! }, (_, k) => {
+      const row = Layout.slice(g, value!, value!.shape.map((_n, i) => (i === at ? k : 0)), value!.shape.with(at, 1))
+      return Layout.reshape(g, row, value!.shape.toSpliced(at, 1))
+    })
+  },
+  PadV2: (g, { x }, { constantValue, paddings }) =>
+    Layout.pad(g, x!, paddings.map((p: Shape) => p[0]), paddings.map((p: Shape) => p[1]), constantValue),
+  MirrorPad: (g, { x }, { mode, paddings }) =>
+    Layout.mirrorPad(g, x!, paddings.map((p: Shape) => p[0]), paddings.map((p: Shape) => p[1]), mode),
+  Tile: (g, { x }, { reps }) => Layout.tile(g, x!, reps),
+  Reverse: (g, { x }, { dims }) => Layout.reverse(g, x!, axesOf(dims, x!.shape.length)),
+  GatherV2: (g, { indices, x }, { axis, batchDims }) =>
+    Layout.gather(g, x!, indices!, axesOf(axis, x!.shape.length)[0]!, batchDims),
+  OneHot: (g, { indices }, { depth, dtype, offValue, onValue }) => {
+    const classes = g.const(Int32Array.from({ length: depth }, (_, i) => i), [depth], "int32")
+    const hit = cast(g, binary(g, "equal", Layout.reshape(g, indices!, [...indices!.shape, 1]), classes), dtype)
+    return binary(g, "add", binary(g, "mul", hit, g.scalar(onValue - offValue, dtype)), g.scalar(offValue, dtype))
+  },
+
+  [Threefry2x32]: (g, { key }, { salt, shape }) => g.node("noise", [key!], { salt }, shape, "float32")
+}

@@ -1,0 +1,74 @@
+/** The main thread's end of a compiled engine's worker. */
+import { Worker } from "node:worker_threads"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Answer, Replies, Request } from "./Protocol.ts"
+
+/** A request that was not carried out. `Died`: the worker is gone, and with it every number it held. */
+export class SessionError extends Schema.TaggedError<SessionError>()("SessionError", {
+  kind: Schema.Literals(["Failed", "Died"]),
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** A worker that answers requests one after another. */
+export interface Session {
+  /** Never hangs: a worker that dies fails this request and all later ones. Not interruptible, as a run cannot be. */
+  readonly ask: <T extends Request["type"]>(
+    request: Extract<Request, { readonly type: T }>,
+    transfer?: ReadonlyArray<ArrayBuffer>
+  ) => Effect.Effect<Replies[T], SessionError>
+  readonly worker: Worker
+}
+
+type Settle = (result: Effect.Effect<never, SessionError> | Effect.Effect<Replies[keyof Replies]>) => void
+
+const died = (how: string): SessionError =>
+  new SessionError({
+    kind: "Died",
+    reason: `the engine's worker thread died (${how}), and with it the state it held: go on from the last checkpoint`
+  })
+
+/** Starts a worker; the scope's end lets a run in progress finish and then ends the worker. */
+export const make: Effect.Effect<Session, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => {
+    const worker = new Worker(new URL(import.meta.url.replace(/Session(\.\w+)$/, "worker$1")))
+    const pending = new Map<number, Settle>()
+    let next = 0
+    let dead: SessionError | undefined
+    const end = (error: SessionError): void => {
+      dead ??= error
+      for (const settle of pending.values()) settle(Effect.fail(dead))
+      pending.clear()
+    }
+    worker.on("message", (answer: Answer) => {
+      const settle = pending.get(answer.id)
+      pending.delete(answer.id)
+      settle?.("error" in answer ? Effect.fail(new SessionError({ kind: "Failed", reason: answer.error })) : Effect.succeed(answer.value))
+    })
+    worker.on("error", (error) => end(died(error instanceof Error ? error.message : String(error))))
+    worker.on("exit", (code) => end(died(`exit code ${code}`)))
+    const ask = (request: Request, transfer: ReadonlyArray<ArrayBuffer> = []) =>
+      Effect.uninterruptible(
+        Effect.callback<Replies[keyof Replies], SessionError>((resume) => {
+          if (dead !== undefined) return resume(Effect.fail(dead))
+          pending.set(next, resume)
+          worker.postMessage({ id: next++, request }, transfer)
+        })
+      )
+    return { ask, worker } as Session
+  }),
+  ({ ask, worker }) =>
+    // Terminating a worker inside of a run would abort the process: it is asked to end, behind whatever it is doing.
+    Effect.andThen(
+      Effect.ignore(ask({ type: "close" })),
+      Effect.callback<void>((resume) => {
+        if (worker.threadId === -1) return resume(Effect.void)
+        worker.once("exit", () => resume(Effect.void))
+      })
+    )
+)
