@@ -112,11 +112,10 @@ const finish = Effect.fnUntraced(function* (
 ) {
   const say = saying(options.quiet)
   const display = options.quiet ? Progress.quiet : Progress.forStream(process.stderr)
-  const said = yield* execute(folder, loaded.program, settings, display, attempt).pipe(
+  const said = yield* execute(folder, loaded.program, settings, display, say, attempt).pipe(
     Effect.provide(Options.engineLayer(options.engine)),
     Effect.onInterrupt(() => say(`\nstopped; go on with:  tapweight resume ${folder.path}`))
   )
-  yield* say("")
   yield* print(options.format, said.text, { run: folder.path, result: said.result })
   yield* say(`\nsaved in ${folder.path}`)
 })
@@ -159,7 +158,7 @@ const resume = Command.make(
       Argument.withDescription("The program, where it is no longer where the run was started from"),
       Argument.optional
     ),
-    engine: Options.engine,
+    engine: Flag.optional(Options.engineFlag),
     runs: Options.runs,
     format: Options.format,
     quiet: Options.quiet
@@ -181,14 +180,15 @@ const resume = Command.make(
       const reason = `it is not the program that run ${folder.id} was started with: its levels, objectives, data fields or shapes have changed. Restore it, or start a new run`
       return yield* new Load.ProgramError({ program: source, reason })
     }
+    const engine = Option.getOrElse(options.engine, () => manifest.engine.provider as Options.EngineName)
     const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
     const done = yield* stored(folder)
     if (done !== undefined) {
       yield* print(options.format, done.text, { run: folder.path, result: done.result })
       return yield* saying(options.quiet)(`\nrun ${folder.id} was done already`)
     }
-    yield* saying(options.quiet)(`resume ${folder.path}  seed ${resolved.value.seed}  engine ${options.engine}`)
-    yield* finish(folder, loaded, resolved.value, attempt, options)
+    yield* saying(options.quiet)(`resume ${folder.path}  seed ${resolved.value.seed}  engine ${engine}`)
+    yield* finish(folder, loaded, resolved.value, attempt, { ...options, engine })
   })
 ).pipe(Command.withDescription("Goes on with a run that was stopped, from its newest usable checkpoint"))
 

@@ -32,6 +32,7 @@ export const execute = Effect.fnUntraced(function* (
   program: Program.Program,
   config: { readonly [key: string]: unknown },
   display: Display,
+  say: (text: string) => Effect.Effect<void>,
   attempt: number
 ) {
   const path = yield* Path.Path
@@ -64,10 +65,7 @@ export const execute = Effect.fnUntraced(function* (
   })
   return yield* work.pipe(
     Effect.onExit((exit) => Effect.ignore(status(stateOf(exit), codeOfExit(exit, false), reasonOf(exit)))),
-    Effect.map((said) => ({ result: said.result, text: said.text })),
-    Effect.onExit(() =>
-      Effect.flatMap(engine.live, (after) => Effect.logDebug(`${after - before} tensors of the run remain`))
-    )
+    Effect.onExit(() => Effect.flatMap(engine.live, (after) => say(`\ntensors the run left behind: ${after - before}`)))
   )
 })
 

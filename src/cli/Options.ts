@@ -26,10 +26,10 @@ const engines = ["compiled", "wasm", "cpu", "tensorflow", "tensorflow-gpu"] as c
 export type EngineName = (typeof engines)[number]
 
 /** Which engine steps run on. */
-export const engine = Flag.Literals("engine", engines).pipe(
-  Flag.withDescription("Where steps run: compiled graphs, or kernel by kernel on a TensorFlow.js backend"),
-  Flag.withDefault("compiled")
+export const engineFlag = Flag.Literals("engine", engines).pipe(
+  Flag.withDescription("Where steps run: compiled graphs, or kernel by kernel on a TensorFlow.js backend")
 )
+export const engine = engineFlag.pipe(Flag.withDefault("compiled"))
 
 /** The layer of the engine asked for. */
 export const engineLayer = (name: EngineName): Layer.Layer<Engine, CompileError> =>

@@ -113,14 +113,14 @@ export const live = (write: (text: string) => void): Display => {
 /** One plain line every 30 seconds or 5 %, whichever is later, and at each evaluation: for log files. */
 export const lines = (write: (text: string) => void): Display => {
   let shown: Shown | undefined
-  let last = { time: -Infinity, index: 0, trial: "" }
+  let last: { readonly time: number; readonly index: number; readonly trial: string } | undefined
   return {
     report: (progress) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         shown = follow(shown, progress, now)
         const { index } = progress.tick
         const due =
-          progress.trial !== last.trial || (now - last.time >= 30_000 && index - last.index >= progress.ticks / 20)
+          progress.trial !== last?.trial || (now - last.time >= 30_000 && index - last.index >= progress.ticks / 20)
         if (!due && progress.tick.scores === undefined && index < progress.ticks) return
         last = { time: now, index, trial: progress.trial }
         const losses = [...shown.latest].map(([name, level]) => `${name}.loss=${level.loss.toPrecision(5)}`)
