@@ -5,6 +5,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
     maxWorkers: 2,
-    testTimeout: 60_000
+    setupFiles: ["test/support/setup.ts"],
+    testTimeout: 120_000
   }
 })
