@@ -12,6 +12,7 @@ import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
+import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Eager from "../../src/runtime/Eager.ts"
 import { Engine } from "../../src/runtime/Engine.ts"
 import * as Run from "../../src/runtime/Run.ts"
@@ -146,36 +147,41 @@ const bitsAfter = (problem: Problem.Problem<any, any, any>, ticks: number, seed:
   )
 
 describe("Run", () => {
-  it.live("is a function of program and seed, bit for bit", () =>
-    Effect.gen(function* () {
-      const first = yield* bitsAfter(triLevel(), 12, 5)
-      assert.strictEqual(yield* bitsAfter(triLevel(), 12, 5), first)
-      assert.notStrictEqual(yield* bitsAfter(triLevel(), 12, 6), first)
-    }).pipe(cpu)
-  )
+  for (const [engine, layer] of [
+    ["cpu", Eager.layer("cpu")],
+    ["compiled", Compiled.layer()]
+  ] as const) {
+    it.live(`${engine}: is a function of program and seed, bit for bit`, () =>
+      Effect.gen(function* () {
+        const first = yield* bitsAfter(triLevel(), 12, 5)
+        assert.strictEqual(yield* bitsAfter(triLevel(), 12, 5), first)
+        assert.notStrictEqual(yield* bitsAfter(triLevel(), 12, 6), first)
+      }).pipe(Effect.provide(layer))
+    )
 
-  it.live("goes on from a state with the bits of an undisturbed run, at every tick", () =>
-    Effect.gen(function* () {
-      const whole = yield* bitsAfter(triLevel(), 9, 1)
-      for (const at of [1, 2, 5, 8]) {
-        const state = yield* Run.ticks(triLevel(), { ticks: at, seed: 1 }).pipe(
-          Stream.filter((tick) => tick.index === at),
-          Stream.mapEffect((tick) => tick.snapshot),
-          Stream.runHead
-        )
-        const resumed = yield* Run.ticks(triLevel(), {
-          ticks: 9,
-          seed: 1,
-          from: { tick: at, state: Option.getOrThrow(state) }
-        }).pipe(
-          Stream.filter((tick) => tick.index === 9),
-          Stream.mapEffect((tick) => tick.snapshot),
-          Stream.runHead
-        )
-        assert.strictEqual(JSON.stringify(Option.getOrThrow(resumed)), whole, `from tick ${at}`)
-      }
-    }).pipe(cpu)
-  )
+    it.live(`${engine}: goes on from a state with the bits of an undisturbed run, at every tick`, () =>
+      Effect.gen(function* () {
+        const whole = yield* bitsAfter(triLevel(), 9, 1)
+        for (const at of [1, 2, 5, 8]) {
+          const state = yield* Run.ticks(triLevel(), { ticks: at, seed: 1 }).pipe(
+            Stream.filter((tick) => tick.index === at),
+            Stream.mapEffect((tick) => tick.snapshot),
+            Stream.runHead
+          )
+          const resumed = yield* Run.ticks(triLevel(), {
+            ticks: 9,
+            seed: 1,
+            from: { tick: at, state: Option.getOrThrow(state) }
+          }).pipe(
+            Stream.filter((tick) => tick.index === 9),
+            Stream.mapEffect((tick) => tick.snapshot),
+            Stream.runHead
+          )
+          assert.strictEqual(JSON.stringify(Option.getOrThrow(resumed)), whole, `from tick ${at}`)
+        }
+      }).pipe(Effect.provide(layer))
+    )
+  }
 
   it.live("wasm agrees with cpu", () =>
     Effect.gen(function* () {
