@@ -6,7 +6,6 @@ import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { NdArray } from "../dsl/NdArray.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Tree from "../dsl/Tree.ts"
@@ -63,9 +62,6 @@ const Done = Schema.Struct({
   selection: Watch.Selection
 })
 
-const unflatten = (like: HostVars, tensors: ReadonlyMap<string, NdArray>): HostVars =>
-  Tree.mapHost(like, (leaf, path) => tensors.get(path) ?? leaf)
-
 /** Everything of a trial that can be known before it starts. */
 const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem.Any, seed: number) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
@@ -81,7 +77,13 @@ const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem
     if (Result.isFailure(decoded)) {
       return yield* new JsonFile.RunFileError({ file: at(name), reason: decoded.failure.message })
     }
-    return unflatten(host, decoded.success.tensors)
+    const { tensors } = decoded.success
+    const missing = Tree.hostEntries(host).find(([name, like]) => tensors.get(name)?.shape.join() !== like.shape.join())
+    if (missing !== undefined) {
+      const reason = `it holds no '${missing[0]}' of shape [${missing[1].shape.join(", ")}]: run into a new folder`
+      return yield* new JsonFile.RunFileError({ file: at(name), reason })
+    }
+    return Tree.mapHost(host, (_, path) => tensors.get(path)!)
   })
   /** The newest usable checkpoint; none where nothing was saved yet. */
   const resumed = Effect.gen(function* () {

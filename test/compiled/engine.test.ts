@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Deferred from "effect/Deferred"
@@ -32,7 +34,13 @@ describe("who owns what", () => {
         assert.strictEqual(metrics.yes.dtype, "int32")
         assert.strictEqual(yield* engine.live, 2)
         const down = yield* engine.download(after)
-        assert.deepStrictEqual([[...down.a.data], [...down.b.data]], [[11, 22], [3, 4]])
+        assert.deepStrictEqual(
+          [[...down.a.data], [...down.b.data]],
+          [
+            [11, 22],
+            [3, 4]
+          ]
+        )
         yield* engine.release(after)
         yield* engine.release(after)
         const again = yield* Effect.flip(step(before, { x: NdArray.float32([2], [10, 20]) } as never))
@@ -53,8 +61,13 @@ describe("who owns what", () => {
         })
         const state = yield* engine.start((input: Pair) => ({ a: input.a, b: input.a }), pair as never)
         for (const n of [1, 2, 1, 3, 2]) {
-          const { same, y, zero } = yield* observe(state, { x: NdArray.float32([n], new Float32Array(n).fill(1)) } as never)
-          assert.deepStrictEqual([[...y.data], [...zero.data], [...same.data]], [[1 + n, 2 + n], Array(n).fill(0), [1, 2]])
+          const { same, y, zero } = yield* observe(state, {
+            x: NdArray.float32([n], new Float32Array(n).fill(1))
+          } as never)
+          assert.deepStrictEqual(
+            [[...y.data], [...zero.data], [...same.data]],
+            [[1 + n, 2 + n], Array(n).fill(0), [1, 2]]
+          )
         }
         assert.strictEqual(traces, 3)
         yield* engine.release(state)
@@ -69,7 +82,13 @@ describe("who owns what", () => {
       yield* Effect.scoped(
         Effect.gen(function* () {
           const session = yield* Session.make
-          const spied = { ...session, ask: ((request, transfer) => (asked.push(request.type), session.ask(request, transfer))) as typeof session.ask }
+          const spied = {
+            ...session,
+            ask: ((request, transfer) => (
+              asked.push(request.type),
+              session.ask(request, transfer)
+            )) as typeof session.ask
+          }
           const engine = Compiled.service(spied)
           const once = (by: number) =>
             Effect.scoped(
@@ -91,7 +110,10 @@ describe("who owns what", () => {
       Effect.gen(function* () {
         const engine = yield* Engine
         const tensors = tf.memory().numTensors
-        const step = yield* engine.compile((state: Pair, _: {}) => [{ ...state, a: tf.tensor(state.a.dataSync()) as tf.Tensor }, {}])
+        const step = yield* engine.compile((state: Pair, _: {}) => [
+          { ...state, a: tf.tensor(state.a.dataSync()) as tf.Tensor },
+          {}
+        ])
         const failure = yield* Effect.flip(step(yield* engine.upload<Pair>(pair as never), {}))
         assert.deepInclude(failure as CompileError, { _tag: "CompileError", op: "a tensor" })
         assert.strictEqual(yield* engine.live, 0)
@@ -107,7 +129,13 @@ describe("who owns what", () => {
         const outside = tf.tensor1d([5, 6])
         const observe = yield* engine.observe((state: Pair, _: {}) => ({ y: tf.mul(state.a, outside) }))
         const { y } = yield* observe(yield* engine.upload<Pair>(pair as never), {})
-        assert.deepStrictEqual([[...y.data], [...outside.dataSync()]], [[5, 12], [5, 6]])
+        assert.deepStrictEqual(
+          [[...y.data], [...outside.dataSync()]],
+          [
+            [5, 12],
+            [5, 6]
+          ]
+        )
         outside.dispose()
       })
     ).pipe(compiled)
@@ -117,9 +145,16 @@ describe("who owns what", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const engine = yield* Engine
-        for (const [shape, salt] of [[[7], 0], [[3, 5, 2], 4_294_967_295]] as const) {
-          const observe = yield* engine.observe((_: {}, { key }: { key: tf.Tensor1D }) => ({ u: Noise.uniform(key, shape, salt) }))
-          const { u } = yield* observe(yield* engine.upload<{}>({}), { key: NdArray.int32([2], [-5, 2 ** 31 - 1]) } as never)
+        for (const [shape, salt] of [
+          [[7], 0],
+          [[3, 5, 2], 4_294_967_295]
+        ] as const) {
+          const observe = yield* engine.observe((_: {}, { key }: { key: tf.Tensor1D }) => ({
+            u: Noise.uniform(key, shape, salt)
+          }))
+          const { u } = yield* observe(yield* engine.upload<{}>({}), {
+            key: NdArray.int32([2], [-5, 2 ** 31 - 1])
+          } as never)
           assert.deepStrictEqual(u.data, expand([-5, 2 ** 31 - 1], NdArray.size(shape), salt))
         }
       })
@@ -203,5 +238,15 @@ describe("a run on the compiled engine", () => {
         assert.match(error.message, /worker thread died/)
       })
     )
+  )
+
+  it.live("lets a process exit in the middle of a step", () =>
+    Effect.gen(function* () {
+      const program = fileURLToPath(new URL("../support/exiting.ts", import.meta.url))
+      const code = yield* Effect.callback<number | null>((resume) => {
+        spawn(process.execPath, [program], { stdio: "ignore" }).on("exit", (ended) => resume(Effect.succeed(ended)))
+      })
+      assert.strictEqual(code, 7)
+    })
   )
 })

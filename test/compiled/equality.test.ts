@@ -66,7 +66,8 @@ const error = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
 }
 
 // What a finite difference of float32 gradients leaves behind is as rough as its rounding.
-const bound = (path: string, rough: number): number => (/^(vars|optimizer)\.(beta|weights|reweight)|^solver/.test(path) ? rough : 1e-5)
+const bound = (path: string, rough: number): number =>
+  /^(vars|optimizer)\.(beta|weights|reweight)|^solver/.test(path) ? rough : 1e-5
 
 const compared = (problem: () => Problem.Problem<any, unknown, never>, rough: number) =>
   Effect.gen(function* () {
@@ -75,7 +76,8 @@ const compared = (problem: () => Problem.Problem<any, unknown, never>, rough: nu
     assert.strictEqual(eager.length, compiled.size)
     const apart = eager.flatMap(([path, want]) => {
       const got = compiled.get(path)!
-      const found = got.dtype === want.dtype && got.shape.join() === want.shape.join() ? error(want.data, got.data) : Number.NaN
+      const found =
+        got.dtype === want.dtype && got.shape.join() === want.shape.join() ? error(want.data, got.data) : Number.NaN
       return found <= bound(path, rough) ? [] : [`${path}: ${found}`]
     })
     assert.deepStrictEqual(apart, [])

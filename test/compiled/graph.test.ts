@@ -17,6 +17,7 @@ import { binary, unary } from "../../src/runtime/compiled/Elementwise.ts"
 import { count, Graph, print, type Node } from "../../src/runtime/compiled/Graph.ts"
 import * as Layout from "../../src/runtime/compiled/Layout.ts"
 import { reduce } from "../../src/runtime/compiled/Contraction.ts"
+import { factors } from "../../src/runtime/compiled/Permutation.ts"
 import { trace } from "../../src/runtime/compiled/Trace.ts"
 import type { CompileError } from "../../src/runtime/Engine.ts"
 import type { Moment } from "../../src/runtime/Moment.ts"
@@ -25,10 +26,16 @@ import { initial, initialVars } from "../../src/runtime/State.ts"
 import * as Step from "../../src/runtime/Step.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 
-const estimator = Hypergradient.implicit({ solver: Solver.identity, product: Product.finiteDifference({ radius: 0.1 }) })
+const estimator = Hypergradient.implicit({
+  solver: Solver.identity,
+  product: Product.finiteDifference({ radius: 0.1 })
+})
 const rows = (name: string, columns: number) =>
   Dataset.constant(name, {
-    x: NdArray.float32([4, columns], Float32Array.from({ length: 4 * columns }, (_, i) => i)),
+    x: NdArray.float32(
+      [4, columns],
+      Float32Array.from({ length: 4 * columns }, (_, i) => i)
+    ),
     y: NdArray.int32([4], [0, 1, 2, 0])
   })
 
@@ -38,7 +45,8 @@ const classifiers = (sabotage: (loss: tf.Scalar) => tf.Scalar = (loss) => loss) 
   const theta = Var.make("theta", Mlp.init(sizes))
   const omega = Var.make("omega", Mlp.init(sizes))
   const beta = Var.make("beta", () => NdArray.float32([2], [0, 0]))
-  const loss = (params: Mlp.Params, { x, y }: { x: tf.Tensor2D; y: tf.Tensor1D }) => Objective.crossEntropy(Mlp.apply(params, x), y)
+  const loss = (params: Mlp.Params, { x, y }: { x: tf.Tensor2D; y: tf.Tensor1D }) =>
+    Objective.crossEntropy(Mlp.apply(params, x), y)
   const pretrain = Level.minimize(theta, {
     name: "pretrain",
     given: [beta],
@@ -55,7 +63,8 @@ const classifiers = (sabotage: (loss: tf.Scalar) => tf.Scalar = (loss) => loss) 
     upstream: [pretrain],
     data: rows("train", 5),
     optimizer: Optimizer.sgd(0.1),
-    objective: ({ omega, theta }, batch) => sabotage(tf.add(loss(omega, batch), tf.mul(0.1, Objective.proximal(omega, theta))) as tf.Scalar)
+    objective: ({ omega, theta }, batch) =>
+      sabotage(tf.add(loss(omega, batch), tf.mul(0.1, Objective.proximal(omega, theta))) as tf.Scalar)
   }).pipe(Level.hypergradient(estimator))
   const reweight = Level.minimize(beta, {
     name: "reweight",
@@ -85,7 +94,10 @@ describe("a traced step", () => {
       const w = Var.make("w", () => NdArray.float32([3], [1, 2, 3]))
       const fit = Level.minimize(w, {
         name: "fit",
-        data: Dataset.constant("points", { x: NdArray.float32([4, 3], new Float32Array(12)), y: NdArray.float32([4, 1], new Float32Array(4)) }),
+        data: Dataset.constant("points", {
+          x: NdArray.float32([4, 3], new Float32Array(12)),
+          y: NdArray.float32([4, 1], new Float32Array(4))
+        }),
         optimizer: Optimizer.sgd(0.1),
         objective: ({ w }, { x, y }) => Objective.meanSquaredError(tf.matMul(x, tf.reshape(w, [3, 1])), y)
       })
@@ -94,7 +106,11 @@ describe("a traced step", () => {
       const moment: Moment = { acting: ["fit"], restarting: [], frozen: [], past: {}, diagnostics: false }
       const state = trace(initial(problem, plan), ["vars"], [initialVars(problem, Seed.make(0))]).structure
       const batch = { fit: [{ x: { dtype: "float32", shape: [4, 3] }, y: { dtype: "float32", shape: [4, 1] } }] }
-      const { results, structure } = trace(Step.make(problem, plan, moment) as never, ["state", "batch"], [state, batch])
+      const { results, structure } = trace(
+        Step.make(problem, plan, moment) as never,
+        ["state", "batch"],
+        [state, batch]
+      )
       const text = print(Tree.entries(structure).map(([path], i) => [path, results[i]!] as const))
       expect(text).toMatchInlineSnapshot(`
         "%0 = reshape(state.vars.w): [3, 1]  // fit
@@ -164,7 +180,10 @@ describe("nodes are simplified as they are made", () => {
 
   it("computes constants at once", () => {
     assert.strictEqual(binary(g, "add", one, one), g.scalar(2, "float32"))
-    assert.strictEqual(text(unary(g, "exp", g.broadcast(g.scalar(0, "float32"), [2, 3]))), "%0 = broadcast(1): [2, 3]\ny ← %0")
+    assert.strictEqual(
+      text(unary(g, "exp", g.broadcast(g.scalar(0, "float32"), [2, 3]))),
+      "%0 = broadcast(1): [2, 3]\ny ← %0"
+    )
   })
 
   it("computes what is repeated once, and sums it by multiplying", () => {
@@ -177,7 +196,31 @@ describe("nodes are simplified as they are made", () => {
   it("keeps a layout through elementwise work", () => {
     const turned = Layout.transpose(g, x, [1, 0])
     assert.strictEqual(Layout.transpose(g, unary(g, "relu", turned), [1, 0]), unary(g, "relu", x))
-    assert.deepStrictEqual(count([reduce(g, "sum", unary(g, "relu", turned), [0, 1], false)]), { input: 1, relu: 1, sum: 1 })
+    assert.deepStrictEqual(count([reduce(g, "sum", unary(g, "relu", turned), [0, 1], false)]), {
+      input: 1,
+      relu: 1,
+      sum: 1
+    })
+  })
+})
+
+describe("permutations", () => {
+  it("are put together again from their moves", () => {
+    const orders = (rank: number): ReadonlyArray<ReadonlyArray<number>> =>
+      rank === 0
+        ? [[]]
+        : orders(rank - 1).flatMap((order) => Array.from({ length: rank }, (_, i) => order.toSpliced(i, 0, rank - 1)))
+    for (const perm of orders(4)) {
+      const back = factors(perm).reduce<ReadonlyArray<number>>(
+        (sofar, order) => order.map((axis) => sofar[axis]!),
+        [0, 1, 2, 3]
+      )
+      assert.deepStrictEqual(back, perm)
+    }
+    assert.deepStrictEqual(factors([3, 2, 0, 1]), [
+      [2, 0, 1, 3],
+      [3, 0, 1, 2]
+    ])
   })
 })
 
@@ -185,10 +228,22 @@ describe("what a graph cannot hold is refused", () => {
   const outside = tf.tidy(() => tf.keep(tf.tensor1d([1, 2])))
   const refusals: { readonly [name: string]: readonly [(loss: tf.Scalar) => tf.Scalar, RegExp, RegExp] } = {
     "a host read": [(loss) => (loss.dataSync()[0]! > 0 ? loss : tf.neg(loss)), /a tensor/, /tf\.where/],
-    "a host read inside an operation": [(loss) => tf.topk(tf.stack([loss, loss])).values.sum() as tf.Scalar, /TopK/, /eager engine/],
+    "a host read inside an operation": [
+      (loss) => tf.topk(tf.stack([loss, loss])).values.sum() as tf.Scalar,
+      /TopK/,
+      /eager engine/
+    ],
     "host randomness": [(loss) => tf.add(loss, tf.randomNormal([])), /tf\.randomNormal/, /Noise/],
-    "seeded host randomness": [(loss) => tf.add(loss, tf.randomUniform([], 0, 1, "float32", 7)), /tf\.randomUniform/, /Noise/],
-    "dropout of TensorFlow.js": [(loss) => tf.sum(tf.dropout(tf.stack([loss, loss]), 0.5, undefined, 3)), /tf\.dropout/, /Noise/],
+    "seeded host randomness": [
+      (loss) => tf.add(loss, tf.randomUniform([], 0, 1, "float32", 7)),
+      /tf\.randomUniform/,
+      /Noise/
+    ],
+    "dropout of TensorFlow.js": [
+      (loss) => tf.sum(tf.dropout(tf.stack([loss, loss]), 0.5, undefined, 3)),
+      /tf\.dropout/,
+      /Noise/
+    ],
     "Math.random": [(loss) => tf.mul(loss, Math.random()), /Math\.random/, /Noise/],
     "an unknown kernel": [(loss) => tf.mul(loss, tf.sum(tf.einsum("i->i", outside))), /Einsum/, /eager engine/]
   }
@@ -203,7 +258,10 @@ describe("what a graph cannot hold is refused", () => {
         assert.strictEqual(error.level, "finetune")
         assert.match(error.op, op)
         assert.match(error.reason, remedy)
-        assert.deepStrictEqual([tf.memory().numTensors, tf.engine().backendName, Math.random], [tensors, backend, random])
+        assert.deepStrictEqual(
+          [tf.memory().numTensors, tf.engine().backendName, Math.random],
+          [tensors, backend, random]
+        )
       })
     )
   }

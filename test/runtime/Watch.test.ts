@@ -4,7 +4,8 @@ import * as Stream from "effect/Stream"
 import type { Tick } from "../../src/runtime/Run.ts"
 import * as Watch from "../../src/runtime/Watch.ts"
 
-const ticks = (n: number) => Stream.fromIterable(Array.from({ length: n }, (_, i) => ({ index: i + 1 }) as unknown as Tick))
+const ticks = (n: number) =>
+  Stream.fromIterable(Array.from({ length: n }, (_, i) => ({ index: i + 1 }) as unknown as Tick))
 /** A stream of ticks scored, every second one and the last, by a list of numbers. */
 const watched = (scores: ReadonlyArray<number>, mode: "max" | "min", last: number, from?: Watch.Selection) => {
   let next = 0
@@ -18,8 +19,14 @@ describe("Watch", () => {
   it.effect("scores every so many ticks and the last one, and follows the best; ties keep the earlier", () =>
     Effect.gen(function* () {
       const seen = yield* Stream.runCollect(watched([0.2, 0.5, 0.5, 0.1], "max", 7))
-      assert.deepStrictEqual(seen.flatMap((t) => (t.scores === undefined ? [] : [t.index])), [2, 4, 6, 7])
-      assert.deepStrictEqual(seen.flatMap((t) => (t.improved ? [t.index] : [])), [2, 4])
+      assert.deepStrictEqual(
+        seen.flatMap((t) => (t.scores === undefined ? [] : [t.index])),
+        [2, 4, 6, 7]
+      )
+      assert.deepStrictEqual(
+        seen.flatMap((t) => (t.improved ? [t.index] : [])),
+        [2, 4]
+      )
       assert.deepStrictEqual(seen.at(-1)!.selection, { best: { tick: 4, score: 0.5 }, since: 2 })
     })
   )
@@ -36,7 +43,10 @@ describe("Watch", () => {
     Effect.gen(function* () {
       const from = { best: { tick: 40, score: 0.9 }, since: 1 }
       const resumed = yield* Stream.runCollect(watched([0.8, 0.95], "max", 4, from))
-      assert.deepStrictEqual(resumed.map((t) => t.selection.best!.tick), [40, 40, 40, 4])
+      assert.deepStrictEqual(
+        resumed.map((t) => t.selection.best!.tick),
+        [40, 40, 40, 4]
+      )
       const empty = yield* Stream.runCollect(watched([Number.NaN, Number.NaN], "max", 4))
       assert.isNull(empty.at(-1)!.selection.best)
     })

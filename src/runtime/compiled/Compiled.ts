@@ -16,8 +16,8 @@ export interface Options {
   /** Threads inside of one operation; 2 where absent. One is best for tiny models. */
   readonly threads?: number
   /**
-   * Whether threads wait for their next share of work by spinning, as they do where absent: a quarter faster where the
-   * cores are free, and twice as slow where other processes want them too.
+   * Whether threads wait for their next share of work by spinning; they do not where absent. A quarter faster on small
+   * operations where the cores are free, and several times slower where other processes want them too.
    */
   readonly spinning?: boolean
 }
@@ -45,9 +45,12 @@ interface Loaded {
 }
 
 const leavesOf = <L>(tree: unknown): ReadonlyArray<L> => Tree.leaves(tree as Tree.Tree) as unknown as ReadonlyArray<L>
-const typesOf = (host: unknown): Types => Tree.map(host as Tree.Tree, ({ dtype, shape }) => ({ dtype, shape }) as never) as never
+const typesOf = (host: unknown): Types =>
+  Tree.map(host as Tree.Tree, ({ dtype, shape }) => ({ dtype, shape }) as never) as never
 const formOf = (tree: unknown): string =>
-  Tree.entries(tree as Tree.Tree).map(([path, { dtype, shape }]) => `${path}:${dtype}[${shape.join()}]`).join(" ")
+  Tree.entries(tree as Tree.Tree)
+    .map(([path, { dtype, shape }]) => `${path}:${dtype}[${shape.join()}]`)
+    .join(" ")
 
 // Whole states are met again as they were made; parts of them are looked through.
 const known = new WeakMap<object, Held>()
@@ -76,7 +79,11 @@ const toFailure = (cause: unknown): Failure => {
 }
 const ofSession = (error: Session.SessionError): Failure => ({ level: "", reason: error.reason })
 
-const partOf = ({ draws, feeds, model }: Lowered): Part => ({ model: model === undefined ? undefined : encode(model), feeds, draws })
+const partOf = ({ draws, feeds, model }: Lowered): Part => ({
+  model: model === undefined ? undefined : encode(model),
+  feeds,
+  draws
+})
 const resultsOf = (types: ReadonlyArray<LeafType>, { sources }: Lowered): ReadonlyArray<Result> =>
   types.map(({ dtype, shape }, i) => ({ dtype, shape, source: sources[i]! }))
 
@@ -97,7 +104,16 @@ const programOf = (
     inputs: traced.inputs.map(({ dtype, shape }) => ({ dtype: dtype as "float32", shape })),
     kept: results.slice(0, kept),
     sent: results.slice(kept),
-    keys: lowered.keys === undefined ? undefined : { ...partOf(lowered.keys), results: resultsOf(lowered.keys.sources.map(() => key), lowered.keys) },
+    keys:
+      lowered.keys === undefined
+        ? undefined
+        : {
+            ...partOf(lowered.keys),
+            results: resultsOf(
+              lowered.keys.sources.map(() => key),
+              lowered.keys
+            )
+          },
     trees
   }
 }
@@ -105,12 +121,14 @@ const programOf = (
 /** An engine on a session; also where tests reach the worker. */
 export const service = (session: Session.Session, options: Options = {}): Engine["Service"] => {
   const { ask } = session
-  const programs = Programs.make(session, { threads: options.threads ?? 2, spinning: options.spinning ?? true })
+  const programs = Programs.make(session, { threads: options.threads ?? 2, spinning: options.spinning ?? false })
 
   const load = Effect.fnUntraced(function* (f: () => ReturnType<typeof programOf>) {
     const { trees, ...program } = yield* Effect.try({ try: f, catch: toFailure })
     const id = yield* Effect.mapError(programs.load(program), (error) =>
-      error.kind === "Died" ? ofSession(error) : new CompileError({ op: "ONNX Runtime", level: "", reason: error.reason })
+      error.kind === "Died"
+        ? ofSession(error)
+        : new CompileError({ op: "ONNX Runtime", level: "", reason: error.reason })
     )
     return { id, kept: { tree: trees[0], form: formOf(trees[0]) }, sent: trees[1] } satisfies Loaded
   })
@@ -144,7 +162,9 @@ export const service = (session: Session.Session, options: Options = {}): Engine
         )
         // The state is taken over whatever happens, so nothing may come between.
         return Effect.uninterruptible(
-          Effect.flatMap(owns ? Effect.tapError(loading, () => release(device)) : loading, (made) => run(made, handles, batch, owns))
+          Effect.flatMap(owns ? Effect.tapError(loading, () => release(device)) : loading, (made) =>
+            run(made, handles, batch, owns)
+          )
         )
       }
     )
@@ -171,7 +191,11 @@ export const service = (session: Session.Session, options: Options = {}): Engine
         return Effect.map(asked, (handles) => deviceOf({ tree, form: formOf(tree) }, handles))
       }).pipe(Effect.orDie),
     download: (device) =>
-      Effect.orDie(Effect.map(ask({ type: "download", handles: heldBy(device).handles }), (found) => arrays(device as never, found))),
+      Effect.orDie(
+        Effect.map(ask({ type: "download", handles: heldBy(device).handles }), (found) =>
+          arrays(device as never, found)
+        )
+      ),
     release,
     live: Effect.orElseSucceed(ask({ type: "live" }), () => 0)
   }
@@ -186,4 +210,3 @@ export const layer = (options: Options = {}): Layer.Layer<Engine, CompileError> 
     Engine,
     Effect.map(Session.make, (session) => service(session, options))
   )
-

@@ -8,7 +8,13 @@ const reduced = (shape: Shape, axes: ReadonlyArray<number>, keep: boolean): Shap
   keep ? shape.map((n, axis) => (axes.includes(axis) ? 1 : n)) : shape.filter((_, axis) => !axes.includes(axis))
 
 /** Sum, greatest, least or product along axes. */
-export const reduce = (g: Graph, op: "sum" | "max" | "min" | "prod", x: Node, axes: ReadonlyArray<number>, keep: boolean): Node => {
+export const reduce = (
+  g: Graph,
+  op: "sum" | "max" | "min" | "prod",
+  x: Node,
+  axes: ReadonlyArray<number>,
+  keep: boolean
+): Node => {
   const shape = reduced(x.shape, axes, keep)
   const along = axes.filter((axis) => x.shape[axis] !== 1).sort((a, b) => a - b)
   if (along.length === 0) return reshape(g, x, shape)
@@ -25,18 +31,32 @@ export const reduce = (g: Graph, op: "sum" | "max" | "min" | "prod", x: Node, ax
   if (op === "sum" && x.op === "mul" && x.dtype === "float32") {
     const factor = uniformValue(x.inputs[1]!)
     // The sum of a multiple is the multiple of the sum: one pass over the elements less.
-    if (factor !== undefined) return binary(g, "mul", reduce(g, op, x.inputs[0]!, axes, keep), g.scalar(factor, "float32"))
+    if (factor !== undefined)
+      return binary(g, "mul", reduce(g, op, x.inputs[0]!, axes, keep), g.scalar(factor, "float32"))
   }
-  if (op === "sum" && x.op === "neg") return binary(g, "mul", reduce(g, op, x.inputs[0]!, axes, keep), g.scalar(-1, x.dtype))
+  if (op === "sum" && x.op === "neg")
+    return binary(g, "mul", reduce(g, op, x.inputs[0]!, axes, keep), g.scalar(-1, x.dtype))
   if (x.op === "transpose") {
     const perm = x.attrs["perm"] as ReadonlyArray<number>
-    const small = reduce(g, op, x.inputs[0]!, along.map((axis) => perm[axis]!), true)
+    const small = reduce(
+      g,
+      op,
+      x.inputs[0]!,
+      along.map((axis) => perm[axis]!),
+      true
+    )
     return reshape(g, transpose(g, small, perm), shape)
   }
   // One number has no axes; fewer axes otherwise would only need reshapes.
   const whole = x.shape.every((n, axis) => n === 1 || along.includes(axis))
   const kept = whole ? [] : reduced(x.shape, along, true)
-  const inner = g.node(op === "sum" ? op : `${op}Of`, [x], { axes: whole ? x.shape.map((_, axis) => axis) : along }, kept, x.dtype)
+  const inner = g.node(
+    op === "sum" ? op : `${op}Of`,
+    [x],
+    { axes: whole ? x.shape.map((_, axis) => axis) : along },
+    kept,
+    x.dtype
+  )
   return reshape(g, inner, shape)
 }
 

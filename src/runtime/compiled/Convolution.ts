@@ -55,7 +55,13 @@ export const consistent = ({ dilations, image, pads, result, strides, window }: 
     return Math.floor(room / strides[axis]) + 1 === result[2 + axis]
   })
 
-const attrsOf = ({ dilations, groups, pads, strides, window }: Geometry): Attrs => ({ window, strides, dilations, pads, groups })
+const attrsOf = ({ dilations, groups, pads, strides, window }: Geometry): Attrs => ({
+  window,
+  strides,
+  dilations,
+  pads,
+  groups
+})
 
 /** The convolution of x with filters [out, in per group, height, width]. */
 export const forward = (g: Graph, x: Node, filter: Node, form: Geometry): Node =>
@@ -72,7 +78,12 @@ export const toInput = (g: Graph, dy: Node, filter: Node, form: Geometry): Node 
   }
   // Turned round with the window's axes in front, where whole blocks move; filters of TensorFlow.js already lie so.
   const turned = transpose(g, reverse(g, transpose(g, filter, [2, 3, 0, 1]), [0, 1]), [3, 2, 0, 1])
-  return forward(g, dy, turned, { ...form, image: form.result, result: form.image, pads: around as unknown as Geometry["pads"] })
+  return forward(g, dy, turned, {
+    ...form,
+    image: form.result,
+    result: form.image,
+    pads: around as unknown as Geometry["pads"]
+  })
 }
 
 /** What flows back to the filter of a convolution. The node itself yields [height, width, in per group, out]. */
@@ -82,7 +93,8 @@ export const toFilter = (g: Graph, x: Node, dy: Node, form: Geometry): Node => {
 }
 
 /** The greatest element under each window. */
-export const maxPool = (g: Graph, x: Node, form: Geometry): Node => g.node("maxPool", [x], attrsOf(form), form.result, "float32")
+export const maxPool = (g: Graph, x: Node, form: Geometry): Node =>
+  g.node("maxPool", [x], attrsOf(form), form.result, "float32")
 
 /** What flows back through {@link maxPool}: all of it to the first of the greatest elements. */
 export const maxPoolGradient = (g: Graph, dy: Node, x: Node, form: Geometry): Node =>
@@ -102,8 +114,20 @@ export const meanPoolGradient = (g: Graph, dy: Node, form: Geometry): Node => {
   const shares = binary(g, "mul", dy, g.const(oneOverCounts(form), [1, 1, ...form.result.slice(2)], "float32"))
   const [batch, channels, height, width] = form.result as readonly [number, number, number, number]
   const [tall, wide] = form.window
-  if (height * tall === form.image[2] && width * wide === form.image[3] && form.strides[0] === tall && form.strides[1] === wide) {
-    const apart = g.broadcast(reshape(g, shares, [batch, channels, height, 1, width, 1]), [batch, channels, height, tall, width, wide])
+  if (
+    height * tall === form.image[2] &&
+    width * wide === form.image[3] &&
+    form.strides[0] === tall &&
+    form.strides[1] === wide
+  ) {
+    const apart = g.broadcast(reshape(g, shares, [batch, channels, height, 1, width, 1]), [
+      batch,
+      channels,
+      height,
+      tall,
+      width,
+      wide
+    ])
     return reshape(g, apart, form.image)
   }
   const ones = g.broadcast(g.scalar(1, "float32"), [channels, 1, tall, wide])
@@ -117,5 +141,8 @@ const oneOverCounts = ({ image, pads, result, strides, window }: Geometry): Floa
     return Math.min(from + window[axis], image[2 + axis]!) - Math.max(from, 0)
   }
   const [height, width] = [result[2]!, result[3]!]
-  return Float32Array.from({ length: height * width }, (_, i) => 1 / (along(0, Math.floor(i / width)) * along(1, i % width)))
+  return Float32Array.from(
+    { length: height * width },
+    (_, i) => 1 / (along(0, Math.floor(i / width)) * along(1, i % width))
+  )
 }

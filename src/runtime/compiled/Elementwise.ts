@@ -1,7 +1,7 @@
 /** Operations on each element by itself, simplified as they are made: constants fold, broadcasts sink towards results. */
 import { CompileError } from "../Engine.ts"
 import { type Dtype, type Graph, type Node, type Shape, core, none, sameShape, sizeOf, uniformValue } from "./Graph.ts"
-import { rules } from "./Algebra.ts"
+import { type Arithmetic, rules } from "./Algebra.ts"
 import { inLayout, layoutOf, reshape, transpose } from "./Layout.ts"
 
 const round = Math.fround
@@ -79,13 +79,18 @@ export const broadcastShape = (op: string, a: Shape, b: Shape): Shape => {
     const m = a[i - rank + a.length] ?? 1
     const n = b[i - rank + b.length] ?? 1
     if (m !== n && m !== 1 && n !== 1) {
-      throw new CompileError({ op, level: "", reason: `shapes [${a.join(", ")}] and [${b.join(", ")}] do not broadcast` })
+      throw new CompileError({
+        op,
+        level: "",
+        reason: `shapes [${a.join(", ")}] and [${b.join(", ")}] do not broadcast`
+      })
     }
     return m === 1 ? n : m
   })
 }
 
-const stored = (dtype: Dtype, value: number): number => (dtype === "float32" ? round(value) : dtype === "int32" ? value | 0 : Number(value !== 0))
+const stored = (dtype: Dtype, value: number): number =>
+  dtype === "float32" ? round(value) : dtype === "int32" ? value | 0 : Number(value !== 0)
 
 const foldable = (x: Node): boolean => x.values !== undefined && sizeOf(x) <= largestFolded
 
@@ -95,8 +100,14 @@ export const unary = (g: Graph, op: string, x: Node): Node => {
   if (inner !== x) return g.broadcast(unary(g, op, inner), x.shape)
   const dtype = op === "not" || op === "isNan" || op === "isInf" ? "bool" : x.dtype
   const f = unaries[op]
-  if (f !== undefined && foldable(x)) return g.const(Array.from(x.values!, (v) => stored(dtype, f(v))), x.shape, dtype)
-  if (f === undefined && !unfolded.has(op)) throw new CompileError({ op, level: "", reason: "is not a unary operation of graphs" })
+  if (f !== undefined && foldable(x))
+    return g.const(
+      Array.from(x.values!, (v) => stored(dtype, f(v))),
+      x.shape,
+      dtype
+    )
+  if (f === undefined && !unfolded.has(op))
+    throw new CompileError({ op, level: "", reason: "is not a unary operation of graphs" })
   if (op === "neg") {
     if (x.op === "neg") return x.inputs[0]!
     if (x.op === "sub") return binary(g, "sub", x.inputs[1]!, x.inputs[0]!)
@@ -112,7 +123,12 @@ export const cast = (g: Graph, x: Node, dtype: Dtype): Node => {
   if (x.dtype === dtype) return x
   const inner = core(x)
   if (inner !== x) return g.broadcast(cast(g, inner, dtype), x.shape)
-  if (foldable(x)) return g.const(Array.from(x.values!, (v) => stored(dtype, v)), x.shape, dtype)
+  if (foldable(x))
+    return g.const(
+      Array.from(x.values!, (v) => stored(dtype, v)),
+      x.shape,
+      dtype
+    )
   if (x.op === "cast" && x.inputs[0]!.dtype === "bool") return cast(g, x.inputs[0]!, dtype)
   if (x.op === "reshape") return reshape(g, cast(g, x.inputs[0]!, dtype), x.shape)
   if (x.op === "transpose") return transpose(g, cast(g, x.inputs[0]!, dtype), x.attrs["perm"] as Shape)
@@ -134,11 +150,18 @@ const lean = (x: Node, other: Node): Node => {
   return source.shape.length <= other.shape.length ? source : x
 }
 
+const arithmeticOf = (graph: Graph): Arithmetic => ({
+  graph,
+  unary: (op, x) => unary(graph, op, x),
+  binary: (op, a, b) => binary(graph, op, a, b)
+})
+
 const simplified = (g: Graph, op: string, a: Node, b: Node, shape: Shape): Node => {
   const f = arithmetic[op]
   const test = comparisons[op] ?? logical[op]
   const dtype: Dtype = f === undefined ? "bool" : a.dtype
-  if (f === undefined && test === undefined) throw new CompileError({ op, level: "", reason: "is not a binary operation of graphs" })
+  if (f === undefined && test === undefined)
+    throw new CompileError({ op, level: "", reason: "is not a binary operation of graphs" })
   if (foldable(a) && foldable(b) && (sizeOf(a) === 1 || sizeOf(b) === 1 || sameShape(a.shape, b.shape))) {
     const [u, v] = [a.values!, b.values!]
     const length = Math.max(u.length, v.length)
@@ -152,7 +175,7 @@ const simplified = (g: Graph, op: string, a: Node, b: Node, shape: Shape): Node 
   // A constant, if there is one, comes second where the order is free.
   const swap = commutative.has(op) && (foldable(a) || (a.id > b.id && !foldable(b)))
   const [x, y] = swap ? [b, a] : [a, b]
-  const better = rules[op]?.(g, x, y)
+  const better = rules[op]?.(arithmeticOf(g), x, y)
   return better === undefined ? plain(g, op, x, y, shape, dtype) : g.broadcast(better, shape)
 }
 

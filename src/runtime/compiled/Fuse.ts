@@ -13,7 +13,8 @@ export interface Fusion {
 
 type Rule = (node: Node, alone: (inner: Node) => boolean) => Fusion | undefined
 
-const near = (value: number | undefined, wanted: number): boolean => value !== undefined && Math.abs(value - wanted) < 1e-6 * Math.abs(wanted)
+const near = (value: number | undefined, wanted: number): boolean =>
+  value !== undefined && Math.abs(value - wanted) < 1e-6 * Math.abs(wanted)
 const flat = (x: Node): boolean => x.op === "matmul" && x.inputs.every(({ shape }) => shape.length === 2)
 
 /** `a b + c`: the bias of a dense layer. */
@@ -21,7 +22,8 @@ const biased: Rule = (node, alone) => {
   if (node.op !== "add") return undefined
   const product = node.inputs.find((x) => flat(x) && alone(x))
   const bias = node.inputs.find((x) => x !== product)
-  if (product === undefined || bias === undefined || bias.shape.length > 2 || sizeOf(product) !== sizeOf(node)) return undefined
+  if (product === undefined || bias === undefined || bias.shape.length > 2 || sizeOf(product) !== sizeOf(node))
+    return undefined
   const attrs = { transA: Number(product.attrs["ta"]), transB: Number(product.attrs["tb"]) }
   return { op: "Gemm", domain: "", inputs: [...product.inputs, bias], attrs, absorbed: [product] }
 }
@@ -40,9 +42,13 @@ const multiple: Rule = (node, alone) => {
 const gelu: Rule = (node, alone) => {
   if (node.op !== "mul") return undefined
   const [first, second] = node.inputs as [Node, Node]
-  for (const [x, half] of [[first, second], [second, first]] as const) {
+  for (const [x, half] of [
+    [first, second],
+    [second, first]
+  ] as const) {
     const [sum, erf, scaled] = [half.inputs[0], half.inputs[0]?.inputs[0], half.inputs[0]?.inputs[0]?.inputs[0]]
-    const shaped = half.op === "mul" && sum?.op === "add" && erf?.op === "erf" && scaled?.op === "mul" && scaled.inputs[0] === x
+    const shaped =
+      half.op === "mul" && sum?.op === "add" && erf?.op === "erf" && scaled?.op === "mul" && scaled.inputs[0] === x
     if (!shaped || ![half, sum, erf, scaled].every(alone)) continue
     const [a, b, c] = [half, sum, scaled].map((each) => uniformValue(each.inputs[1]!))
     if (!near(a, 0.5) || !near(b, 1) || !near(c, Math.SQRT1_2)) continue

@@ -32,7 +32,11 @@ export const none: Attrs = {}
 
 /** Numbers in the element type they stand for. */
 export const valuesOf = (dtype: Dtype, numbers: ArrayLike<number>): Values =>
-  dtype === "float32" ? Float32Array.from(numbers) : dtype === "int32" ? Int32Array.from(numbers) : Uint8Array.from(numbers)
+  dtype === "float32"
+    ? Float32Array.from(numbers)
+    : dtype === "int32"
+      ? Int32Array.from(numbers)
+      : Uint8Array.from(numbers)
 
 const uniform = (numbers: ArrayLike<number>): boolean => {
   const first = numbers[0]
@@ -95,6 +99,10 @@ export class Graph {
   }
 }
 
+/** Operations under the names that others give them: the same, but for a capital. */
+export const capitalized = (ops: string): ReadonlyArray<readonly [name: string, op: string]> =>
+  ops.split(" ").map((op) => [`${op[0]!.toUpperCase()}${op.slice(1)}`, op] as const)
+
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((n, i) => n === b[i])
 
 /** Elements of a node. */
@@ -110,7 +118,10 @@ export const uniformValue = (x: Node): number | undefined => {
 }
 
 /** Nodes that the results need, each after what it needs. What is not among them is dead. Nothing is sought behind a `source`. */
-export const reachable = (results: ReadonlyArray<Node>, source: (node: Node) => boolean = () => false): ReadonlyArray<Node> => {
+export const reachable = (
+  results: ReadonlyArray<Node>,
+  source: (node: Node) => boolean = () => false
+): ReadonlyArray<Node> => {
   const seen = new Set<Node>()
   const stack: Array<Node> = [...results]
   while (stack.length > 0) {
@@ -130,7 +141,8 @@ export const count = (results: ReadonlyArray<Node>): { readonly [op: string]: nu
   return counts
 }
 
-const shown = (value: Attr): string => (Array.isArray(value) ? `[${value.join(", ")}]` : `${value as string | number | boolean}`)
+const shown = (value: Attr): string =>
+  Array.isArray(value) ? `[${value.join(", ")}]` : `${value as string | number | boolean}`
 
 const numbers = (values: Values): string =>
   values.length <= 8 ? Array.from(values, (v) => `${Number(v.toPrecision(7))}`).join(" ") : `… ${values.length} numbers`

@@ -1,10 +1,11 @@
 /** What each TensorFlow.js kernel is in terms of graphs. A kernel that is not here is refused. */
 import * as tf from "@tensorflow/tfjs-core"
+import * as Activations from "./Activations.ts"
 import { size } from "../../dsl/NdArray.ts"
 import { Threefry2x32 } from "../../tensor/Noise.ts"
 import { argument, cumulative, matmul, reduce, segmentSum, softmax } from "./Contraction.ts"
 import { binary, cast, select, unary } from "./Elementwise.ts"
-import { type Dtype, type Graph, type Node, type Shape } from "./Graph.ts"
+import { capitalized, type Dtype, type Graph, type Node, type Shape } from "./Graph.ts"
 import * as Images from "./KernelsOfImages.ts"
 import * as Layout from "./Layout.ts"
 
@@ -16,10 +17,7 @@ type Attrs = any
 export type Kernel = (g: Graph, inputs: Inputs, attrs: Attrs) => Node | ReadonlyArray<Node>
 
 const axesOf = (axis: number | ReadonlyArray<number> | null | undefined, rank: number): ReadonlyArray<number> =>
-  tf.util.parseAxisParam(
-    (axis ?? Array.from({ length: rank }, (_, i) => i)) as number,
-    Array<number>(rank).fill(1)
-  )
+  tf.util.parseAxisParam((axis ?? Array.from({ length: rank }, (_, i) => i)) as number, Array<number>(rank).fill(1))
 
 const number = (g: Graph, like: Node, value: number): Node => g.scalar(value, like.dtype)
 const filled = (g: Graph, shape: Shape, value: number, dtype: Dtype): Node => g.broadcast(g.scalar(value, dtype), shape)
@@ -37,45 +35,36 @@ const ofTwo =
 const reducing =
   (op: "sum" | "max" | "min" | "prod", attr = "axis"): Kernel =>
   (g, { x }, attrs) =>
-    reduce(g, op, x!.dtype === "bool" ? cast(g, x!, "int32") : x!, axesOf(attrs[attr], x!.shape.length), attrs.keepDims === true)
+    reduce(
+      g,
+      op,
+      x!.dtype === "bool" ? cast(g, x!, "int32") : x!,
+      axesOf(attrs[attr], x!.shape.length),
+      attrs.keepDims === true
+    )
 
 const testing =
   (op: "max" | "min"): Kernel =>
   (g, { x }, { axis, keepDims }) =>
     cast(g, reduce(g, op, cast(g, x!, "int32"), axesOf(axis, x!.shape.length), keepDims), "bool")
 
-/** Exact names with which kernels differ from the operation of graphs that they are. */
-const unaryNames = {
-  Abs: "abs", Acos: "acos", Acosh: "acosh", Asin: "asin", Asinh: "asinh", Atan: "atan", Atanh: "atanh", Ceil: "ceil", Cos: "cos",
-  Cosh: "cosh", Erf: "erf", Exp: "exp", Expm1: "expm1", Floor: "floor", IsInf: "isInf", IsNan: "isNan", Log: "log", Log1p: "log1p",
-  LogicalNot: "not", Neg: "neg", Reciprocal: "reciprocal", Relu: "relu", Round: "round", Sigmoid: "sigmoid", Sign: "sign",
-  Sin: "sin", Sinh: "sinh", Softplus: "softplus", Sqrt: "sqrt", Tan: "tan", Tanh: "tanh"
-} as const
+const unaryNames = [
+  ...capitalized(
+    "abs acos acosh asin asinh atan atanh ceil cos cosh erf exp expm1 floor isInf isNan log log1p neg reciprocal"
+  ),
+  ...capitalized("relu round sigmoid sign sin sinh softplus sqrt tan tanh"),
+  ["LogicalNot", "not"]
+] as const
 
-const binaryNames = {
-  Add: "add", Equal: "equal", FloorDiv: "floorDiv", Greater: "greater", GreaterEqual: "greaterEqual", Less: "less",
-  LessEqual: "lessEqual", LogicalAnd: "and", LogicalOr: "or", Maximum: "max", Minimum: "min", Mod: "mod", Multiply: "mul",
-  NotEqual: "notEqual", Pow: "pow", RealDiv: "div", Sub: "sub"
-} as const
-
-const activated = (g: Graph, x: Node, activation: string, weights: Node | undefined, alpha: number | undefined): Node => {
-  switch (activation) {
-    case "linear": return x
-    case "relu": return unary(g, "relu", x)
-    case "relu6": return binary(g, "min", unary(g, "relu", x), number(g, x, 6))
-    case "sigmoid": return unary(g, "sigmoid", x)
-    case "elu": return elu(g, x)
-    case "prelu": return leaky(g, x, weights!)
-    default: return leaky(g, x, number(g, x, alpha ?? 0.2))
-  }
-}
-
-const leaky = (g: Graph, x: Node, slope: Node): Node =>
-  select(g, binary(g, "greaterEqual", x, number(g, x, 0)), x, binary(g, "mul", x, slope))
-const elu = (g: Graph, x: Node): Node => select(g, binary(g, "greaterEqual", x, number(g, x, 0)), x, unary(g, "expm1", x))
-
-const seluScale = 1.0507009873554805
-const seluAlpha = 1.7580993408473768
+const binaryNames = [
+  ...capitalized("add equal floorDiv greater greaterEqual less lessEqual mod notEqual pow sub"),
+  ["LogicalAnd", "and"],
+  ["LogicalOr", "or"],
+  ["Maximum", "max"],
+  ["Minimum", "min"],
+  ["Multiply", "mul"],
+  ["RealDiv", "div"]
+] as const
 
 const fused =
   (name: "_FusedMatMul" | "FusedConv2D" | "FusedDepthwiseConv2D"): Kernel =>
@@ -85,13 +74,14 @@ const fused =
         ? matmul(g, inputs["a"]!, inputs["b"]!, attrs.transposeA, attrs.transposeB)
         : (Images.kernels[name === "FusedConv2D" ? "Conv2D" : "DepthwiseConv2dNative"]!(g, inputs, attrs) as Node)
     const moved = inputs["bias"] === undefined ? product : binary(g, "add", product, inputs["bias"])
-    return activated(g, moved, attrs.activation, inputs["preluActivationWeights"], attrs.leakyreluAlpha)
+    return Activations.activated(g, moved, attrs.activation, inputs["preluActivationWeights"], attrs.leakyreluAlpha)
   }
 
 /** Kernels by name. */
 export const kernels: { readonly [name: string]: Kernel } = {
-  ...Object.fromEntries(Object.entries(unaryNames).map(([name, op]) => [name, ofOne(op)])),
-  ...Object.fromEntries(Object.entries(binaryNames).map(([name, op]) => [name, ofTwo(op)])),
+  ...Object.fromEntries(unaryNames.map(([name, op]) => [name, ofOne(op)])),
+  ...Object.fromEntries(binaryNames.map(([name, op]) => [name, ofTwo(op)])),
+  ...Activations.kernels,
   ...Images.kernels,
 
   Identity: (_, { x }) => x!,
@@ -100,11 +90,18 @@ export const kernels: { readonly [name: string]: Kernel } = {
   OnesLike: (g, { x }) => filled(g, x!.shape, 1, x!.dtype),
   Fill: (g, _, { dtype, shape, value }) => filled(g, shape, value, dtype ?? "float32"),
   Range: (g, _, { dtype, start, step, stop }) => {
-    const values = Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_value, i) => start + i * step)
+    const values = Array.from(
+      { length: Math.max(0, Math.ceil((stop - start) / step)) },
+      (_value, i) => start + i * step
+    )
     return g.const(values, [values.length], dtype)
   },
   LinSpace: (g, _, { num, start, stop }) =>
-    g.const(Float32Array.from({ length: num }, (_value, i) => start + (i * (stop - start)) / Math.max(num - 1, 1)), [num], "float32"),
+    g.const(
+      Float32Array.from({ length: num }, (_value, i) => start + (i * (stop - start)) / Math.max(num - 1, 1)),
+      [num],
+      "float32"
+    ),
 
   AddN: (g, inputs) => Object.values(inputs).reduce((sum, x) => binary(g, "add", sum, x)),
   Square: (g, { x }) => binary(g, "mul", x!, x!),
@@ -114,25 +111,8 @@ export const kernels: { readonly [name: string]: Kernel } = {
   },
   Rsqrt: (g, { x }) => unary(g, "reciprocal", unary(g, "sqrt", x!)),
   IsFinite: (g, { x }) => unary(g, "not", binary(g, "or", unary(g, "isNan", x!), unary(g, "isInf", x!))),
-  Step: (g, { x }, { alpha }) => {
-    const positive = cast(g, binary(g, "greater", x!, number(g, x!, 0)), x!.dtype)
-    if (!alpha) return positive
-    return binary(g, "add", binary(g, "mul", positive, number(g, x!, 1 - alpha)), number(g, x!, alpha))
-  },
   ClipByValue: (g, { x }, { clipValueMax, clipValueMin }) =>
     binary(g, "min", binary(g, "max", x!, number(g, x!, clipValueMin)), number(g, x!, clipValueMax)),
-  Relu6: (g, { x }) => activated(g, x!, "relu6", undefined, undefined),
-  LeakyRelu: (g, { x }, { alpha }) => leaky(g, x!, number(g, x!, alpha)),
-  Prelu: (g, { alpha, x }) => leaky(g, x!, alpha!),
-  Elu: (g, { x }) => elu(g, x!),
-  EluGrad: (g, { dy, y }) => {
-    const below = binary(g, "mul", dy!, binary(g, "add", y!, number(g, y!, 1)))
-    return select(g, binary(g, "greaterEqual", y!, number(g, y!, 0)), dy!, below)
-  },
-  Selu: (g, { x }) => {
-    const below = binary(g, "mul", unary(g, "expm1", x!), number(g, x!, seluAlpha))
-    return select(g, binary(g, "greaterEqual", x!, number(g, x!, 0)), binary(g, "mul", x!, number(g, x!, seluScale)), below)
-  },
   Select: (g, { condition, e, t }) => select(g, condition!, t!, e!),
 
   Sum: reducing("sum"),
@@ -144,11 +124,20 @@ export const kernels: { readonly [name: string]: Kernel } = {
   Mean: (g, { x }, { axis, keepDims }) => {
     const axes = axesOf(axis, x!.shape.length)
     const sum = reduce(g, "sum", cast(g, x!, "float32"), axes, keepDims === true)
-    return binary(g, "div", sum, g.scalar(axes.reduce((n, i) => n * x!.shape[i]!, 1), "float32"))
+    return binary(
+      g,
+      "div",
+      sum,
+      g.scalar(
+        axes.reduce((n, i) => n * x!.shape[i]!, 1),
+        "float32"
+      )
+    )
   },
   ArgMax: (g, { x }, { axis }) => argument(g, "argMax", x!, axesOf(axis, x!.shape.length)[0]!),
   ArgMin: (g, { x }, { axis }) => argument(g, "argMin", x!, axesOf(axis, x!.shape.length)[0]!),
-  Cumsum: (g, { x }, { axis, exclusive, reverse }) => cumulative(g, x!, axesOf(axis, x!.shape.length)[0]!, exclusive, reverse),
+  Cumsum: (g, { x }, { axis, exclusive, reverse }) =>
+    cumulative(g, x!, axesOf(axis, x!.shape.length)[0]!, exclusive, reverse),
   Softmax: (g, { logits }) => softmax(g, logits!),
   BatchMatMul: (g, { a, b }, { transposeA, transposeB }) => matmul(g, a!, b!, transposeA, transposeB),
   _FusedMatMul: fused("_FusedMatMul"),
@@ -163,8 +152,32 @@ export const kernels: { readonly [name: string]: Kernel } = {
   },
   Transpose: (g, { x }, { perm }) => Layout.transpose(g, x!, perm),
   Slice: (g, { x }, { begin, size: extent }) => {
-    const [from, to] = tf.slice_util.parseSliceParams({ shape: [...x!.shape], rank: x!.shape.length } as tf.Tensor, begin, extent)
+    const [from, to] = tf.slice_util.parseSliceParams(
+      { shape: [...x!.shape], rank: x!.shape.length } as tf.Tensor,
+      begin,
+      extent
+    )
     return Layout.slice(g, x!, from!, to!)
+  },
+  StridedSlice: (g, { x }, attrs) => {
+    const { begin, beginMask, ellipsisMask, end, endMask, newAxisMask, shrinkAxisMask, strides } = attrs
+    const found = tf.slice_util.sliceInfo(
+      [...x!.shape],
+      begin,
+      end,
+      strides,
+      beginMask,
+      endMask,
+      ellipsisMask,
+      newAxisMask,
+      shrinkAxisMask
+    )
+    const back = found.strides.flatMap((n, axis) => (n < 0 ? [axis] : []))
+    // Backwards from `begin` is forwards from the mirror image of it.
+    const from = found.begin.map((n, axis) => (found.strides[axis]! < 0 ? x!.shape[axis]! - 1 - n : n))
+    const extent = tf.slice_util.computeOutShape(found.begin, found.end, found.strides)
+    const taken = Layout.slice(g, Layout.reverse(g, x!, back), from, extent, found.strides.map(Math.abs))
+    return Layout.reshape(g, taken, found.finalShape)
   },
   Concat: (g, inputs, { axis }) => {
     const parts = Object.values(inputs)
@@ -183,25 +196,51 @@ export const kernels: { readonly [name: string]: Kernel } = {
   Pack: (g, inputs, { axis }) => {
     const parts = Object.values(inputs)
     const at = axis < 0 ? axis + parts[0]!.shape.length + 1 : axis
-    return Layout.concat(g, parts.map((x) => Layout.reshape(g, x, x.shape.toSpliced(at, 0, 1))), at)
+    return Layout.concat(
+      g,
+      parts.map((x) => Layout.reshape(g, x, x.shape.toSpliced(at, 0, 1))),
+      at
+    )
   },
   Unpack: (g, { value }, { axis }) => {
     const at = axesOf(axis, value!.shape.length)[0]!
     return Array.from({ length: value!.shape[at]! }, (_, k) => {
-      const row = Layout.slice(g, value!, value!.shape.map((_n, i) => (i === at ? k : 0)), value!.shape.with(at, 1))
+      const row = Layout.slice(
+        g,
+        value!,
+        value!.shape.map((_n, i) => (i === at ? k : 0)),
+        value!.shape.with(at, 1)
+      )
       return Layout.reshape(g, row, value!.shape.toSpliced(at, 1))
     })
   },
   PadV2: (g, { x }, { constantValue, paddings }) =>
-    Layout.pad(g, x!, paddings.map((p: Shape) => p[0]), paddings.map((p: Shape) => p[1]), constantValue),
+    Layout.pad(
+      g,
+      x!,
+      paddings.map((p: Shape) => p[0]),
+      paddings.map((p: Shape) => p[1]),
+      constantValue
+    ),
   MirrorPad: (g, { x }, { mode, paddings }) =>
-    Layout.mirrorPad(g, x!, paddings.map((p: Shape) => p[0]), paddings.map((p: Shape) => p[1]), mode),
+    Layout.mirrorPad(
+      g,
+      x!,
+      paddings.map((p: Shape) => p[0]),
+      paddings.map((p: Shape) => p[1]),
+      mode
+    ),
   Tile: (g, { x }, { reps }) => Layout.tile(g, x!, reps),
   Reverse: (g, { x }, { dims }) => Layout.reverse(g, x!, axesOf(dims, x!.shape.length)),
+  FlipLeftRight: (g, { image }) => Layout.reverse(g, image!, [2]),
   GatherV2: (g, { indices, x }, { axis, batchDims }) =>
     Layout.gather(g, x!, indices!, axesOf(axis, x!.shape.length)[0]!, batchDims),
   OneHot: (g, { indices }, { depth, dtype, offValue, onValue }) => {
-    const classes = g.const(Int32Array.from({ length: depth }, (_, i) => i), [depth], "int32")
+    const classes = g.const(
+      Int32Array.from({ length: depth }, (_, i) => i),
+      [depth],
+      "int32"
+    )
     const hit = cast(g, binary(g, "equal", Layout.reshape(g, indices!, [...indices!.shape, 1]), classes), dtype)
     return binary(g, "add", binary(g, "mul", hit, g.scalar(onValue - offValue, dtype)), g.scalar(offValue, dtype))
   },

@@ -37,9 +37,16 @@ interface Attributes {
   readonly filterSize: number | [number, number]
 }
 
-const geometry = (op: string, image: Shape, filter: Shape, attrs: Attributes, depthwise: boolean): Convolution.Geometry => {
+const geometry = (
+  op: string,
+  image: Shape,
+  filter: Shape,
+  attrs: Attributes,
+  depthwise: boolean
+): Convolution.Geometry => {
   const format = attrs.dataFormat ?? "NHWC"
-  if (format !== "NHWC") throw new CompileError({ op, level: "", reason: `takes images as ${format}: give them as NHWC` })
+  if (format !== "NHWC")
+    throw new CompileError({ op, level: "", reason: `takes images as ${format}: give them as NHWC` })
   const info = tf.backend_util.computeConv2DInfo(
     image as Four,
     filter as Four,
@@ -58,11 +65,17 @@ const geometry = (op: string, image: Shape, filter: Shape, attrs: Attributes, de
 }
 
 const pooling = (image: Shape, { dimRoundingMode, filterSize, pad, strides }: Attributes): Convolution.Geometry =>
-  Convolution.geometry(tf.backend_util.computePool2DInfo(image as Four, filterSize, strides, 1, pad, dimRoundingMode), image[3]!)
+  Convolution.geometry(
+    tf.backend_util.computePool2DInfo(image as Four, filterSize, strides, 1, pad, dimRoundingMode),
+    image[3]!
+  )
 
 /** Rows [to, from] of weights with which a resize along one axis sums its input. */
 const interpolation = (from: number, to: number, attrs: any, nearest: boolean): Float32Array => {
-  const { alignCorners, halfPixelCenters } = attrs as { readonly alignCorners: boolean; readonly halfPixelCenters: boolean }
+  const { alignCorners, halfPixelCenters } = attrs as {
+    readonly alignCorners: boolean
+    readonly halfPixelCenters: boolean
+  }
   const scale = alignCorners && to > 1 ? (from - 1) / (to - 1) : from / to
   const weights = new Float32Array(from * to)
   for (let i = 0; i < to; i++) {
@@ -82,8 +95,17 @@ const interpolation = (from: number, to: number, attrs: any, nearest: boolean): 
 }
 
 /** A resize is linear along each axis: two products with constant matrices, and its gradient two with their transposes. */
-const resized = (g: Graph, x: Node, from: readonly [number, number], to: readonly [number, number], attrs: any, nearest: boolean, back: boolean): Node => {
-  const weights = (axis: 0 | 1) => g.const(interpolation(from[axis], to[axis], attrs, nearest), [to[axis], from[axis]], "float32")
+const resized = (
+  g: Graph,
+  x: Node,
+  from: readonly [number, number],
+  to: readonly [number, number],
+  attrs: any,
+  nearest: boolean,
+  back: boolean
+): Node => {
+  const weights = (axis: 0 | 1) =>
+    g.const(interpolation(from[axis], to[axis], attrs, nearest), [to[axis], from[axis]], "float32")
   const rows = matmul(g, weights(0), first(g, x), back, false)
   return last(g, matmul(g, rows, weights(1), false, !back))
 }
@@ -96,22 +118,46 @@ const resize =
 const resizeGradient =
   (nearest: boolean): Kernel =>
   (g, { dy, images }, attrs) =>
-    resized(g, dy!, [images!.shape[1]!, images!.shape[2]!], [dy!.shape[1]!, dy!.shape[2]!], { halfPixelCenters: false, ...attrs }, nearest, true)
+    resized(
+      g,
+      dy!,
+      [images!.shape[1]!, images!.shape[2]!],
+      [dy!.shape[1]!, dy!.shape[2]!],
+      { halfPixelCenters: false, ...attrs },
+      nearest,
+      true
+    )
 
 export const kernels: { readonly [name: string]: Kernel } = {
   Conv2D: (g, { filter, x }, attrs) =>
-    last(g, Convolution.forward(g, first(g, x!), dense(g, filter!), geometry("Conv2D", x!.shape, filter!.shape, attrs, false))),
+    last(
+      g,
+      Convolution.forward(g, first(g, x!), dense(g, filter!), geometry("Conv2D", x!.shape, filter!.shape, attrs, false))
+    ),
   Conv2DBackpropInput: (g, { dy, filter }, attrs) =>
     last(
       g,
-      Convolution.toInput(g, first(g, dy!), dense(g, filter!), geometry("Conv2DBackpropInput", attrs.inputShape, filter!.shape, attrs, false))
+      Convolution.toInput(
+        g,
+        first(g, dy!),
+        dense(g, filter!),
+        geometry("Conv2DBackpropInput", attrs.inputShape, filter!.shape, attrs, false)
+      )
     ),
   Conv2DBackpropFilter: (g, { dy, x }, attrs) => {
     const form = geometry("Conv2DBackpropFilter", x!.shape, attrs.filterShape, attrs, false)
     return transpose(g, Convolution.toFilter(g, first(g, x!), first(g, dy!), form), [2, 3, 1, 0])
   },
   DepthwiseConv2dNative: (g, { filter, x }, attrs) =>
-    last(g, Convolution.forward(g, first(g, x!), deep(g, filter!), geometry("DepthwiseConv2dNative", x!.shape, filter!.shape, attrs, true))),
+    last(
+      g,
+      Convolution.forward(
+        g,
+        first(g, x!),
+        deep(g, filter!),
+        geometry("DepthwiseConv2dNative", x!.shape, filter!.shape, attrs, true)
+      )
+    ),
   DepthwiseConv2dNativeBackpropInput: (g, { dy, filter }, attrs) => {
     const form = geometry("DepthwiseConv2dNativeBackpropInput", attrs.inputShape, filter!.shape, attrs, true)
     return last(g, Convolution.toInput(g, first(g, dy!), deep(g, filter!), form))
@@ -126,7 +172,8 @@ export const kernels: { readonly [name: string]: Kernel } = {
   MaxPoolGrad: (g, { dy, input }, attrs) =>
     last(g, Convolution.maxPoolGradient(g, first(g, dy!), first(g, input!), pooling(input!.shape, attrs))),
   AvgPool: (g, { x }, attrs) => last(g, Convolution.meanPool(g, first(g, x!), pooling(x!.shape, attrs))),
-  AvgPoolGrad: (g, { dy, input }, attrs) => last(g, Convolution.meanPoolGradient(g, first(g, dy!), pooling(input!.shape, attrs))),
+  AvgPoolGrad: (g, { dy, input }, attrs) =>
+    last(g, Convolution.meanPoolGradient(g, first(g, dy!), pooling(input!.shape, attrs))),
   FusedBatchNorm: (g, { mean, offset, scale, variance, x }, { varianceEpsilon }) => {
     const deviation = unary(g, "sqrt", binary(g, "add", variance!, g.scalar(varianceEpsilon, "float32")))
     const normal = binary(g, "div", binary(g, "sub", x!, mean!), deviation)

@@ -40,7 +40,11 @@ export const transpose = (g: Graph, x: Node, perm: ReadonlyArray<number>): Node 
   const shape = perm.map((axis) => x.shape[axis]!)
   if (x.op === "transpose") {
     const first = x.attrs["perm"] as ReadonlyArray<number>
-    return transpose(g, x.inputs[0]!, perm.map((axis) => first[axis]!))
+    return transpose(
+      g,
+      x.inputs[0]!,
+      perm.map((axis) => first[axis]!)
+    )
   }
   if (x.op === "broadcast") return g.broadcast(transpose(g, aligned(g, x), perm), shape)
   const long = (axis: number) => x.shape[axis] !== 1
@@ -60,7 +64,9 @@ export const layoutOf = (operands: ReadonlyArray<Node>, shape: Shape): ReadonlyA
   const perm = first?.attrs["perm"] as ReadonlyArray<number> | undefined
   if (perm === undefined) return undefined
   const follows = (x: Node) =>
-    x.op === "transpose" ? sameShape(x.attrs["perm"] as Shape, perm) || sizeOf(x) < size(shape) : sizeOf(x) < size(shape)
+    x.op === "transpose"
+      ? sameShape(x.attrs["perm"] as Shape, perm) || sizeOf(x) < size(shape)
+      : sizeOf(x) < size(shape)
   return operands.every(follows) ? perm : undefined
 }
 
@@ -80,11 +86,25 @@ export const slice = (g: Graph, x: Node, begin: Shape, extent: Shape, strides: S
     const source = aligned(g, x)
     const own = (whole: number, axis: number) => (source.shape[axis] === 1 ? whole : undefined)
     const small = extent.map((n, axis) => own(1, axis) ?? n)
-    return g.broadcast(slice(g, source, begin.map((n, axis) => own(0, axis) ?? n), small, strides), extent)
+    return g.broadcast(
+      slice(
+        g,
+        source,
+        begin.map((n, axis) => own(0, axis) ?? n),
+        small,
+        strides
+      ),
+      extent
+    )
   }
   if (x.op === "slice" && strides.every((n) => n === 1) && (x.attrs["strides"] as Shape).every((n) => n === 1)) {
     const outer = x.attrs["begin"] as Shape
-    return slice(g, x.inputs[0]!, begin.map((n, axis) => n + outer[axis]!), extent)
+    return slice(
+      g,
+      x.inputs[0]!,
+      begin.map((n, axis) => n + outer[axis]!),
+      extent
+    )
   }
   if (x.op === "concat") {
     const part = partOf(x, begin, extent, strides)
@@ -114,9 +134,23 @@ const partOf = (x: Node, begin: Shape, extent: Shape, strides: Shape): Node | un
 export const concat = (g: Graph, parts: ReadonlyArray<Node>, axis: number): Node => {
   const present = parts.filter((part) => part.shape[axis] !== 0)
   if (present.length === 1) return present[0]!
-  const perm = layoutOf(present.map((x) => ({ ...x, shape: present[0]!.shape })), present[0]!.shape)
-  if (perm !== undefined) return transpose(g, concat(g, present.map((x) => x.inputs[0]!), perm[axis]!), perm)
-  const shape = present[0]!.shape.map((n, i) => (i === axis ? present.reduce((sum, part) => sum + part.shape[axis]!, 0) : n))
+  const perm = layoutOf(
+    present.map((x) => ({ ...x, shape: present[0]!.shape })),
+    present[0]!.shape
+  )
+  if (perm !== undefined)
+    return transpose(
+      g,
+      concat(
+        g,
+        present.map((x) => x.inputs[0]!),
+        perm[axis]!
+      ),
+      perm
+    )
+  const shape = present[0]!.shape.map((n, i) =>
+    i === axis ? present.reduce((sum, part) => sum + part.shape[axis]!, 0) : n
+  )
   return g.node("concat", present, { axis }, shape, present[0]!.dtype)
 }
 
@@ -150,7 +184,14 @@ export const tile = (g: Graph, x: Node, repeats: Shape): Node => {
   if (x.shape.every((n, axis) => n === 1 || repeats[axis] === 1)) return g.broadcast(x, shape)
   // Repeating is broadcasting along a new axis before each one.
   const apart = x.shape.flatMap((n) => [1, n])
-  return reshape(g, g.broadcast(reshape(g, x, apart), x.shape.flatMap((n, axis) => [repeats[axis]!, n])), shape)
+  return reshape(
+    g,
+    g.broadcast(
+      reshape(g, x, apart),
+      x.shape.flatMap((n, axis) => [repeats[axis]!, n])
+    ),
+    shape
+  )
 }
 
 /** Elements in reverse order along some axes. */

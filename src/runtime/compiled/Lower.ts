@@ -1,86 +1,12 @@
 /** From graphs to ONNX: what each operation is in ONNX's operators. */
 import { CompileError } from "../Engine.ts"
-import { type Dtype, type Node, reachable, type Shape, sizeOf, uniformValue } from "./Graph.ts"
+import { capitalized, type Dtype, type Node, reachable, type Shape, sizeOf, uniformValue } from "./Graph.ts"
+import { Emitter } from "./Emitter.ts"
 import * as Fuse from "./Fuse.ts"
 import * as Images from "./LowerImages.ts"
-import type { Attribute, Model, Operation, Tensor, Type } from "./Onnx.ts"
+import { factors } from "./Permutation.ts"
+import type { Model } from "./Onnx.ts"
 import * as Threefry from "./LowerNoise.ts"
-
-/** Emits operators under construction; every method gives names of values. */
-export class Emitter {
-  readonly operations: Array<Operation> = []
-  readonly #constants = new Map<string, Tensor>()
-  readonly #names = new Map<Node, string>()
-  #at = ""
-  #next = 0
-
-  /** Values of nodes made by now. */
-  name(node: Node): string {
-    return this.#names.get(node)!
-  }
-
-  bind(node: Node, name: string): void {
-    this.#names.set(node, name)
-  }
-
-  /** Names what is emitted from here on after the node it is emitted for, so that errors of ONNX Runtime can be read. */
-  enter(node: Node): void {
-    this.#at = `${node.op}.${node.id}${node.level === "" ? "" : `@${node.level}`}`
-  }
-
-  /** One operator with several outputs. */
-  emits(count: number, op: string, inputs: ReadonlyArray<string>, attrs: { readonly [name: string]: Attribute } = {}, domain = "") {
-    const outputs = Array.from({ length: count }, () => `v${this.#next++}`)
-    this.operations.push({ name: `${this.#at}/${op}${this.#next}`, op, domain, inputs, outputs, attrs })
-    return outputs
-  }
-
-  /** One operator with one output. */
-  emit(op: string, inputs: ReadonlyArray<string>, attrs: { readonly [name: string]: Attribute } = {}, domain = ""): string {
-    return this.emits(1, op, inputs, attrs, domain)[0]!
-  }
-
-  #constant(type: Type, shape: Shape, values: Tensor["values"]): string {
-    const key = `${type} ${shape.join()} ${values.length > 64 ? `#${this.#constants.size}` : values.join()}`
-    const known = this.#constants.get(key)
-    if (known !== undefined) return known.name
-    const name = `c${this.#constants.size}`
-    this.#constants.set(key, { name, type, shape, values })
-    return name
-  }
-
-  /** Numbers of a `const`. */
-  values(node: Node): string {
-    return this.#constant(node.dtype, node.shape, node.values!)
-  }
-
-  /** A shape, or some axes. */
-  longs(values: ReadonlyArray<number>): string {
-    return this.#constant("int64", [values.length], BigInt64Array.from(values, BigInt))
-  }
-
-  /** One float32 number. */
-  float(value: number): string {
-    return this.#constant("float32", [], Float32Array.of(value))
-  }
-
-  uints(values: Uint32Array): string {
-    return this.#constant("uint32", [values.length], values)
-  }
-
-  cast(x: string, type: Type): string {
-    const codes = { float32: 1, int32: 6, int64: 7, bool: 9, uint32: 12 } as const
-    return this.emit("Cast", [x], { to: codes[type] })
-  }
-
-  reshape(x: string, shape: Shape): string {
-    return this.emit("Reshape", [x, this.longs(shape)], { allowzero: 1 })
-  }
-
-  constants(): ReadonlyArray<Tensor> {
-    return [...this.#constants.values()]
-  }
-}
 
 type Lowering = (e: Emitter, inputs: ReadonlyArray<string>, node: Node) => string
 
@@ -89,14 +15,16 @@ const direct =
   (e, inputs) =>
     e.emit(op, inputs)
 
-const names = {
-  abs: "Abs", acos: "Acos", acosh: "Acosh", add: "Add", and: "And", asin: "Asin", asinh: "Asinh", atan: "Atan", atanh: "Atanh",
-  ceil: "Ceil", cos: "Cos", cosh: "Cosh", div: "Div", equal: "Equal", erf: "Erf", exp: "Exp", floor: "Floor", greater: "Greater",
-  greaterEqual: "GreaterOrEqual", isInf: "IsInf", isNan: "IsNaN", less: "Less", lessEqual: "LessOrEqual", log: "Log", max: "Max",
-  min: "Min", mul: "Mul", neg: "Neg", not: "Not", or: "Or", pow: "Pow", reciprocal: "Reciprocal", relu: "Relu", round: "Round",
-  select: "Where", sigmoid: "Sigmoid", sign: "Sign", sin: "Sin", sinh: "Sinh", softplus: "Softplus", sqrt: "Sqrt", sub: "Sub",
-  tan: "Tan", tanh: "Tanh"
-} as const
+const names = [
+  ...capitalized(
+    "abs acos acosh add and asin asinh atan atanh ceil cos cosh div equal erf exp floor greater isInf less log max min"
+  ),
+  ...capitalized("mul neg not or pow reciprocal relu round sigmoid sign sin sinh softplus sqrt sub tan tanh"),
+  ["GreaterOrEqual", "greaterEqual"],
+  ["LessOrEqual", "lessEqual"],
+  ["IsNaN", "isNan"],
+  ["Where", "select"]
+] as const
 
 const reducing =
   (op: string): Lowering =>
@@ -109,13 +37,17 @@ const placing =
     e.cast(e.emit(op, [x!], { axis: attrs["axis"] as number, keepdims: 0 }), "int32")
 
 const lowerings: { readonly [op: string]: Lowering } = {
-  ...Object.fromEntries(Object.entries(names).map(([name, op]) => [name, direct(op)])),
+  ...Object.fromEntries(names.map(([name, op]) => [op, direct(name)])),
   ...Images.lowerings,
   noise: Threefry.lower,
 
   notEqual: (e, inputs) => e.emit("Not", [e.emit("Equal", inputs)]),
   // ONNX has neither of these, and 1 + x loses a small x: e^x − 1 = tanh(x/2)(e^x + 1); Kahan's form of log(1 + x).
-  expm1: (e, [x]) => e.emit("Mul", [e.emit("Tanh", [e.emit("Mul", [x!, e.float(0.5)])]), e.emit("Add", [e.emit("Exp", [x!]), e.float(1)])]),
+  expm1: (e, [x]) =>
+    e.emit("Mul", [
+      e.emit("Tanh", [e.emit("Mul", [x!, e.float(0.5)])]),
+      e.emit("Add", [e.emit("Exp", [x!]), e.float(1)])
+    ]),
   log1p: (e, [x]) => {
     const one = e.emit("Add", [x!, e.float(1)])
     const rounded = e.emit("Sub", [one, e.float(1)])
@@ -135,7 +67,13 @@ const lowerings: { readonly [op: string]: Lowering } = {
 
   broadcast: (e, [x], { shape }) => e.emit("Expand", [x!, e.longs(shape)]),
   reshape: (e, [x], { shape }) => e.reshape(x!, shape),
-  transpose: (e, [x], { attrs }) => e.emit("Transpose", [x!], { perm: attrs["perm"] as Shape }),
+  transpose: (e, [x], node) => {
+    const perm = node.attrs["perm"] as Shape
+    return (sizeOf(node) < 4096 ? [perm] : factors(perm)).reduce(
+      (y, order) => e.emit("Transpose", [y], { perm: order }),
+      x!
+    )
+  },
   slice: (e, [x], { attrs, shape }) => {
     const [begin, strides] = [attrs["begin"] as Shape, attrs["strides"] as Shape]
     const ends = begin.map((n, axis) => n + (shape[axis]! - 1) * strides[axis]! + 1)
@@ -160,11 +98,15 @@ const lowerings: { readonly [op: string]: Lowering } = {
   argMax: placing("ArgMax"),
   argMin: placing("ArgMin"),
   cumsum: (e, [x], { attrs }) =>
-    e.emit("CumSum", [x!, e.longs([attrs["axis"] as number])], { exclusive: Number(attrs["exclusive"]), reverse: Number(attrs["reverse"]) }),
+    e.emit("CumSum", [x!, e.longs([attrs["axis"] as number])], {
+      exclusive: Number(attrs["exclusive"]),
+      reverse: Number(attrs["reverse"])
+    }),
   softmax: (e, [x]) => e.emit("Softmax", [x!], { axis: -1 }),
   matmul: (e, [a, b], { attrs, inputs }) => {
     const [ta, tb] = [Number(attrs["ta"]), Number(attrs["tb"])]
-    if (inputs[0]!.shape.length === 2 && inputs[1]!.shape.length === 2) return e.emit("Gemm", [a!, b!], { transA: ta, transB: tb })
+    if (inputs[0]!.shape.length === 2 && inputs[1]!.shape.length === 2)
+      return e.emit("Gemm", [a!, b!], { transA: ta, transB: tb })
     if (ta + tb === 0) return e.emit("MatMul", [a!, b!])
     return e.emit("FusedMatMul", [a!, b!], { transA: ta, transB: tb }, "com.microsoft")
   },
@@ -202,10 +144,18 @@ export interface Draw {
   readonly key: number
 }
 
-const valueOf = (name: string, { dtype, shape }: { readonly dtype: Dtype; readonly shape: Shape }) => ({ name, type: dtype, shape })
+const valueOf = (name: string, { dtype, shape }: { readonly dtype: Dtype; readonly shape: Shape }) => ({
+  name,
+  type: dtype,
+  shape
+})
 
 /** A graph in ONNX's operators, with noise made `inside` of the model or given to it. */
-export const lower = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>, noise: "inside" | "given"): Lowered => {
+export const lower = (
+  inputs: ReadonlyArray<Node>,
+  results: ReadonlyArray<Node>,
+  noise: "inside" | "given"
+): Lowered => {
   const e = new Emitter()
   const sources = results.map((node): Source | Node => {
     if (node.op === "input") return { from: "input", index: inputs.indexOf(node) }
@@ -224,7 +174,16 @@ export const lower = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>,
     if (absorbed.has(node)) continue
     e.enter(node)
     const fusion = fusions.get(node)
-    if (fusion !== undefined) e.bind(node, e.emit(fusion.op, fusion.inputs.map((x) => e.name(x)), fusion.attrs, fusion.domain))
+    if (fusion !== undefined)
+      e.bind(
+        node,
+        e.emit(
+          fusion.op,
+          fusion.inputs.map((x) => e.name(x)),
+          fusion.attrs,
+          fusion.domain
+        )
+      )
     else if (node.op === "input") {
       const index = inputs.indexOf(node)
       e.bind(node, `i${index}`)
@@ -233,8 +192,16 @@ export const lower = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>,
     else if (node.values !== undefined) e.bind(node, e.values(node))
     else {
       const lowering = lowerings[node.op]
-      if (lowering === undefined) throw new CompileError({ op: node.op, level: node.level, reason: "has no form in ONNX" })
-      e.bind(node, lowering(e, node.inputs.map((input) => e.name(input)), node))
+      if (lowering === undefined)
+        throw new CompileError({ op: node.op, level: node.level, reason: "has no form in ONNX" })
+      e.bind(
+        node,
+        lowering(
+          e,
+          node.inputs.map((input) => e.name(input)),
+          node
+        )
+      )
     }
   }
   const outputs = new Map<string, Node>()
@@ -252,7 +219,10 @@ export const lower = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>,
     key: keys.indexOf(node.inputs[0]!)
   }))
   const model = {
-    inputs: [...feeds.map(({ index, name }) => valueOf(name, inputs[index]!)), ...drawn.map((node) => valueOf(e.name(node), node))],
+    inputs: [
+      ...feeds.map(({ index, name }) => valueOf(name, inputs[index]!)),
+      ...drawn.map((node) => valueOf(e.name(node), node))
+    ],
     outputs: [...outputs].map(([name, node]) => valueOf(name, node)),
     constants: e.constants(),
     operations: e.operations

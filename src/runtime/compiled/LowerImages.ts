@@ -1,7 +1,7 @@
 /** Operations of networks that look at images, in ONNX's operators. */
 import { size } from "../../dsl/NdArray.ts"
 import type { Node, Shape } from "./Graph.ts"
-import type { Emitter } from "./Lower.ts"
+import type { Emitter } from "./Emitter.ts"
 
 type Lowering = (e: Emitter, inputs: ReadonlyArray<string>, node: Node) => string
 
@@ -42,7 +42,9 @@ const separable: Lowering = (e, [x, dy], node) => {
   const [tall, wide] = window
   const rows = height + tall - 1
   const padded = (v: string, top: number, left: number, bottom: number, right: number) =>
-    top + left + bottom + right === 0 ? v : e.emit("Pad", [v, e.longs([0, 0, top, left, 0, 0, bottom, right]), e.float(0)])
+    top + left + bottom + right === 0
+      ? v
+      : e.emit("Pad", [v, e.longs([0, 0, top, left, 0, 0, bottom, right]), e.float(0)])
   const channelsFirst = (v: string) => e.emit("Transpose", [v], { perm: [1, 0, 2, 3] })
   const joined = (parts: ReadonlyArray<string>, n: number) =>
     e.reshape(parts.length === 1 ? parts[0]! : e.emit("Concat", parts, { axis: 0 }), [n, batch * rows * width])
@@ -51,7 +53,9 @@ const separable: Lowering = (e, [x, dy], node) => {
   const [below, right] = [rows - image[2]! - pads[0], width + wide - 1 - image[3]! - pads[1]]
   const whole = padded(channelsFirst(x!), pads[0], pads[1], Math.max(0, below), Math.max(0, right))
   const columns = Array.from({ length: wide }, (_, i) =>
-    wide === 1 && below >= 0 && right >= 0 ? whole : e.emit("Slice", [whole, e.longs([0, i]), e.longs([rows, i + width]), e.longs([2, 3])])
+    wide === 1 && below >= 0 && right >= 0
+      ? whole
+      : e.emit("Slice", [whole, e.longs([0, i]), e.longs([rows, i + width]), e.longs([2, 3])])
   )
   const back = channelsFirst(dy!)
   const shifted = Array.from({ length: tall }, (_, i) => padded(back, i, 0, tall - 1 - i, 0))
@@ -87,11 +91,14 @@ const grouped: Lowering = (e, [x, dy], node) => {
   const { dilations, groups, pads, strides, window } = windowOf(node)
   const [image, result] = [node.inputs[0]!.shape, node.inputs[1]!.shape]
   const after = ([0, 1] as const).map(
-    (axis) => (window[axis] - 1) * dilations[axis] + (result[2 + axis]! - 1) * strides[axis] + 1 - image[2 + axis]! - pads[axis]
+    (axis) =>
+      (window[axis] - 1) * dilations[axis] + (result[2 + axis]! - 1) * strides[axis] + 1 - image[2 + axis]! - pads[axis]
   )
   // Rows at the far edge that no window reached are cut off.
   const seen = image.map((n, axis) => (axis < 2 ? n : n + Math.min(0, after[axis - 2]!)))
-  const cut = seen.every((n, axis) => n === image[axis]) ? x! : e.emit("Slice", [x!, e.longs([0, 0]), e.longs(seen.slice(2)), e.longs([2, 3])])
+  const cut = seen.every((n, axis) => n === image[axis])
+    ? x!
+    : e.emit("Slice", [x!, e.longs([0, 0]), e.longs(seen.slice(2)), e.longs([2, 3])])
   const [batch, channels] = image as readonly [number, number]
   const swapped = e.emit("Transpose", [cut], { perm: [1, 0, 2, 3] })
   const images = groups === 1 ? swapped : e.reshape(swapped, [1, channels * batch, ...seen.slice(2)])

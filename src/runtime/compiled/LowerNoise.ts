@@ -1,6 +1,6 @@
 /** The generator of `src/tensor/Noise.ts` in ONNX's operators on 32-bit words: the same bits as on the host. */
 import { type Node, sizeOf } from "./Graph.ts"
-import type { Emitter } from "./Lower.ts"
+import type { Emitter } from "./Emitter.ts"
 
 const rotations = [13, 15, 26, 6, 17, 29, 16, 24] as const
 
@@ -29,7 +29,8 @@ export const lower = (e: Emitter, inputs: ReadonlyArray<string>, node: Node): st
       x1 = add(x1, add(keys[(s + 1) % 3]!, word(s)))
     }
   }
-  const column = (x: string) => e.reshape(e.emit("Mul", [e.cast(shift(x, 8, "RIGHT"), "float32"), e.float(2 ** -24)]), [blocks, 1])
+  const column = (x: string) =>
+    e.reshape(e.emit("Mul", [e.cast(shift(x, 8, "RIGHT"), "float32"), e.float(2 ** -24)]), [blocks, 1])
   const numbers = e.reshape(e.emit("Concat", [column(x0), column(x1)], { axis: 1 }), [2 * blocks])
   const kept = count === 2 * blocks ? numbers : e.emit("Slice", [numbers, e.longs([0]), e.longs([count])])
   return e.reshape(kept, node.shape)

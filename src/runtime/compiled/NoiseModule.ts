@@ -6,9 +6,10 @@
 
 const rotations = [13, 15, 26, 6, 17, 29, 16, 24] as const
 
-const unsigned = (value: number): ReadonlyArray<number> => (value < 128 ? [value] : [(value & 127) | 128, ...unsigned(value >>> 7)])
+const unsigned = (value: number): ReadonlyArray<number> =>
+  value < 128 ? [value] : [(value & 127) | 128, ...unsigned(value >>> 7)]
 const signed = (value: number): ReadonlyArray<number> => {
-  const last = (value >> 6 === 0) || (value >> 6 === -1)
+  const last = value >> 6 === 0 || value >> 6 === -1
   return last ? [value & 127] : [(value & 127) | 128, ...signed(value >> 7)]
 }
 
@@ -18,7 +19,10 @@ const set = (local: number) => [0x21, local]
 const i32 = (value: number) => [0x41, ...signed(value)]
 const simd = (opcode: number) => [0xfd, ...unsigned(opcode)]
 const words = (values: ReadonlyArray<number>) => [...simd(0x0c), ...new Uint8Array(Int32Array.from(values).buffer)]
-const shuffle = (lanes: ReadonlyArray<number>) => [...simd(0x0d), ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte))]
+const shuffle = (lanes: ReadonlyArray<number>) => [
+  ...simd(0x0d),
+  ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte))
+]
 const store = (offset: number) => [...simd(0x0b), 0, ...unsigned(offset)]
 const [splat, toFloat] = [simd(0x11), simd(0xfb)]
 const [or, xor, shl, shr, add, times] = [simd(0x50), simd(0x51), simd(0xab), simd(0xad), simd(0xae), simd(0xe6)]
@@ -28,8 +32,10 @@ const section = (id: number, content: ReadonlyArray<number>) => [id, ...unsigned
 // Parameters: the two words of the key, the salt, how many times four blocks, where to write. Locals: vectors.
 const [k0, k1, salt, count, to, key0, key1, key2, counter, x0, x1] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const
 
+// oxfmt-ignore
 const round = (i: number): ReadonlyArray<number> => {
   const r = rotations[i & 7]!
+  // oxfmt-ignore
   const mixed = [
     ...get(x0), ...get(x1), ...add, ...set(x0),
     ...get(x1), ...i32(r), ...shl, ...get(x1), ...i32(32 - r), ...shr, ...or, ...get(x0), ...xor, ...set(x1)
@@ -47,6 +53,7 @@ const round = (i: number): ReadonlyArray<number> => {
 const scale = words(Array(4).fill(new Int32Array(Float32Array.of(2 ** -24).buffer)[0]!))
 const uniform = (x: number) => [...get(x), ...i32(8), ...shr, ...toFloat, ...scale, ...times, ...set(x)]
 
+// oxfmt-ignore
 const body = [
   ...get(k0), ...splat, ...set(key0), ...get(k1), ...splat, ...set(key1),
   ...get(key0), ...get(key1), ...xor, ...i32(0x1bd11bda), ...splat, ...xor, ...set(key2),
@@ -67,6 +74,7 @@ const body = [
 
 const code = [1, 6, 0x7b, ...body] // six locals of type v128
 const name = (text: string) => [text.length, ...Array.from(text, (c) => c.charCodeAt(0))]
+// oxfmt-ignore
 const bytes = Uint8Array.from([
   0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
   ...section(1, [1, 0x60, 5, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0]),
@@ -93,6 +101,7 @@ export const make = (sizes: ReadonlyArray<number>) => {
   const run = exports["f"] as (k0: number, k1: number, salt: number, count: number, to: number) => void
   return {
     arrays: sizes.map((n, i) => new Float32Array(memory.buffer, offsets[i]!, n)),
-    fill: (i: number, key: ArrayLike<number>, salt: number): void => run(key[0]!, key[1]!, salt | 0, groups[i]!, offsets[i]!)
+    fill: (i: number, key: ArrayLike<number>, salt: number): void =>
+      run(key[0]!, key[1]!, salt | 0, groups[i]!, offsets[i]!)
   }
 }

@@ -54,7 +54,8 @@ class Writer {
   #varint(value: number): void {
     this.#room(10)
     if (value < 0) {
-      for (let i = 0n; i < 10n; i++) this.#bytes[this.#at++] = Number((BigInt.asUintN(64, BigInt(value)) >> (7n * i)) & 127n) | (i < 9n ? 128 : 0)
+      for (let i = 0n; i < 10n; i++)
+        this.#bytes[this.#at++] = Number((BigInt.asUintN(64, BigInt(value)) >> (7n * i)) & 127n) | (i < 9n ? 128 : 0)
       return
     }
     let rest = value
@@ -94,7 +95,8 @@ class Writer {
     this.#at += 5
     write()
     let length = this.#at - at - 5
-    for (let i = 0; i < 5; i++, length = Math.floor(length / 128)) this.#bytes[at + i] = (length % 128) | (i < 4 ? 128 : 0)
+    for (let i = 0; i < 5; i++, length = Math.floor(length / 128))
+      this.#bytes[at + i] = (length % 128) | (i < 4 ? 128 : 0)
   }
 
   done(): Uint8Array {

@@ -48,7 +48,9 @@ export const make = ({ ask }: Session, options: SessionOptions): Programs => {
           entry.uses++
           return Effect.succeed(entry.id)
         }
-        return Effect.tap(ask({ type: "load", program, options }), (id) => Effect.sync(() => known.set(key, { id, uses: 1 })))
+        return Effect.tap(ask({ type: "load", program, options }), (id) =>
+          Effect.sync(() => known.set(key, { id, uses: 1 }))
+        )
       }).pipe(one.withPermit),
     unload: (id) =>
       Effect.suspend(() => {

@@ -33,10 +33,19 @@ const died = (how: string): SessionError =>
     reason: `the engine's worker thread died (${how}), and with it the state it held: go on from the last checkpoint`
   })
 
+const longestRun = 60_000
+
 /** Starts a worker; the scope's end lets a run in progress finish and then ends the worker. */
 export const make: Effect.Effect<Session, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => {
-    const worker = new Worker(new URL(import.meta.url.replace(/Session(\.\w+)$/, "worker$1")))
+    const flags = new Int32Array(new SharedArrayBuffer(8))
+    const worker = new Worker(new URL(import.meta.url.replace(/Session(\.\w+)$/, "worker$1")), { workerData: flags })
+    // A process that exits ends its threads, and one that is inside of ONNX Runtime would abort instead.
+    const beforeExit = (): void => {
+      Atomics.store(flags, 1, 1)
+      Atomics.wait(flags, 0, 1, longestRun)
+    }
+    process.on("exit", beforeExit)
     const pending = new Map<number, Settle>()
     let next = 0
     let dead: SessionError | undefined
@@ -48,10 +57,17 @@ export const make: Effect.Effect<Session, never, Scope.Scope> = Effect.acquireRe
     worker.on("message", (answer: Answer) => {
       const settle = pending.get(answer.id)
       pending.delete(answer.id)
-      settle?.("error" in answer ? Effect.fail(new SessionError({ kind: "Failed", reason: answer.error })) : Effect.succeed(answer.value))
+      settle?.(
+        "error" in answer
+          ? Effect.fail(new SessionError({ kind: "Failed", reason: answer.error }))
+          : Effect.succeed(answer.value)
+      )
     })
     worker.on("error", (error) => end(died(error instanceof Error ? error.message : String(error))))
-    worker.on("exit", (code) => end(died(`exit code ${code}`)))
+    worker.on("exit", (code) => {
+      process.off("exit", beforeExit)
+      end(died(`exit code ${code}`))
+    })
     const ask = (request: Request, transfer: ReadonlyArray<ArrayBuffer> = []) =>
       Effect.uninterruptible(
         Effect.callback<Replies[keyof Replies], SessionError>((resume) => {

@@ -34,9 +34,17 @@ const randomReason =
   "draw them in the dataset, or use `uniform` and `dropout` of src/tensor/Noise.ts with a key from the batch"
 
 const randomOps = new Set(
-  ["dropout", "multinomial", "rand", "randomGamma", "randomNormal", "randomStandardNormal", "randomUniform", "randomUniformInt", "truncatedNormal"].map(
-    (name) => `${name}__op`
-  )
+  [
+    "dropout",
+    "multinomial",
+    "rand",
+    "randomGamma",
+    "randomNormal",
+    "randomStandardNormal",
+    "randomUniform",
+    "randomUniformInt",
+    "truncatedNormal"
+  ].map((name) => `${name}__op`)
 )
 
 /** TensorFlow.js keeps these per process and types only some of them. */
@@ -72,14 +80,16 @@ class Recorder extends tf.KernelBackend {
     if (known !== undefined) return known
     // A tensor made outside of the step: its numbers become part of the graph, and it stays what it is.
     const owner = tfEngine().state.tensorInfo.get(dataId)?.backend
-    if (owner === undefined) return refuse(operation(), "is given a tensor that is disposed of: make it inside of the step, or keep it")
+    if (owner === undefined)
+      return refuse(operation(), "is given a tensor that is disposed of: make it inside of the step, or keep it")
     return this.graph.const(owner.readSync(dataId) as Values, shape, dtype as Dtype)
   }
 
   override write(values: tf.BackendValues, shape: Array<number>, dtype: tf.DataType): object {
     const random = tfEngine().state.scopeStack.find(({ name }) => randomOps.has(name))
     if (random !== undefined) refuse(`tf.${random.name.slice(0, -"__op".length)}`, randomReason)
-    if (dtype !== "float32" && dtype !== "int32" && dtype !== "bool") return refuse(operation(), `makes a tensor of type ${dtype}: graphs have float32, int32 and bool`)
+    if (dtype !== "float32" && dtype !== "int32" && dtype !== "bool")
+      return refuse(operation(), `makes a tensor of type ${dtype}: graphs have float32, int32 and bool`)
     return this.add(this.graph.const(values as Values, shape, dtype)).dataId
   }
 
@@ -120,7 +130,9 @@ const register = (): void => {
       kernelFunc: ({ attrs, backend, inputs }) => {
         const recorder = backend as Recorder
         const nodes = Object.fromEntries(
-          Object.entries(inputs).flatMap(([name, info]) => (info === undefined || info === null ? [] : [[name, recorder.node(info)]]))
+          Object.entries(inputs).flatMap(([name, info]) =>
+            info === undefined || info === null ? [] : [[name, recorder.node(info)]]
+          )
         )
         const made = kernel(recorder.graph, nodes, attrs ?? {})
         return Array.isArray(made) ? made.map((node) => recorder.add(node as Node)) : recorder.add(made as Node)
@@ -132,7 +144,8 @@ const register = (): void => {
 // TensorFlow.js refuses a kernel that a backend lacks by a plain error with the kernel's name in it.
 const refusal = (error: unknown, level: string): unknown => {
   if (error instanceof StepFailure && error.cause !== undefined) return refusal(error.cause, error.level) ?? error
-  if (error instanceof CompileError) return error.level === "" ? new CompileError({ op: error.op, level, reason: error.reason }) : error
+  if (error instanceof CompileError)
+    return error.level === "" ? new CompileError({ op: error.op, level, reason: error.reason }) : error
   const missing = error instanceof Error ? /Kernel '(\w+)' not registered/.exec(error.message) : null
   if (missing === null) return undefined
   const reason =
@@ -188,7 +201,10 @@ export const trace = <A extends ReadonlyArray<Tree.Tree>>(
       ) as unknown as A
       const returned = f(...live)
       results = Tree.leaves(returned).map((leaf) => outward(recorder.graph, recorder.node(leaf)))
-      structure = Tree.map(returned, (leaf) => ({ dtype: leaf.dtype === "float32" ? leaf.dtype : "int32", shape: leaf.shape }) as never)
+      structure = Tree.map(
+        returned,
+        (leaf) => ({ dtype: leaf.dtype === "float32" ? leaf.dtype : "int32", shape: leaf.shape }) as never
+      )
     })
     return { inputs, results, structure: structure as Tree.Tree }
   })

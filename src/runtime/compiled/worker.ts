@@ -1,9 +1,18 @@
 /** The worker thread of a compiled engine: it owns ONNX Runtime's sessions and every array between steps. */
-import { parentPort } from "node:worker_threads"
+import { parentPort, workerData } from "node:worker_threads"
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import { size } from "../../dsl/NdArray.ts"
 import * as Noise from "./NoiseModule.ts"
-import { type Answer, type Envelope, type Numbers, pack, type Part, type Program, type Replies, type Request } from "./Protocol.ts"
+import {
+  type Answer,
+  type Envelope,
+  type Numbers,
+  pack,
+  type Part,
+  type Program,
+  type Replies,
+  type Request
+} from "./Protocol.ts"
 import { type Result, type SessionOptions, unpack } from "./Protocol.ts"
 import { Store } from "./Store.ts"
 import type { LeafType } from "./Trace.ts"
@@ -17,9 +26,10 @@ interface LoadedPart {
   readonly draws: Part["draws"]
   readonly noise: ReturnType<typeof Noise.make> | undefined
 }
-type Loaded = LoadedPart & Pick<Program, "inputs" | "kept" | "sent"> & {
-  readonly keys: (LoadedPart & { readonly results: ReadonlyArray<Result> }) | undefined
-}
+type Loaded = LoadedPart &
+  Pick<Program, "inputs" | "kept" | "sent"> & {
+    readonly keys: (LoadedPart & { readonly results: ReadonlyArray<Result> }) | undefined
+  }
 const programs = new Map<number, Loaded>()
 let nextProgram = 1
 
@@ -61,7 +71,8 @@ const compute = async (
   const outputs = new Map<string, Numbers>()
   if (part.session === undefined) return outputs
   const feeds: { [name: string]: Tensor } = {}
-  for (const { index, name } of part.feeds) feeds[name] = new Tensor(types[index]!.dtype, inputs[index]!, types[index]!.shape)
+  for (const { index, name } of part.feeds)
+    feeds[name] = new Tensor(types[index]!.dtype, inputs[index]!, types[index]!.shape)
   for (const [i, { key, name, salt, shape }] of part.draws.entries()) {
     part.noise!.fill(i, keys[key]!, salt)
     feeds[name] = new Tensor("float32", part.noise!.arrays[i]!, shape)
@@ -86,7 +97,12 @@ const resolve = (result: Result, inputs: ReadonlyArray<Numbers>, outputs: Readon
   return source.from === "input" ? inputs[source.index]! : outputs.get(source.name)!
 }
 
-const run = async ({ brought, consume, held, program: id }: Extract<Request, { readonly type: "run" }>): Promise<Replies["run"]> => {
+const run = async ({
+  brought,
+  consume,
+  held,
+  program: id
+}: Extract<Request, { readonly type: "run" }>): Promise<Replies["run"]> => {
   const taken: Array<Numbers> = []
   try {
     const program = programs.get(id)
@@ -157,15 +173,24 @@ const handedOver = (value: Replies[keyof Replies]): ReadonlyArray<ArrayBuffer> =
   return typeof value === "object" && "sent" in value ? [value.sent] : []
 }
 
+const [busy, stopped] = [0, 1] as const
+const flags = workerData as Int32Array<SharedArrayBuffer>
+
 // One request at a time, in the order of their coming.
 let last: Promise<void> = Promise.resolve()
 port.on("message", ({ id, request }: Envelope) => {
   last = last.then(async () => {
+    Atomics.store(flags, busy, 1)
     try {
+      // A process that ends waits for the request in hand, and for no other.
+      if (Atomics.load(flags, stopped) === 1) return
       const value = await handle(request)
       port.postMessage({ id, value } satisfies Answer, handedOver(value))
     } catch (error) {
       port.postMessage({ id, error: error instanceof Error ? error.message : String(error) } satisfies Answer)
+    } finally {
+      Atomics.store(flags, busy, 0)
+      Atomics.notify(flags, busy)
     }
   })
 })
