@@ -41,7 +41,7 @@ describe("examples", () => {
         const root = mkdtempSync(join(tmpdir(), "tapweight-example-"))
         try {
           const folder = { id: "test", program: program.name, path: join(root, "run") }
-          const session = yield* Program.session(folder, () => Effect.void)
+          const session = Program.session(folder, () => Effect.void)
           const { result } = (yield* program.run(session, program.config.defaults)) as unknown as Said
           promises[file]!(result.variables)
         } finally {

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -8,7 +9,7 @@ import * as JsonFile from "../runs/JsonFile.ts"
 import * as Program from "../runs/Program.ts"
 import type { RunFolder } from "../runs/RunFolder.ts"
 import * as Status from "../runs/Status.ts"
-import { codeOfExit } from "./Exit.ts"
+import { codeOfExit, sentence } from "./Exit.ts"
 import type { Display } from "./Progress.ts"
 
 const Stored = Schema.Struct({ program: Schema.String, result: Schema.Json, text: Schema.String })
@@ -16,12 +17,8 @@ const Stored = Schema.Struct({ program: Schema.String, result: Schema.Json, text
 const stateOf = (exit: Exit.Exit<unknown, unknown>): Status.State =>
   Exit.isSuccess(exit) ? "done" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"
 
-const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | null => {
-  if (Exit.isSuccess(exit) || Exit.hasInterrupts(exit)) return null
-  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail" || reason._tag === "Die")
-  const error = failure?._tag === "Fail" ? failure.error : failure?._tag === "Die" ? failure.defect : undefined
-  return error instanceof Error ? error.message : String(error)
-}
+const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | null =>
+  Exit.isSuccess(exit) || Exit.hasInterrupts(exit) ? null : sentence(Cause.squash(exit.cause))
 
 /**
  * Runs a program in its folder and writes what it says: `status.json` with a heartbeat while it runs, `result.json` and
@@ -41,30 +38,26 @@ export const execute = Effect.fnUntraced(function* (
   let tick = 0
   const status = (state: Status.State, exit: number | null = null, error: string | null = null) =>
     Status.write(folder, { state, tick, attempt, exit, error })
-  const session = yield* Program.session(folder, (progress) => {
+  const session = Program.session(folder, (progress) => {
     tick = progress.tick.index
     return display.report(progress)
   })
   const before = yield* engine.live
   const work = Effect.gen(function* () {
     yield* status("running")
-    yield* Effect.forkChild(
-      Effect.forever(
-        Effect.delay(
-          Effect.suspend(() => status("running")),
-          Duration.seconds(5)
-        )
-      )
-    )
+    // Ended with the work's scope, so that no beat comes after the run has said how it ended.
+    const beat = Effect.ignore(Effect.suspend(() => status("running")))
+    yield* Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.seconds(5))))
     const said = yield* program.run(session, config) as Effect.Effect<Program.Result, unknown, never>
-    yield* JsonFile.write(file, Stored, { program: program.name, result: said.result, text: said.text })
     for (const [name, svg] of Object.entries(said.charts ?? {})) {
       yield* JsonFile.replace(path.join(folder.path, name), new TextEncoder().encode(svg))
     }
+    // Last, because a run that has a result is done.
+    yield* JsonFile.write(file, Stored, { program: program.name, result: said.result, text: said.text })
     return said
-  })
+  }).pipe(Effect.scoped)
   return yield* work.pipe(
-    Effect.onExit((exit) => Effect.ignore(status(stateOf(exit), codeOfExit(exit, false), reasonOf(exit)))),
+    Effect.onExit((exit) => Effect.ignore(status(stateOf(exit), codeOfExit(exit), reasonOf(exit)))),
     Effect.onExit(() => Effect.flatMap(engine.live, (after) => say(`\ntensors the run left behind: ${after - before}`)))
   )
 })

@@ -12,11 +12,19 @@ const byTag: { readonly [tag: string]: number } = {
   RunFolderError: codes.usage,
   CompileError: codes.usage,
   VerifyError: codes.usage,
+  TrialError: codes.usage,
+  LiveError: codes.usage,
   ShowHelp: codes.usage,
   CheckError: codes.check,
   DataError: codes.refused,
   CheckpointError: codes.refused,
   RunFileError: codes.refused
+}
+
+/** What an error says, as one sentence. */
+export const sentence = (error: unknown): string => {
+  if (error instanceof Error) return error.message
+  return Predicate.hasProperty(error, "reason") ? String(error.reason) : String(error)
 }
 
 /** The exit code of an error. */
@@ -25,9 +33,18 @@ export const codeOf = (error: unknown): number =>
     ? (byTag[error._tag] ?? codes.failed)
     : codes.failed
 
+const signals = { terminated: false, interrupts: 0 }
+
+/** Follows the signals that stop a command, from before its first moment. */
+export const followSignals = (): void => {
+  process.on("SIGTERM", () => (signals.terminated = true))
+  // The first Ctrl-C lets the run save a checkpoint; a second one means now.
+  process.on("SIGINT", () => void (++signals.interrupts > 1 && process.exit(codes.interrupted)))
+}
+
 /** The exit code of a finished command. */
-export const codeOfExit = (exit: Exit.Exit<unknown, unknown>, terminated: boolean): number => {
+export const codeOfExit = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit)) return codes.done
-  if (Cause.hasInterruptsOnly(exit.cause)) return terminated ? codes.terminated : codes.interrupted
+  if (Cause.hasInterruptsOnly(exit.cause)) return signals.terminated ? codes.terminated : codes.interrupted
   return codeOf(Cause.squash(exit.cause))
 }

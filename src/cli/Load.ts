@@ -31,7 +31,7 @@ const looksLikeFile = (source: string): boolean => /[/\\]|\.[cm]?[jt]s$/.test(so
 
 /** A built-in program by name, or the program that a file exports by default. */
 export const load = Effect.fnUntraced(function* (source: string) {
-  const found = builtIn[source]
+  const found = Object.hasOwn(builtIn, source) ? builtIn[source] : undefined
   if (found !== undefined) return { program: found, source, sha256: "" } satisfies Loaded as Loaded
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -62,5 +62,5 @@ export const load = Effect.fnUntraced(function* (source: string) {
     return yield* new ProgramError({ program: source, reason })
   }
   const sha256 = createHash("sha256").update(bytes).digest("hex")
-  return { program: module.default, source: path.relative(process.cwd(), file), sha256 } satisfies Loaded as Loaded
+  return { program: module.default, source: file, sha256 } satisfies Loaded as Loaded
 })

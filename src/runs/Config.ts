@@ -181,6 +181,8 @@ export interface Layers {
   readonly file?: string | undefined
   /** `path=value`, split at the first `=`: JSON where the setting is no string, plain text where it is. */
   readonly overrides?: ReadonlyArray<string>
+  /** What an earlier run's `config.json` holds, origins and all; laid before the overrides. */
+  readonly stored?: Entries
 }
 
 /** Default < preset < file < `-s`: the value of every setting and where it came from. */
@@ -209,6 +211,12 @@ export const resolve = Effect.fnUntraced(function* <S extends Settings>(config: 
       decodeJson(flat, origin)
     )
     lay(yield* Effect.fromResult(layer), origin)
+  }
+  for (const [path, { origin, value }] of Object.entries(layers.stored ?? {})) {
+    const leaf = leaves.get(path)
+    if (leaf === undefined)
+      return yield* new ConfigError({ key: path, origin: "config.json", reason: "there is no such setting any more" })
+    lay(yield* Effect.fromResult(decodeJson([{ leaf, path, value }], origin)), origin)
   }
   for (const text of layers.overrides ?? []) lay([yield* Effect.fromResult(override(leaves, text))], "-s")
   const value = yield* Effect.mapError(

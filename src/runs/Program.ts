@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Problem from "../dsl/Problem.ts"
@@ -65,8 +64,10 @@ export interface Program<S extends Settings = any> {
 /** Whether a value is a program. */
 export const isProgram = (u: unknown): u is Program => Predicate.hasProperty(u, TypeId)
 
-/** A program from its parts. */
-export const make = <S extends Settings>(spec: Omit<Program<S>, typeof TypeId>): Program<S> => ({
+/** A program from its parts. Its settings include {@link common}. */
+export const make = <S extends Settings & Schema.Struct<typeof common>>(
+  spec: Omit<Program<S>, typeof TypeId>
+): Program<S> => ({
   [TypeId]: TypeId,
   ...spec
 })
@@ -113,16 +114,16 @@ export const fromProblem = <S extends Settings & Schema.Struct<typeof common>, E
       })
   })
 
+/** Where a trial of a run lies: `trials/<name>`, or the run's own folder where the name is empty. */
+export const trialFolder = (folder: RunFolder, name: string): RunFolder =>
+  name === "" ? folder : { ...folder, path: `${folder.path}/trials/${name}` }
+
 /** A session in a folder; `report` hears of every tick. */
-export const session = (
-  folder: RunFolder,
-  report: (progress: Progress) => Effect.Effect<void>
-): Effect.Effect<Session, never, Path.Path> =>
-  Effect.map(Path.Path, (path) => ({
-    folder,
-    trial: (name, options) =>
-      Trial.run(name === "" ? folder : { ...folder, path: path.join(folder.path, "trials", name) }, {
-        ...options,
-        onTick: (tick) => report({ trial: name, tick, ticks: options.ticks, weights: options.weights ?? [] })
-      }) as never
-  }))
+export const session = (folder: RunFolder, report: (progress: Progress) => Effect.Effect<void>): Session => ({
+  folder,
+  trial: (name, options) =>
+    Trial.run(trialFolder(folder, name), {
+      ...options,
+      onTick: (tick) => report({ trial: name, tick, ticks: options.ticks, weights: options.weights ?? [] })
+    }) as never
+})

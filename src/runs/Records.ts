@@ -82,11 +82,11 @@ export const Eval = Struct({
 })
 /** A checkpoint was written, at this path inside the run folder. */
 export const Ckpt = Struct({ t: Schema.tag("ckpt"), k: Int, path: String })
-/** The attempt's end. An attempt that was killed has none. */
+/** The attempt's end. An attempt that was killed has none; the exit code of one that was stopped is in `status.json`. */
 export const End = Struct({
   t: Schema.tag("end"),
   state: Schema.Literals(["done", "failed", "cancelled", "interrupted"]),
-  exit: Int
+  exit: optionalKey(Int)
 })
 
 /** Every record of `metrics-N.ndjson` (format 1). NaN and infinities are written as strings. */

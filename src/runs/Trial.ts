@@ -1,6 +1,7 @@
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
@@ -21,6 +22,13 @@ import * as JsonFile from "./JsonFile.ts"
 import * as Records from "./Records.ts"
 import type { RunFolder } from "./RunFolder.ts"
 import * as TickRecords from "./TickRecords.ts"
+
+/** A trial that is asked for what it cannot give. */
+export class TrialError extends Schema.TaggedError<TrialError>()("TrialError", { reason: Schema.String }) {
+  override get message(): string {
+    return this.reason
+  }
+}
 
 /** Values by variable name, on the host. */
 export type HostVars = { readonly [variable: string]: Tree.HostTree }
@@ -62,6 +70,9 @@ const Done = Schema.Struct({
   selection: Watch.Selection
 })
 
+const endOf = (exit: Exit.Exit<unknown, unknown>) =>
+  Exit.isSuccess(exit) ? "done" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"
+
 /** Everything of a trial that can be known before it starts. */
 const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem.Any, seed: number) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
@@ -87,19 +98,16 @@ const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem
   })
   /** The newest usable checkpoint; none where nothing was saved yet. */
   const resumed = Effect.gen(function* () {
-    if (!(yield* Effect.orElseSucceed(fs.exists(at("checkpoints")), () => false))) return undefined
+    const directory = at("checkpoints")
+    if (!(yield* Effect.mapError(fs.exists(directory), JsonFile.because(directory)))) return undefined
+    if ((yield* Checkpoint.listed(directory)).length === 0) return undefined
     const like = yield* Effect.scoped(
       Effect.flatMap(
         Effect.acquireRelease(engine.start(initial(problem, plan) as never, host as never), engine.release),
         engine.download
       )
     )
-    return yield* Checkpoint.load(at("checkpoints"), { program, seed }, like as Tree.HostTree).pipe(
-      Effect.catchIf(
-        (error) => error._tag === "CheckpointError" && error.found.length === 0,
-        () => Effect.succeed(undefined)
-      )
-    )
+    return yield* Checkpoint.load(directory, { program, seed }, like as Tree.HostTree)
   })
   return { at, plan, program, read, resumed, save }
 })
@@ -168,18 +176,30 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
     if (options.onTick !== undefined) yield* options.onTick(tick)
   })
   const validation = options.validation
-  const scored = <E3, R3>(stream: Stream.Stream<Run.Tick, E3, R3>): Stream.Stream<Watch.Scored, E2 | E3, R2 | R3> =>
+  const score = (tick: Run.Tick) =>
+    Effect.flatMap(validation!.score(tick), (scores) => {
+      if (select === undefined || select.metric in scores) return Effect.succeed(scores)
+      const found = Object.keys(scores).join(", ")
+      return Effect.fail(
+        new TrialError({ reason: `there is no score '${select.metric}' to select by: there is ${found}` })
+      )
+    })
+  const scored = <E3, R3>(
+    stream: Stream.Stream<Run.Tick, E3, R3>
+  ): Stream.Stream<Watch.Scored, E2 | E3 | TrialError, R2 | R3> =>
     validation === undefined
       ? Stream.map(stream, (tick) => ({ ...tick, scores: undefined }))
-      : Watch.scoring({ every: validation.every, last: ticks, score: validation.score })(stream)
+      : Watch.scoring({ every: validation.every, last: ticks, score })(stream)
   const patience = select?.patience
+  const stopped = () => patience !== undefined && last.selection.since >= patience
   const watched = <E3, R3>(stream: Stream.Stream<Run.Tick, E3, R3>) =>
     stream.pipe(
       scored,
-      Watch.selecting({ metric: select?.metric ?? "", mode: select?.mode ?? "min", from: last.selection })
+      Watch.selecting({ metric: select?.metric ?? "", mode: select?.mode ?? "min", from: last.selection }),
+      Watch.into(each)
     )
   const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | R2>()
-  yield* watched(
+  const work = watched(
     Run.ticks(problem, {
       ticks,
       seed,
@@ -187,14 +207,17 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
       ...(from === undefined ? {} : { from: { tick: from.manifest.tick, state: from.state } }),
       onInterrupt: (tick) =>
         // The interruption may fall between a tick and its recording, which is then done here.
-        (tick.index === last.tick ? Effect.void : Stream.runForEach(watched(Stream.make(tick)), each)).pipe(
+        (tick.index === last.tick ? Effect.void : Stream.runDrain(watched(Stream.make(tick)))).pipe(
           Effect.andThen(checkpoint({ ...tick, scores: undefined, selection: last.selection, improved: false })),
           Effect.provideContext(context),
           Effect.catch((error) => Effect.logError(`no checkpoint at tick ${tick.index}: ${String(error)}`))
         )
     })
-  ).pipe(patience === undefined ? (stream) => stream : Watch.stoppingAfter(patience), Stream.runForEach(each))
-  yield* writer.append({ t: "end", state: "done", exit: 0 })
+  ).pipe(patience === undefined ? (stream) => stream : Watch.stoppingAfter(patience), Stream.runDrain)
+  // A run that had stopped early, and was killed before it could say so, must not train on.
+  yield* (stopped() ? Effect.void : work).pipe(
+    Effect.onExit((exit) => Effect.ignore(writer.append({ t: "end", state: endOf(exit) })))
+  )
   const done: typeof Done.Type = { program, seed, ticks, ...last }
   yield* JsonFile.write(at("done.json"), Done, done)
   return yield* given(done)

@@ -245,7 +245,8 @@ const firstUsable = Effect.fnUntraced(function* <H extends Tree.HostTree>(
   return yield* new CheckpointError({ directory, reason: `${reason}; start the run again`, found: skipped })
 })
 
-const listed = (directory: string) =>
+/** The checkpoints in a directory by tick and attempt, newest first; whether they can be used is not looked at. */
+export const listed = (directory: string) =>
   Effect.mapError(
     list(directory),
     (error) => new CheckpointError({ directory, reason: `cannot be listed: ${error.message}`, found: [] })

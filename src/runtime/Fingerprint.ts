@@ -8,7 +8,7 @@ import * as Wiring from "./Wiring.ts"
 
 /**
  * Identifies a program, so that a checkpoint is never continued by another one: a hash of its plan, the text of its
- * objectives, the fields of its data and the shapes of its variables. What an objective closes over is not seen.
+ * objectives, its constants, the fields of its data and the shapes of its variables. What an objective closes over is not seen.
  */
 export const fingerprint = (problem: Problem.Any, plan: Plan): string => {
   const levels = Wiring.definitions(problem)
@@ -16,6 +16,10 @@ export const fingerprint = (problem: Problem.Any, plan: Plan): string => {
     plan,
     objectives: levels.map((level) => level.objective.toString()),
     fields: levels.map((level) => level.data.fields),
+    fixed: Wiring.fixed(problem).map(({ value, variable }) => [
+      variable.name,
+      value === undefined ? null : Tree.hostEntries(value).map(([path, { data }]) => [path, Array.from(data)])
+    ]),
     variables: Tree.hostEntries(initialVars(problem, Seed.make(0))).map(([path, { dtype, shape }]) => [
       path,
       dtype,

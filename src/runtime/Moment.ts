@@ -11,11 +11,13 @@ export interface Moment {
   readonly diagnostics: boolean
 }
 
-const updatesSinceStart = (level: PlannedLevel, tick: number): number => {
+/** Updates a level has made since it last started from its initial value. */
+export const updatesSinceStart = (level: PlannedLevel, tick: number): number => {
   const updates = Plans.updatesAt(level, tick)
   if (!level.restart || updates === 0) return updates
-  const round = level.unroll * level.repeat
-  return updates % round === 0 ? round : updates % round
+  // Restarts lie on the grid of turns, which a warm-up does not shift.
+  const turn = Math.floor(Math.min(tick, level.freeze ?? tick) / level.period)
+  return Math.min(updates, (((turn - 1) % level.unroll) + 1) * level.repeat)
 }
 
 /** The moment of a tick. */

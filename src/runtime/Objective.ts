@@ -72,6 +72,14 @@ export const evaluate = (
         `the objective returned a ${loss.dtype} tensor of shape [${loss.shape.join(", ")}]: ${remedy}`
       )
     }
+    for (const [name, value] of Object.entries(metrics ?? {})) {
+      if (!(value instanceof tf.Tensor)) {
+        throw new StepFailure(
+          level.name,
+          `metric '${name}' is ${String(value)}: metrics are tensors, e.g. tf.scalar(${String(value)})`
+        )
+      }
+    }
     return { loss: loss as tf.Scalar, metrics: metrics ?? {} }
   })
 

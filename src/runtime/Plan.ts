@@ -120,6 +120,11 @@ const namesKnown = (wiring: Wiring.Wiring): WiringError | undefined => {
         remedy
       )
     }
+    const repeated = (name: string, at: number, all: ReadonlyArray<string>) => all.indexOf(name) !== at
+    const twice = level.upstream.find(repeated) ?? level.given.find(repeated)
+    if (twice !== undefined) {
+      return defect("ReadTwice", level.name, `it reads '${twice}' twice`, "list it once")
+    }
     if (level.given.includes(level.variable)) {
       return defect("OwnGiven", level.name, `it is given its own variable '${level.variable}'`, "drop it from given")
     }

@@ -63,6 +63,12 @@ export const selecting =
       }
     )
 
+/** Hands every tick to a sink, uninterruptibly: what a sink writes of a tick is there whole or not at all. */
+export const into =
+  <T extends Tick, E2, R2>(sink: (tick: T) => Effect.Effect<void, E2, R2>) =>
+  <E, R>(ticks: Stream.Stream<T, E, R>): Stream.Stream<T, E | E2, R | R2> =>
+    Stream.tap(ticks, (tick) => Effect.uninterruptible(sink(tick)))
+
 /** Early stopping: ends the stream after the score that is the `patience`-th in a row without a better one. */
 export const stoppingAfter =
   (patience: number) =>

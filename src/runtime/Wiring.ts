@@ -52,8 +52,10 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
     "UnknownVariable",
     "Cycle",
     "OwnGiven",
+    "ReadTwice",
     "GivenNotAbove",
     "FixedAndMinimized",
+    "FixedTwice",
     "Schedule",
     "NoEstimator",
     "ResponseOfResponse",
@@ -130,10 +132,22 @@ export const fixed = (problem: Problem.Any): ReadonlyArray<Definition["fixed"][n
   return [...byName.values()]
 }
 
-/** Variables of one name that are not one value: the only defect that names alone cannot show. */
+/** Variables or constants of one name that are not one value: the only defect that names alone cannot show. */
 export const confused = (problem: Problem.Any): WiringError | undefined => {
   const seen = new Map<string, Var.Any>()
+  const constants = new Map<string, Definition["fixed"][number]["value"]>()
   for (const level of definitions(problem)) {
+    for (const { value, variable } of level.fixed) {
+      if (constants.has(variable.name) && constants.get(variable.name) !== value) {
+        return new WiringError({
+          kind: "FixedTwice",
+          level: level.name,
+          found: `'${variable.name}' is held constant at two different values`,
+          remedy: "hold it constant once, at the level above both"
+        })
+      }
+      constants.set(variable.name, value)
+    }
     for (const variable of [level.own, ...level.given, ...level.fixed.map((f) => f.variable)]) {
       const other = seen.get(variable.name)
       if (other !== undefined && other !== variable) {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Seed from "../../src/dsl/Seed.ts"
+import * as Moment from "../../src/runtime/Moment.ts"
 import * as Plan from "../../src/runtime/Plan.ts"
 import { mermaid, text } from "../../src/runtime/PlanText.ts"
 import type { Wiring } from "../../src/runtime/Wiring.ts"
@@ -41,6 +42,7 @@ describe("Plan", () => {
       "UnknownVariable",
       "Cycle",
       "OwnGiven",
+      "ReadTwice",
       "GivenNotAbove",
       "FixedAndMinimized",
       "Schedule",
@@ -88,7 +90,8 @@ describe("Plan", () => {
           unroll: 1 + draw.below(4),
           repeat: 1 + draw.below(3),
           warmup: draw.chance(0.3) ? draw.below(12) : 0,
-          freeze: draw.chance(0.2) ? draw.below(40) : null
+          freeze: draw.chance(0.2) ? draw.below(40) : null,
+          restart: draw.chance(0.5)
         })
       )
       const plan = accepted(wired(levels))
@@ -96,6 +99,7 @@ describe("Plan", () => {
       const begun = new Set<string>()
       const turnFlags = new Map(levels.map((l) => [l.name, new Map<string, boolean>()]))
       const updates = new Map(levels.map((l) => [l.name, 0]))
+      const sinceStart = new Map(levels.map((l) => [l.name, 0]))
       for (let tick = 1; tick <= 60; tick++) {
         for (const planned of plan.levels) {
           const l = levels.find((x) => x.name === planned.name)!
@@ -119,7 +123,17 @@ describe("Plan", () => {
             // A frozen level keeps its turns, and has begun if it ever could: the ones above go on without it.
             if (!waits) begun.add(l.name)
           }
-          if (active) updates.set(l.name, updates.get(l.name)! + l.repeat)
+          if (active) {
+            // A round of `unroll` turns begins with a restart, whether or not its first turns were sat out.
+            const begins = l.restart && (turns.get(l.name)! - 1) % l.unroll === 0
+            sinceStart.set(l.name, (begins ? 0 : sinceStart.get(l.name)!) + l.repeat)
+            updates.set(l.name, updates.get(l.name)! + l.repeat)
+          }
+          assert.strictEqual(
+            Moment.updatesSinceStart(planned, tick),
+            sinceStart.get(l.name)!,
+            `case ${i} ${l.name} ${tick}`
+          )
           assert.strictEqual(Plan.updatesAt(planned, tick), updates.get(l.name)!)
         }
       }

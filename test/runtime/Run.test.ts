@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Dataset from "../../src/dsl/Dataset.ts"
 import * as Hypergradient from "../../src/dsl/Hypergradient.ts"
@@ -15,6 +16,7 @@ import * as Solver from "../../src/levels/Solver.ts"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Eager from "../../src/runtime/Eager.ts"
 import { Engine } from "../../src/runtime/Engine.ts"
+import * as Plan from "../../src/runtime/Plan.ts"
 import * as Run from "../../src/runtime/Run.ts"
 import { triLevel } from "../support/programs.ts"
 
@@ -121,6 +123,35 @@ describe("bad input is a clear typed error with nothing left behind", () => {
       }).pipe(cpu)
     )
   }
+
+  it.live("a metric that is no tensor", () =>
+    Effect.gen(function* () {
+      const error = yield* failing(one(({ x }) => ({ loss: tf.sum(x), metrics: { rate: 0.1 } })))
+      assert.include(error.message, "metric 'rate' is 0.1")
+    }).pipe(cpu)
+  )
+
+  it("a variable held constant at two values", () => {
+    const y = Var.make("y", () => NdArray.scalar(0))
+    const read = { given: [y], data: Dataset.none, optimizer: Optimizer.sgd(0.1) }
+    const loss = ({ y }: { readonly y: tf.Scalar }) => tf.square(y)
+    const left = Level.minimize(
+      Var.make("left", () => NdArray.scalar(0)),
+      { ...read, objective: loss }
+    )
+    const right = Level.minimize(
+      Var.make("right", () => NdArray.scalar(0)),
+      { ...read, objective: loss }
+    )
+    const top = Level.minimize(x, {
+      upstream: [left.pipe(Level.fix(y, NdArray.scalar(1))), right.pipe(Level.fix(y, NdArray.scalar(2)))],
+      data: Dataset.none,
+      optimizer: Optimizer.sgd(0.1),
+      objective: square
+    })
+    const plan = Plan.make(Problem.close(top))
+    assert.isTrue(Result.isFailure(plan) && plan.failure.kind === "FixedTwice")
+  })
 
   it("a negative rate", () => {
     assert.throws(() => Optimizer.sgd(-0.1), /-0\.1/)

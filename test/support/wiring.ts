@@ -59,6 +59,8 @@ export const random = (seed: Seed.Seed): Wiring => {
     unroll: draw.chance(0.01) ? 0 : 1 + draw.below(3)
   }))
   if (draw.chance(0.03)) levels[draw.below(n)]!.upstream.push("nobody")
+  const twice = levels[draw.below(n)]!
+  if (draw.chance(0.03) && twice.upstream.length > 0) twice.upstream.push(twice.upstream[0]!)
   if (draw.chance(0.03)) levels[draw.below(n)]!.given.push("nothing")
   return {
     levels,

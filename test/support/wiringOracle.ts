@@ -24,6 +24,7 @@ export const defects = (wiring: Wiring): ReadonlySet<WiringError["kind"]> => {
     if (l.unroll < 1) found.add("Schedule")
     if (l.upstream.some((name) => !index.has(name))) found.add("UnknownLevel")
     if (l.given.some((v) => !owner.has(v) && !wiring.fixed.includes(v))) found.add("UnknownVariable")
+    if (new Set(l.upstream).size < l.upstream.length || new Set(l.given).size < l.given.length) found.add("ReadTwice")
     if (l.given.includes(l.variable)) found.add("OwnGiven")
     if (wiring.fixed.includes(l.variable)) found.add("FixedAndMinimized")
   }

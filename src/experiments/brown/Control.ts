@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type { NdArray } from "../../dsl/NdArray.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Program from "../../runs/Program.ts"
+import * as Records from "../../runs/Records.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
 import { config, type Settings } from "./Settings.ts"
@@ -17,25 +18,23 @@ const trained = Effect.fnUntraced(function* (
   settings: Settings,
   seed: number
 ) {
-  const losses: Array<number> = []
-  const outcome = yield* session.trial(`seed-${seed}/${name}`, {
+  const trial = `seed-${seed}/${name}`
+  const outcome = yield* session.trial(trial, {
     problem,
     ticks: settings.ticks,
     seed,
     weights: Levels.objectives(settings),
-    // One that is stopped starts over: its average needs every score.
-    checkpointEvery: settings.ticks + 1,
     validation: {
       every: settings.scoreEvery,
       rows: task.validation.labels.data.length,
-      score: (tick) =>
-        Effect.map(Score.lossOfTick(tick, task.validation), (loss) => {
-          if (tick.index > (2 / 3) * settings.ticks) losses.push(loss)
-          return { loss }
-        })
+      score: (tick) => Effect.map(Score.lossOfTick(tick, task.validation), (loss) => ({ loss }))
     }
   })
-  return { vars: outcome.vars, loss: mean(losses) }
+  const records = yield* Records.read(Program.trialFolder(session.folder, trial))
+  const late = records.flatMap((record) =>
+    record.t === "eval" && record.k > (2 / 3) * settings.ticks ? [record.metrics["loss"]!] : []
+  )
+  return { vars: outcome.vars, loss: mean(late) }
 })
 
 /**

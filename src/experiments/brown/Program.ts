@@ -92,7 +92,7 @@ export const brown = Program.make({
 })
 
 const lambdaChart = Effect.fnUntraced(function* (session: Program.Session, seed: number) {
-  const folder = { ...session.folder, path: `${session.folder.path}/trials/seed-${seed}/tapweight/search` }
+  const folder = Program.trialFolder(session.folder, `seed-${seed}/tapweight/search`)
   const points = (yield* Records.read(folder)).filter((record) => record.t === "lambda")
   const names = points[0]?.names ?? []
   const series = names.map((name, i) => ({ name, points: points.map((p) => [p.k, p.lambda[i]!] as [number, number]) }))

@@ -1,0 +1,141 @@
+import { hostname } from "node:os"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
+import type { Problem } from "../dsl/Problem.ts"
+import * as Seed from "../dsl/Seed.ts"
+import { fingerprint } from "../runtime/Fingerprint.ts"
+import * as Plan from "../runtime/Plan.ts"
+import * as PlanText from "../runtime/PlanText.ts"
+import * as Config from "../runs/Config.ts"
+import * as JsonFile from "../runs/JsonFile.ts"
+import * as Manifest from "../runs/Manifest.ts"
+import * as RunFolder from "../runs/RunFolder.ts"
+import * as Status from "../runs/Status.ts"
+import { execute } from "./Execute.ts"
+import * as Load from "./Load.ts"
+import * as Progress from "./Progress.ts"
+
+/** Settings every program has, among its own. */
+export type Settings = { readonly [key: string]: unknown; readonly seed: number }
+
+/** A run that is still going on somewhere. */
+export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { reason: Schema.String }) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+const alive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Two processes in one run folder would write over each other. */
+export const refuseLive = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
+  const status = yield* Effect.orElseSucceed(Status.read(folder), () => undefined)
+  if (status === undefined || !["running", "checkpointing"].includes(status.state)) return
+  if (status.host === hostname() && !alive(status.pid)) return
+  const reason = `run ${folder.id} is going on as process ${status.pid} on ${status.host}: wait for it, or stop it first`
+  return yield* new LiveError({ reason })
+})
+
+/** Settings as the command line gives them. */
+export interface Given {
+  readonly set: ReadonlyArray<string>
+  readonly preset: Option.Option<string>
+  readonly config: Option.Option<string>
+}
+
+/** The settings of a run: defaults, preset, file and overrides laid over each other. */
+export const resolve = Effect.fnUntraced(function* (loaded: Load.Loaded, given: Given) {
+  const resolved = yield* Config.resolve(loaded.program.config, {
+    overrides: given.set,
+    preset: Option.getOrUndefined(given.preset),
+    file: Option.getOrUndefined(given.config)
+  })
+  return resolved as Config.Resolved<Settings>
+})
+
+/** The problem a program describes under its settings. */
+export const problemOf = (loaded: Load.Loaded, settings: Settings) =>
+  (loaded.program.problem(settings) as Effect.Effect<Problem.Any, unknown, never>).pipe(
+    // A program is made of plain constructors, which throw a plain sentence for a bad value.
+    Effect.catchDefect((cause) =>
+      Effect.fail(
+        new Load.ProgramError({
+          program: loaded.source,
+          reason: cause instanceof Error ? cause.message : String(cause)
+        })
+      )
+    )
+  )
+
+/** A result on standard output. */
+export const print = (format: "text" | "json", text: string, json: unknown) =>
+  Console.log(format === "json" ? JSON.stringify(json) : text)
+
+/** Words beside the result, on standard error. */
+export const saying = (quiet: boolean) => (text: string) => (quiet ? Effect.void : Console.error(text))
+
+/** As in package.json. */
+export const version = "0.1.0"
+
+/** Makes the folder of a new run and writes down what it is before it starts. */
+export const prepare = Effect.fnUntraced(function* (
+  root: string,
+  loaded: Load.Loaded,
+  resolved: Config.Resolved<Settings>,
+  { plan, problem }: { readonly problem: Problem.Any; readonly plan: Plan.Plan },
+  engine: string
+) {
+  const path = yield* Path.Path
+  const folder = yield* RunFolder.create(root, loaded.program.name)
+  const seed = Seed.make(resolved.value.seed)
+  const entries = Config.entries(loaded.program.config, resolved as never)
+  yield* JsonFile.write(path.join(folder.path, "config.json"), Config.Entries, entries)
+  yield* JsonFile.write(path.join(folder.path, "plan.json"), Plan.Plan, plan)
+  yield* JsonFile.replace(path.join(folder.path, "plan.txt"), new TextEncoder().encode(`${PlanText.text(plan)}\n`))
+  yield* Manifest.write(folder, process.cwd(), {
+    program: { fingerprint: fingerprint(problem, plan), levels: {}, files: { [loaded.source]: loaded.sha256 } },
+    versions: { tapweight: version },
+    seeds: {
+      root: resolved.value.seed,
+      algorithm: "threefry2x32-20",
+      levels: Object.fromEntries(
+        plan.levels.map((level) => [
+          level.name,
+          [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]
+        ])
+      )
+    },
+    data: [],
+    weights: [],
+    engine: { provider: engine, threads: 1, gpu: null },
+    parent: null
+  })
+  return folder
+})
+
+/** Runs a program in its folder, shows progress, and prints what it says. */
+export const finish = Effect.fnUntraced(function* (
+  folder: RunFolder.RunFolder,
+  loaded: Load.Loaded,
+  settings: Settings,
+  attempt: number,
+  options: { readonly quiet: boolean; readonly format: "text" | "json" }
+) {
+  const say = saying(options.quiet)
+  const display = options.quiet ? Progress.quiet : Progress.forStream(process.stderr)
+  const said = yield* execute(folder, loaded.program, settings, display, say, attempt).pipe(
+    Effect.onInterrupt(() => say(`\nstopped; go on with:  tapweight resume ${folder.path}`))
+  )
+  yield* print(options.format, said.text, { run: folder.path, result: said.result })
+  yield* say(`\nsaved in ${folder.path}`)
+})

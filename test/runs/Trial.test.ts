@@ -1,0 +1,81 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Eager from "../../src/runtime/Eager.ts"
+import * as Records from "../../src/runs/Records.ts"
+import * as Trial from "../../src/runs/Trial.ts"
+import { triLevel } from "../support/programs.ts"
+
+const services = Effect.provide([Eager.layer("cpu"), NodeServices.layer])
+
+const inFolder = <A, E, R>(use: (folder: { id: string; program: string; path: string }) => Effect.Effect<A, E, R>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "tapweight-trial-"))),
+    (root) => use({ id: "test", program: "test", path: join(root, "run") }),
+    (root) => Effect.sync(() => rmSync(root, { recursive: true, force: true }))
+  )
+
+/** Scores that fall, then rise: the best is at tick 4, and patience 2 ends the trial at tick 8. */
+const options = (metric = "loss") => ({
+  problem: triLevel(),
+  ticks: 20,
+  seed: 1,
+  checkpointEvery: 4,
+  validation: {
+    every: 2,
+    rows: 1,
+    score: (tick: { readonly index: number }) => Effect.succeed({ loss: Math.abs(tick.index - 4) }),
+    select: { metric, mode: "min" as const, patience: 2 }
+  }
+})
+
+describe("Trial", () => {
+  it.live("stops early, gives the best tick's values, records each tick once, and is not run again", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const outcome = yield* Trial.run(folder, options())
+        assert.strictEqual(outcome.tick, 8)
+        assert.deepStrictEqual(outcome.selection, { best: { tick: 4, score: 0 }, since: 2 })
+        const records = yield* Records.read(folder)
+        const pretrain = records.flatMap((r) => (r.t === "step" && r.level === "pretrain" ? [r.k] : []))
+        assert.deepStrictEqual(pretrain, [1, 2, 3, 4, 5, 6, 7, 8])
+        assert.deepStrictEqual(
+          records.flatMap((r) => (r.t === "eval" ? [r.k] : [])),
+          [2, 4, 6, 8]
+        )
+        assert.deepStrictEqual(records.at(-1), { t: "end", state: "done" })
+        const again = yield* Trial.run(folder, options())
+        assert.deepStrictEqual(again, outcome)
+        assert.isFalse(readdirSync(folder.path).includes("metrics-2.ndjson"))
+      })
+    ).pipe(services)
+  )
+
+  it.live("killed after it had stopped early but before it said so, does not train on", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const outcome = yield* Trial.run(folder, options())
+        rmSync(join(folder.path, "done.json"))
+        assert.deepStrictEqual(yield* Trial.run(folder, options()), outcome)
+      })
+    ).pipe(services)
+  )
+
+  it.live("refuses to select by a score that there is not, and another length in the same folder", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(Trial.run(folder, options("accuracy")))
+        assert.include((error as Error).message, "'accuracy'")
+        assert.include((error as Error).message, "loss")
+        yield* Trial.run({ ...folder, path: `${folder.path}-2` }, options())
+        const other = yield* Effect.flip(
+          Trial.run({ ...folder, path: `${folder.path}-2` }, { ...options(), ticks: 30 })
+        )
+        assert.include((other as Error).message, "another program, seed or length")
+      })
+    ).pipe(services)
+  )
+})
