@@ -1,0 +1,150 @@
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const main = join(root, "src/cli/main.ts")
+const hyper = join(root, "examples/01-hyperparameters.ts")
+let scratch = ""
+
+const tapweight = (...args: ReadonlyArray<string>) => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], { cwd: scratch, encoding: "utf8" })
+  return { code: status, out: stdout, err: stderr }
+}
+
+/** A program file in the scratch folder, importing the package by its path. */
+const file = (name: string, text: string): string => {
+  const path = join(scratch, name)
+  writeFileSync(path, text.replaceAll("SRC", join(root, "src")))
+  return path
+}
+
+const bilevel = (extra: string) => `
+import * as tf from "${join(root, "node_modules/@tensorflow/tfjs-core/dist/tf-core.node.js")}"
+import { Config, Dataset, Hypergradient, Init, Level, Optimizer, Problem, Product, Program, Solver, Var } from "SRC/index.ts"
+const x = Var.make("x", Init.ones([2]))
+const y = Var.make("y", Init.ones([2]))
+const inner = Level.minimize(x, { given: [y], data: Dataset.none, optimizer: Optimizer.sgd(0.1),
+  objective: ({ x, y }) => tf.sum(tf.square(tf.sub(x, y))) })${extra}
+const outer = Level.minimize(y, { upstream: [inner], data: Dataset.none, optimizer: Optimizer.sgd(0.1),
+  objective: ({ x }) => tf.sum(tf.square(tf.sub(x, 3))) })
+export default Program.fromProblem({ name: "scratch", description: "", problem: () => Problem.close(outer),
+  config: Config.make({ schema: Program.Common, defaults: { seed: 0, ticks: 5 } }) })
+`
+const estimated =
+  ".pipe(Level.hypergradient(Hypergradient.implicit({ solver: Solver.exact, product: Product.finiteDifference({ radius: 1 }) })))"
+
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), "tapweight-cli-"))
+})
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+describe("the command line", () => {
+  it("refuses what it cannot use with exit code 2 and a sentence", () => {
+    const table: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
+      [["run"], "program"],
+      [["plan", "nope"], "there is no built-in of this name"],
+      [["plan", "toString"], "there is no built-in of this name"],
+      [["plan", "missing.ts"], "cannot be read"],
+      [["plan", file("empty.ts", "export const a = 1\n")], "its default export is no program"],
+      [["plan", file("throws.ts", 'throw new RangeError("rate is -1")\n')], "rate is -1"],
+      [["plan", hyper, "-s", "rte=1"], "did you mean 'rate'"],
+      [["plan", hyper, "-s", "rate=fast"], "rate"],
+      [["plan", hyper, "-s", "rate=-1"], "rate"],
+      [["plan", hyper, "--preset", "none"], "no such preset"],
+      [["plan", file("unestimated.ts", bilevel(""))], "states no estimator"],
+      [["run", hyper, "--engine", "tensorflow"], "npm install @tensorflow/tfjs-node"],
+      [["resume", "nothing"], "nothing"],
+      [["verify", hyper, "--level", "nobody"], "levels are"],
+      [["verify", hyper, "--directions", "0"], "directions"]
+    ]
+    for (const [args, sentence] of table) {
+      const { code, err, out } = tapweight(...args)
+      assert.strictEqual(code, 2, `${args.join(" ")}: ${err}`)
+      assert.include(err + out, sentence, args.join(" "))
+      assert.notMatch(err, /\n\s+at /, args.join(" "))
+    }
+    // An engine that could not start left no folder.
+    assert.notInclude(readdirSync(scratch), "runs")
+  })
+
+  it("plans as text, Mermaid and JSON, and runs nothing", () => {
+    assert.include(tapweight("plan", hyper).out, "solve at fit")
+    assert.match(tapweight("plan", hyper, "--format", "mermaid").out, /^flowchart LR\n/)
+    assert.strictEqual(JSON.parse(tapweight("plan", hyper, "--format", "json").out).levels[0].name, "fit")
+  })
+
+  it("runs quietly for scripts, resumes a done run to the same result, and verifies", () => {
+    const program = file("scratch.ts", bilevel(estimated))
+    const run = tapweight("run", program, "-s", "ticks=7", "--format", "json", "--quiet")
+    assert.strictEqual(run.code, 0, run.err)
+    assert.strictEqual(run.err, "")
+    const { result, run: folder } = JSON.parse(run.out)
+    assert.strictEqual(result.tick, 7)
+    assert.includeMembers(readdirSync(join(scratch, folder)), [
+      "config.json",
+      "final.safetensors",
+      "manifest.json",
+      "metrics-1.ndjson",
+      "plan.json",
+      "plan.txt",
+      "result.json",
+      "status.json"
+    ])
+    assert.deepInclude(JSON.parse(readFileSync(join(scratch, folder, "config.json"), "utf8")).ticks, {
+      value: 7,
+      origin: "-s"
+    })
+    const again = tapweight("resume", "@latest", "--format", "json", "--quiet")
+    assert.deepStrictEqual(JSON.parse(again.out).result, result)
+    const verified = tapweight("verify", program, "--require", "0.01", "--format", "json")
+    assert.strictEqual(verified.code, 0, verified.err)
+    assert.isBelow(JSON.parse(verified.out).relativeError, 0.01)
+    // Unsolved, the inner problem gives another gradient than its solution does.
+    const unsolved = tapweight("verify", program, "--require", "0.01", "--solve", "1")
+    assert.strictEqual(unsolved.code, 3, unsolved.out)
+  })
+
+  it("resumes only the program that was started", () => {
+    const program = file("edited.ts", bilevel(estimated))
+    const folder = JSON.parse(tapweight("run", program, "--format", "json", "-q", "--runs", "edited").out).run
+    rmSync(join(scratch, folder, "result.json"))
+    file("edited.ts", `${bilevel(estimated)}// edited\n`)
+    const refused = tapweight("resume", folder)
+    assert.strictEqual(refused.code, 2, refused.err)
+    assert.include(refused.err, "--changed")
+    assert.strictEqual(tapweight("resume", folder, "--changed", "-q").code, 0)
+    writeFileSync(
+      join(scratch, folder, "status.json"),
+      readFileSync(join(scratch, folder, "status.json"), "utf8")
+        .replace('"done"', '"running"')
+        .replace(/"pid": ?\d+/, `"pid": ${process.pid}`)
+        .replace(/"heartbeat": ?"[^"]+"/, `"heartbeat": "${new Date().toISOString()}"`)
+    )
+    assert.include(tapweight("resume", folder, "--changed").err, "is going on as process")
+  })
+
+  it("falls back past a damaged checkpoint, naming it on standard error, and refuses when none is left", () => {
+    const program = file("damaged.ts", bilevel(estimated))
+    const folder = join(
+      scratch,
+      JSON.parse(tapweight("run", program, "-s", "ticks=40", "--format", "json", "-q", "--runs", "damaged").out).run
+    )
+    for (const name of ["result.json", "done.json"]) rmSync(join(folder, name))
+    const checkpoints = readdirSync(join(folder, "checkpoints")).sort()
+    const damage = (name: string) => writeFileSync(join(folder, "checkpoints", name, "state.safetensors"), "")
+    damage(checkpoints.at(-1)!)
+    const fallen = tapweight("resume", folder, "--format", "json", "-q")
+    assert.strictEqual(fallen.code, 0, fallen.err)
+    assert.include(fallen.err, checkpoints.at(-1)!)
+    assert.strictEqual(JSON.parse(fallen.out).result.tick, 40)
+    for (const name of ["result.json", "done.json"]) rmSync(join(folder, name))
+    for (const name of readdirSync(join(folder, "checkpoints"))) damage(name)
+    const refused = tapweight("resume", folder, "-q")
+    assert.strictEqual(refused.code, 4, refused.err)
+    assert.include(refused.err, "none can be used")
+  })
+})
