@@ -27,7 +27,7 @@ export * as PlanText from "./runtime/PlanText.ts"
 export * as Run from "./runtime/Run.ts"
 export * as Verify from "./runtime/Verify.ts"
 export * as Watch from "./runtime/Watch.ts"
-export { type Wiring, WiringError } from "./runtime/Wiring.ts"
+export * as Wiring from "./runtime/Wiring.ts"
 // How experiments are kept
 export * as Config from "./runs/Config.ts"
 export * as Program from "./runs/Program.ts"

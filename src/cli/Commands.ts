@@ -2,7 +2,6 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -127,16 +126,24 @@ const plan = Command.make(
     )
   },
   Effect.fnUntraced(function* (options) {
-    const loaded = yield* Load.load(options.program)
-    const { value } = yield* Launch.resolve(loaded, options)
-    const made = Plan.make(yield* Launch.problemOf(loaded, value))
-    if (Result.isFailure(made)) return yield* made.failure
+    const planned = options.program.endsWith(".json")
+      ? Launch.planOfFile(options.program)
+      : Effect.gen(function* () {
+          const loaded = yield* Load.load(options.program)
+          const { value } = yield* Launch.resolve(loaded, options)
+          return yield* Effect.fromResult(Plan.make(yield* Launch.problemOf(loaded, value)))
+        })
+    const made = yield* planned
     const text = { text: PlanText.text, mermaid: PlanText.mermaid, json: (p: Plan.Plan) => JSON.stringify(p) }[
       options.format
     ]
-    yield* Console.log(text(made.success))
+    yield* Console.log(text(made))
   })
-).pipe(Command.withDescription("Prints how a program will run: order, periods, sweeps, cost; runs nothing"))
+).pipe(
+  Command.withDescription(
+    "Prints how a program, or a wiring in a .json file, will run: order, periods, sweeps, cost; runs nothing"
+  )
+)
 
 const verify = Command.make(
   "verify",

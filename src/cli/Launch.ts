@@ -1,3 +1,4 @@
+import { createRequire } from "node:module"
 import { hostname } from "node:os"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -9,6 +10,7 @@ import * as Seed from "../dsl/Seed.ts"
 import { fingerprint } from "../runtime/Fingerprint.ts"
 import * as Plan from "../runtime/Plan.ts"
 import * as PlanText from "../runtime/PlanText.ts"
+import { Wiring } from "../runtime/Wiring.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../runs/JsonFile.ts"
 import * as Manifest from "../runs/Manifest.ts"
@@ -16,6 +18,7 @@ import * as RunFolder from "../runs/RunFolder.ts"
 import * as Status from "../runs/Status.ts"
 import { execute } from "./Execute.ts"
 import * as Load from "./Load.ts"
+import * as Options from "./Options.ts"
 import * as Progress from "./Progress.ts"
 
 /** Settings every program has, among its own. */
@@ -84,8 +87,22 @@ export const print = (format: "text" | "json", text: string, json: unknown) =>
 /** Words beside the result, on standard error. */
 export const saying = (quiet: boolean) => (text: string) => (quiet ? Effect.void : Console.error(text))
 
-/** As in package.json. */
-export const version = "0.1.0"
+const packaged = createRequire(import.meta.url)("../../package.json") as {
+  readonly version: string
+  readonly dependencies: { readonly [name: string]: string }
+}
+
+/** The package's version. */
+export const version = packaged.version
+
+/** The plan of a wiring in a JSON file: names in place of values, as `Wiring.Wiring` describes. */
+export const planOfFile = Effect.fnUntraced(function* (file: string) {
+  const wiring = yield* Effect.mapError(
+    JsonFile.read(file, Wiring),
+    (error) => new Load.ProgramError({ program: file, reason: error.reason })
+  )
+  return yield* Effect.fromResult(Plan.fromWiring(wiring))
+})
 
 /** Makes the folder of a new run and writes down what it is before it starts. */
 export const prepare = Effect.fnUntraced(function* (
@@ -93,7 +110,7 @@ export const prepare = Effect.fnUntraced(function* (
   loaded: Load.Loaded,
   resolved: Config.Resolved<Settings>,
   { plan, problem }: { readonly problem: Problem.Any; readonly plan: Plan.Plan },
-  engine: string
+  engine: Options.EngineName
 ) {
   const path = yield* Path.Path
   const folder = yield* RunFolder.create(root, loaded.program.name)
@@ -104,7 +121,7 @@ export const prepare = Effect.fnUntraced(function* (
   yield* JsonFile.replace(path.join(folder.path, "plan.txt"), new TextEncoder().encode(`${PlanText.text(plan)}\n`))
   yield* Manifest.write(folder, process.cwd(), {
     program: { fingerprint: fingerprint(problem, plan), levels: {}, files: { [loaded.source]: loaded.sha256 } },
-    versions: { tapweight: version },
+    versions: { tapweight: version, ...packaged.dependencies },
     seeds: {
       root: resolved.value.seed,
       algorithm: "threefry2x32-20",
@@ -117,7 +134,7 @@ export const prepare = Effect.fnUntraced(function* (
     },
     data: [],
     weights: [],
-    engine: { provider: engine, threads: 1, gpu: null },
+    engine: { provider: engine, threads: Options.threadsOf(engine), gpu: null },
     parent: null
   })
   return folder

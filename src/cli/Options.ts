@@ -31,6 +31,9 @@ export const engineFlag = Flag.Literals("engine", engines).pipe(
 )
 export const engine = engineFlag.pipe(Flag.withDefault("compiled"))
 
+/** Threads that an engine computes with. */
+export const threadsOf = (name: EngineName): number => (name === "compiled" ? Compiled.defaultThreads : 1)
+
 /** The layer of the engine asked for. */
 export const engineLayer = (name: EngineName): Layer.Layer<Engine, CompileError> =>
   name === "compiled" ? Compiled.layer() : Eager.layer(name)

@@ -77,6 +77,29 @@ describe("the command line", () => {
     assert.strictEqual(JSON.parse(tapweight("plan", hyper, "--format", "json").out).levels[0].name, "fit")
   })
 
+  it("plans a wiring from a file, and names unknown and cyclic levels in one", () => {
+    const level = (name: string, upstream: ReadonlyArray<string>) => ({
+      name,
+      variable: `v${name}`,
+      given: [],
+      upstream,
+      unroll: 1,
+      repeat: 1,
+      warmup: 0,
+      freeze: null,
+      restart: false,
+      optimizer: "sgd",
+      data: "none",
+      estimator: null
+    })
+    const wiring = (...levels: ReadonlyArray<unknown>) =>
+      file("wiring.json", JSON.stringify({ levels, fixed: [], top: "b", simultaneous: false }))
+    assert.include(tapweight("plan", wiring(level("a", []), level("b", ["a"]))).out, "b  minimizes vb")
+    assert.include(tapweight("plan", wiring(level("a", ["c"]), level("b", ["a"]))).err, "'c', which is no level")
+    assert.include(tapweight("plan", wiring(level("a", ["b"]), level("b", ["a"]))).err, "cycle")
+    assert.include(tapweight("plan", file("wiring.json", "{}")).err, "levels")
+  })
+
   it("runs quietly for scripts, resumes a done run to the same result, and verifies", () => {
     const program = file("scratch.ts", bilevel(estimated))
     const run = tapweight("run", program, "-s", "ticks=7", "--format", "json", "--quiet")

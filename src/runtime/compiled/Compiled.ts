@@ -11,6 +11,9 @@ import * as Programs from "./Programs.ts"
 import * as Session from "./Session.ts"
 import { type LeafType, trace } from "./Trace.ts"
 
+/** Threads inside of one operation where nothing else is asked for. */
+export const defaultThreads = 2
+
 /** How a compiled engine runs steps. */
 export interface Options {
   /** Threads inside of one operation; 2 where absent. One is best for tiny models. */
@@ -121,7 +124,7 @@ const programOf = (
 /** An engine on a session; also where tests reach the worker. */
 export const service = (session: Session.Session, options: Options = {}): Engine["Service"] => {
   const { ask } = session
-  const programs = Programs.make(session, { threads: options.threads ?? 2, spinning: options.spinning ?? false })
+  const programs = Programs.make(session, { threads: options.threads ?? defaultThreads, spinning: options.spinning ?? false })
 
   const load = Effect.fnUntraced(function* (f: () => ReturnType<typeof programOf>) {
     const { trees, ...program } = yield* Effect.try({ try: f, catch: toFailure })
