@@ -83,6 +83,9 @@ export const brown = Program.make({
         text: [
           Table.table(rows),
           "",
+          Table.paired(rows[2]!, rows[1]!),
+          Table.paired(rows[2]!, rows[0]!),
+          "",
           "learned weights λ (equal: " + (1 / objectives.length).toFixed(3) + ")",
           ...learned
         ].join("\n"),

@@ -42,3 +42,31 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     )
     .join("\n")
 }
+
+/**
+ * Two-sided p of a paired difference by exact sign flips: the share of the 2ⁿ sign patterns whose mean is at least as far
+ * from zero. The smallest it can be is 2 / 2ⁿ.
+ */
+export const pairedP = (differences: ReadonlyArray<number>): number => {
+  const n = differences.length
+  const observed = Math.abs(mean(differences))
+  let extreme = 0
+  for (let pattern = 0; pattern < 2 ** n; pattern++) {
+    const flipped = differences.map((d, i) => ((pattern >> i) & 1 ? -d : d))
+    // Rounding must not part a pattern from its mirror image.
+    if (Math.abs(mean(flipped)) >= observed - 1e-12) extreme++
+  }
+  return extreme / 2 ** n
+}
+
+/** How one method's test scores differ from another's over the same seeds. */
+export const paired = (row: Row, baseline: Row): string => {
+  const differences = row.test.map((score, i) => score - baseline.test[i]!)
+  const n = differences.length
+  const points = 100 * mean(differences)
+  const p =
+    n < 2
+      ? ""
+      : `, exact paired p ${pairedP(differences).toFixed(3)} (at best ${(2 / 2 ** n).toFixed(3)} with ${n} seeds)`
+  return `${row.method} − ${baseline.method}: ${points >= 0 ? "+" : ""}${points.toFixed(1)} points on test${p}`
+}
