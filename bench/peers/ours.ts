@@ -1,0 +1,41 @@
+// One round of one workload on the compiled engine, as JSON: node bench/peers/ours.ts <workload> <threads> [spinning]
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
+import * as Run from "../../src/runtime/Run.ts"
+import { workloads } from "./workloads.ts"
+
+/** Steps whose losses are told, to hold them against the other side's. */
+const told = 3
+
+const [name = "", threads = "2", spinning] = process.argv.slice(2)
+const { levels, problem, settling, steps, ticks } = workloads[name]!()
+
+const main = Effect.gen(function* () {
+  const begun = performance.now()
+  let [first, settled, last] = [0, 0, 0]
+  const losses: Array<ReadonlyArray<number>> = []
+  yield* Run.ticks(problem, { ticks: (steps + settling) * ticks, seed: 0 }).pipe(
+    Stream.runForEach((tick) =>
+      Effect.sync(() => {
+        if (tick.index % ticks !== 0) return
+        const step = tick.index / ticks
+        last = performance.now()
+        if (step === 1) first = last
+        if (step === settling) settled = last
+        if (step <= told) losses.push(levels.map((level) => tick.levels[level]!.loss))
+      })
+    )
+  )
+  const round = {
+    step: (last - settled) / steps,
+    start: first - begun,
+    peak: process.resourceUsage().maxRSS / 1024,
+    losses
+  }
+  yield* Console.log(JSON.stringify(round))
+}).pipe(Effect.provide(Compiled.layer({ threads: Number(threads), spinning: spinning === "spinning" })))
+
+NodeRuntime.runMain(main)
