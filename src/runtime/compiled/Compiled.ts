@@ -124,7 +124,10 @@ const programOf = (
 /** An engine on a session; also where tests reach the worker. */
 export const service = (session: Session.Session, options: Options = {}): Engine["Service"] => {
   const { ask } = session
-  const programs = Programs.make(session, { threads: options.threads ?? defaultThreads, spinning: options.spinning ?? false })
+  const programs = Programs.make(session, {
+    threads: options.threads ?? defaultThreads,
+    spinning: options.spinning ?? false
+  })
 
   const load = Effect.fnUntraced(function* (f: () => ReturnType<typeof programOf>) {
     const { trees, ...program } = yield* Effect.try({ try: f, catch: toFailure })
