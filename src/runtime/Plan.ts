@@ -265,12 +265,20 @@ export const make = (problem: Problem.Any): Result.Result<Plan, WiringError> => 
   return confusion === undefined ? fromWiring(Wiring.fromProblem(problem)) : Result.fail(confusion)
 }
 
+// Asked for at every tick: a plan's sweeps change only when another level freezes.
+const sweepsKnown = new WeakMap<Plan, Map<string, ReadonlyMap<string, Sweep>>>()
+
 /** Sweeps while some levels are frozen: their solutions are constants to the levels above. */
 export const sweepsWhile = (plan: Plan, frozen: ReadonlySet<string>): ReadonlyMap<string, Sweep> => {
-  if (frozen.size === 0) return new Map(plan.sweeps.map((sweep) => [sweep.level, sweep]))
+  const known = sweepsKnown.get(plan) ?? new Map<string, ReadonlyMap<string, Sweep>>()
+  sweepsKnown.set(plan, known)
+  const key = [...frozen].sort().join("\n")
+  const before = known.get(key)
+  if (before !== undefined) return before
   const found = sweeps(indexOf(plan.levels), frozen)
   // Freezing only removes levels from sweeps, so a plan that was accepted stays acceptable.
   if (found instanceof WiringError) throw found
+  known.set(key, found)
   return found
 }
 
