@@ -18,3 +18,10 @@ export const contrastive = (first: tf.Tensor2D, second: tf.Tensor2D, temperature
   const positives = tf.div(tf.sum(tf.mul(a, b), -1), temperature)
   return tf.mean(tf.sub(logSumExp(similarities), positives))
 }
+
+/**
+ * Mean Euclidean distance between two representations [n, d] of the same n inputs: mask-based contrastive learning
+ * (TapWeight, equation 14), with a mean over the batch where the paper sums. It has no negatives.
+ */
+export const distance = (first: tf.Tensor2D, second: tf.Tensor2D): tf.Scalar =>
+  tf.mean(tf.sqrt(tf.add(tf.sum(tf.square(tf.sub(first, second)), -1), tiny)))

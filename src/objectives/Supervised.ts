@@ -22,6 +22,13 @@ export const weightedCrossEntropy = (logits: tf.Tensor2D, labels: tf.Tensor1D, w
 export const binaryCrossEntropy = (logits: tf.Tensor, targets: tf.Tensor): tf.Scalar =>
   tf.mean(tf.sub(softplus(logits), tf.mul(logits, targets)))
 
+/**
+ * The same over the targets there are: `Σ m (softplus(z) - z y) / max(Σ m, 1)` with m 1 where a target is known and 0 where
+ * it is missing, all of one shape. What stands in a missing target's place has no influence as long as it is finite.
+ */
+export const maskedBinaryCrossEntropy = (logits: tf.Tensor, targets: tf.Tensor, known: tf.Tensor): tf.Scalar =>
+  tf.div(tf.sum(tf.mul(known, tf.sub(softplus(logits), tf.mul(logits, targets)))), tf.maximum(tf.sum(known), 1))
+
 /** Mean squared error of predictions against targets of the same shape. */
 export const meanSquaredError = (predictions: tf.Tensor, targets: tf.Tensor): tf.Scalar =>
   tf.mean(tf.square(tf.sub(predictions, targets)))

@@ -51,6 +51,26 @@ describe("supervised losses", () => {
     close([value(Objective.crossEntropy(logits(), labels(2, 1, 2)))], [(rows[0]! + rows[1]! + rows[2]!) / 3])
   })
 
+  tidily("missing targets have no say, and every target known is the plain binary cross-entropy", () => {
+    const z = tf.tensor2d([
+      [0.5, -2],
+      [300, 0]
+    ])
+    const y = tf.tensor2d([
+      [1, 0],
+      [0, 1]
+    ])
+    const at = (...known: Array<number>) => value(Objective.maskedBinaryCrossEntropy(z, y, tf.tensor2d(known, [2, 2])))
+    const each = [Math.log1p(Math.exp(-0.5)), Math.log1p(Math.exp(-2)), 300, Math.log(2)]
+    close([at(1, 0, 0, 0), at(0, 1, 0, 1), at(0, 0, 0, 0)], [each[0]!, (each[1]! + each[3]!) / 2, 0])
+    close([at(1, 1, 1, 1)], [value(Objective.binaryCrossEntropy(z, y))])
+    const gradient = tf.grad((z: tf.Tensor) =>
+      Objective.maskedBinaryCrossEntropy(z, y, tf.tensor2d([1, 0, 0, 1], [2, 2]))
+    )(z)
+    const slope = (v: number) => 1 / (1 + Math.exp(-v))
+    close(values(gradient), [(slope(0.5) - 1) / 2, 0, 0, (0.5 - 1) / 2])
+  })
+
   tidily("weighted cross-entropy divides by the weights, but by no less than 1", () => {
     const at = (...weights: Array<number>) =>
       value(Objective.weightedCrossEntropy(logits(), labels(2, 1, 2), tf.tensor1d(weights)))
@@ -134,6 +154,22 @@ describe("contrastive", () => {
     const loss = (a: tf.Tensor) => Objective.contrastive(a as tf.Tensor2D, b, 0.5)
     assert.isTrue(values(tf.grad(loss)(tf.zeros([3, 5]))).every(Number.isFinite))
     checkSecond(loss, tf.randomNormal([3, 5], 0, 1, "float32", 3))
+  })
+})
+
+describe("distance", () => {
+  tidily("is the mean length of the differences, zero for equal views, with a finite slope there", () => {
+    const a = tf.tensor2d([
+      [3, 0],
+      [1, 1]
+    ])
+    const b = tf.tensor2d([
+      [0, 4],
+      [1, 1]
+    ])
+    close([value(Objective.distance(a, b)), value(Objective.distance(a, a))], [2.5, 0])
+    const slope = tf.grad((a: tf.Tensor) => Objective.distance(a as tf.Tensor2D, b))(a)
+    close(values(slope), [3 / 10, -4 / 10, 0, 0])
   })
 })
 
