@@ -6,7 +6,7 @@ import * as Records from "../../runs/Records.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
 import { config, type Settings } from "./Settings.ts"
-import { mean, softmax } from "./Table.ts"
+import { mean, softmax } from "../Statistics.ts"
 import * as Task from "./Task.ts"
 
 /** Trains levels I and II, with or without level III; gives the validation loss averaged over the last third. */

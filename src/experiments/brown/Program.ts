@@ -8,6 +8,7 @@ import type { Outcome } from "../../runs/Trial.ts"
 import * as Levels from "./Levels.ts"
 import { config, type Settings } from "./Settings.ts"
 import * as Score from "./Score.ts"
+import { softmax } from "../Statistics.ts"
 import * as Table from "./Table.ts"
 import * as Task from "./Task.ts"
 
@@ -73,7 +74,7 @@ export const brown = Program.make({
         return { method, validation: own.map((s) => s.validation), test: own.map((s) => s.test) }
       })
       const objectives = Levels.objectives(settings)
-      const weights = found.map(({ beta }, i) => ({ seed: seeds[i]!, lambda: Table.softmax(beta) }))
+      const weights = found.map(({ beta }, i) => ({ seed: seeds[i]!, lambda: softmax(beta) }))
       const charts = yield* Effect.forEach(seeds, (seed) => lambdaChart(session, seed))
       const learned = weights.map(
         ({ lambda, seed }) => `  seed ${seed}  ${lambda.map((w, i) => `${objectives[i]} ${w.toFixed(3)}`).join("  ")}`

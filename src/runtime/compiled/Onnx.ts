@@ -161,7 +161,9 @@ export const encode = ({ constants, inputs, operations, outputs }: Model): Uint8
   w.number(1, 10)
   w.text(2, "tapweight")
   w.message(7, () => {
-    for (const each of operations) w.message(1, () => operation(w, each))
+    // ONNX Runtime orders operators itself: depth first from the results, of several inputs the one listed last first.
+    // Listed in reverse they run in the order of their making, which frees what a backward pass holds as it goes.
+    for (const each of operations.toReversed()) w.message(1, () => operation(w, each))
     w.text(2, "step")
     for (const each of constants) w.message(5, () => tensor(w, each))
     for (const each of inputs) w.message(11, () => value(w, each))

@@ -1,0 +1,24 @@
+import { assert, describe, it } from "vitest"
+import * as Statistics from "../../src/experiments/Statistics.ts"
+
+describe("Table", () => {
+  it("mean and sample deviation", () => {
+    assert.strictEqual(Statistics.mean([1, 2, 6]), 3)
+    assert.closeTo(Statistics.deviation([1, 2, 6]), Math.sqrt(7), 1e-12)
+  })
+
+  it("softmax weights sum to 1 and do not overflow", () => {
+    const weights = Statistics.softmax([1000, 1000 + Math.log(3)])
+    assert.closeTo(weights[0]!, 0.25, 1e-9)
+    assert.closeTo(weights[1]!, 0.75, 1e-9)
+  })
+
+  it("exact paired p: 2 / 2ⁿ where every seed agrees, 1 where they cancel, closed form in between", () => {
+    for (const n of [3, 5, 7])
+      assert.strictEqual(Statistics.pairedP(Array.from({ length: n }, (_, i) => 1 + i)), 2 / 2 ** n)
+    assert.strictEqual(Statistics.pairedP([1, -1]), 1)
+    // Means of ±1 ±1 ±2 at least as far out as (1 + 1 − 2 = 0) are all of them; as 1 − 1 + 2 = 2: six of eight.
+    assert.strictEqual(Statistics.pairedP([1, 1, -2]), 1)
+    assert.strictEqual(Statistics.pairedP([1, -1, 2]), 6 / 8)
+  })
+})
