@@ -123,6 +123,31 @@ export const fromRows = <const C extends Columns>(
   return make(name, { fields, open } as never) as never
 }
 
+/**
+ * Both batches at once, for an objective that reads two kinds of data: the fields of `first` and of `second`. Throws a
+ * `RangeError` where they share a field.
+ */
+export const join = <B1 extends Tree, E1, R1, B2 extends Tree, E2, R2>(
+  name: string,
+  first: Dataset<B1, E1, R1>,
+  second: Dataset<B2, E2, R2>
+): Dataset<B1 & B2, E1 | E2, R1 | R2> => {
+  const shared = Object.keys(first.fields).find((field) => field in second.fields)
+  if (shared !== undefined) {
+    throw new RangeError(`Dataset.join '${name}': both '${first.name}' and '${second.name}' have a field '${shared}'`)
+  }
+  const open = Effect.map(
+    Effect.all([first.open, second.open]),
+    ([one, other]) =>
+      (seed: Seed.Seed, index: number) =>
+        Effect.map(
+          Effect.all([one(Seed.fold(seed, first.name), index), other(Seed.fold(seed, second.name), index)]),
+          ([a, b]) => ({ ...a, ...b })
+        )
+  )
+  return make(name, { fields: { ...first.fields, ...second.fields }, open } as never) as never
+}
+
 /** The same batch every time: full-batch training, evaluation, closed-form checks. */
 export const constant = <const C extends Columns>(name: string, columns: C): Dataset<ColumnBatch<C>> => {
   const fields = Object.fromEntries(

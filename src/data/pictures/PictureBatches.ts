@@ -11,8 +11,8 @@ import * as Masked from "./Masked.ts"
 /** Pictures by row: RGB, 8 bits a channel. */
 export interface Pictures extends Augment.Size {
   readonly count: number
-  /** The pictures of some rows, end to end. May throw where they are read from a disk. */
-  readonly read: (rows: ArrayLike<number>) => Uint8Array
+  /** The pictures of some rows, end to end. */
+  readonly read: (rows: ArrayLike<number>) => Effect.Effect<Uint8Array, Dataset.DataError>
 }
 
 /** Some rows of pictures, in the order given. */
@@ -21,13 +21,6 @@ export const subset = (pictures: Pictures, chosen: ArrayLike<number>): Pictures 
   count: chosen.length,
   read: (rows) => pictures.read(Int32Array.from(rows, (row) => chosen[row]!))
 })
-
-const reading = (name: string, pictures: Pictures, rows: ArrayLike<number>) =>
-  Effect.try({
-    try: () => pictures.read(rows),
-    catch: (cause) =>
-      new Dataset.DataError({ dataset: name, reason: cause instanceof Error ? cause.message : String(cause) })
-  })
 
 const enough = (name: string, rows: number, batch: number): Effect.Effect<void, Dataset.DataError> =>
   rows >= batch
@@ -45,7 +38,7 @@ const normalized = (views: Augment.Views, size: number) =>
 /** What the pretraining objectives of TapWeight's molecules read (appendix C.1), for a batch of b pictures. */
 export type PretrainingBatch = {
   /** [3b, size, size, 3]: b views, the same views with a square hidden, and puzzles of them, normalised. */
-  readonly pictures: tf.Tensor4D
+  readonly views: tf.Tensor4D
   /** int32 [b, g]: the cluster of each picture's molecule at g granularities. */
   readonly clusters: tf.Tensor2D
   /** int32 [b]: which permutation each puzzle is, 0 for none. */
@@ -83,14 +76,14 @@ export const pretraining = (
     return (seed: Seed.Seed, index: number) => {
       const rows = rowsOf(seed, index)
       const drawn = Seed.fold(seed, index)
-      return Effect.map(reading("pretraining", pictures, rows), (read) => {
+      return Effect.map(pictures.read(rows), (read) => {
         const views = Augment.views(read, augmentation, { size }, Seed.fold(drawn, "views"))
         const masked = Masked.masked(views, Masked.squareOf({ size }), { size }, Seed.fold(drawn, "mask"))
         const puzzles = Jigsaw.puzzles(views, orders, intact, { size }, Seed.fold(drawn, "puzzles"))
         const all = new Float32Array(3 * views.length)
         for (const [i, part] of [views, masked, puzzles.views].entries()) all.set(part, i * views.length)
         return {
-          pictures: normalized(all, size),
+          views: normalized(all, size),
           clusters: NdArray.rows(clusters, rows),
           orders: NdArray.int32([batch], puzzles.labels),
           coins: NdArray.int32([batch], Seed.integers(Seed.fold(drawn, "coins"), batch, 2))
@@ -100,7 +93,7 @@ export const pretraining = (
   })
   return Dataset.make("pretraining", {
     fields: {
-      pictures: Dataset.float32([3 * batch, size, size, 3]),
+      views: Dataset.float32([3 * batch, size, size, 3]),
       clusters: Dataset.int32([batch, granularities]),
       orders: Dataset.int32([batch]),
       coins: Dataset.int32([batch])
@@ -152,7 +145,7 @@ export const labelled = (
     const rowsOf = Dataset.epochRows(count, batch)
     return (seed: Seed.Seed, index: number) => {
       const rows = rowsOf(seed, index)
-      return Effect.map(reading(name, pictures, rows), (read) => ({
+      return Effect.map(pictures.read(rows), (read) => ({
         pictures: normalized(
           Augment.views(read, augmentation, { size }, Seed.fold(Seed.fold(seed, index), "views")),
           size
@@ -180,10 +173,12 @@ export interface EvaluationBatch {
 /** The number of batches that hold all pictures, and each of them, as they are. */
 export const inOrder = (pictures: Pictures, batch: number) => ({
   batches: Math.ceil(pictures.count / batch),
-  at: (i: number): EvaluationBatch => {
+  at: (i: number): Effect.Effect<EvaluationBatch, Dataset.DataError> => {
     const rows = Int32Array.from({ length: batch }, (_, j) => Math.min(i * batch + j, pictures.count - 1))
     const { size } = pictures
-    const views = Augment.views(pictures.read(rows), Augment.asIs, { size }, Seed.make(0))
-    return { pictures: normalized(views, size), count: Math.min(batch, pictures.count - i * batch) }
+    return Effect.map(pictures.read(rows), (read) => ({
+      pictures: normalized(Augment.views(read, Augment.asIs, { size }, Seed.make(0)), size),
+      count: Math.min(batch, pictures.count - i * batch)
+    }))
   }
 })

@@ -10,10 +10,12 @@ const size = 6
 const each = 3 * size * size
 const count = 11
 const bytes = Uint8Array.from(Seed.integers(Seed.make(3), count * each, 256))
+const raw = (rows: ReadonlyArray<number>) =>
+  Uint8Array.from(rows.flatMap((row) => [...bytes.subarray(row * each, (row + 1) * each)]))
 const pictures: PictureBatches.Pictures = {
   size,
   count,
-  read: (rows) => Uint8Array.from(Array.from(rows).flatMap((row) => [...bytes.subarray(row * each, (row + 1) * each)]))
+  read: (rows) => Effect.succeed(raw(Array.from(rows)))
 }
 const clusters = NdArray.int32(
   [count, 3] as const,
@@ -32,15 +34,15 @@ describe("batches of pictures", () => {
     for (const index of [0, 1, 5]) {
       const batch = draw(dataset, index)
       assert.deepStrictEqual(Object.fromEntries(Object.entries(batch).map(([name, { shape }]) => [name, shape])), {
-        pictures: [12, size, size, 3],
+        views: [12, size, size, 3],
         clusters: [4, 3],
         orders: [4],
         coins: [4]
       })
       for (let i = 0; i < 4; i++) {
         const row = batch["clusters"]!.data[3 * i]! / 3
-        const own = Augment.normalize(Float32Array.from(pictures.read([row]), (v) => v / 255))
-        const part = (k: number) => batch["pictures"]!.data.subarray((4 * k + i) * each, (4 * k + i + 1) * each)
+        const own = Augment.normalize(Float32Array.from(raw([row]), (v) => v / 255))
+        const part = (k: number) => batch["views"]!.data.subarray((4 * k + i) * each, (4 * k + i + 1) * each)
         assert.deepStrictEqual(part(0), own)
         assert.isTrue(part(1).some((v, j) => v !== own[j]))
         assert.strictEqual(
@@ -72,14 +74,28 @@ describe("batches of pictures", () => {
   it("in order: every picture once, the last batch filled up", () => {
     const { at, batches } = PictureBatches.inOrder(PictureBatches.subset(pictures, [7, 2, 9]), 2)
     assert.strictEqual(batches, 2)
-    assert.deepStrictEqual([at(0).count, at(1).count], [2, 1])
-    const own = Augment.normalize(Float32Array.from(pictures.read([9, 9]), (v) => v / 255))
-    assert.deepStrictEqual(at(1).pictures.data, own)
+    const [one, other] = [Effect.runSync(at(0)), Effect.runSync(at(1))]
+    assert.deepStrictEqual([one.count, other.count], [2, 1])
+    const own = Augment.normalize(Float32Array.from(raw([9, 9]), (v) => v / 255))
+    assert.deepStrictEqual(other.pictures.data, own)
   })
 
   it("too few pictures for a batch are refused with what to change", () => {
     const { open } = PictureBatches.pretraining(pictures, clusters, { ...options, batch: 12 })
     const failed = Effect.runSync(Effect.flip(Effect.scoped(open)))
     assert.match(failed.message, /11 pictures, fewer than one batch of 12/)
+  })
+
+  it("joined datasets give both batches, each as it would alone under its own seed, and refuse a field in common", () => {
+    const dataset = PictureBatches.pretraining(pictures, clusters, options)
+    const labels = NdArray.float32([count, 1] as const, new Float32Array(count))
+    const other = PictureBatches.labelled("train", { pictures, labels }, { batch: 2, augmentation: Augment.asIs })
+    const both = draw(Dataset.join("both", dataset, other), 3)
+    assert.sameMembers(Object.keys(both), ["views", "clusters", "orders", "coins", "pictures", "labels", "known"])
+    const alone = Effect.runSync(
+      Effect.scoped(Effect.flatMap(other.open, (at) => at(Seed.fold(Seed.make(1), "train"), 3)))
+    )
+    assert.deepStrictEqual(both["pictures"], alone["pictures"])
+    assert.throws(() => Dataset.join("twice", other, other), /both 'train' and 'train' have a field 'pictures'/)
   })
 })
