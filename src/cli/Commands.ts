@@ -15,6 +15,7 @@ import * as JsonFile from "../runs/JsonFile.ts"
 import * as Manifest from "../runs/Manifest.ts"
 import * as Records from "../runs/Records.ts"
 import * as RunFolder from "../runs/RunFolder.ts"
+import { data } from "./Data.ts"
 import { stored } from "./Execute.ts"
 import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
@@ -199,7 +200,7 @@ const verify = Command.make(
 /** The command line. */
 export const tapweight = Command.make("tapweight").pipe(
   Command.withDescription("Multi-level optimization as a typed language: run, plan, resume and verify programs"),
-  Command.withSubcommands([run, plan, resume, verify])
+  Command.withSubcommands([run, plan, resume, verify, data])
 )
 
 /** Runs the command line. */

@@ -17,6 +17,9 @@ const byTag: { readonly [tag: string]: number } = {
   ShowHelp: codes.usage,
   CheckError: codes.check,
   DataError: codes.refused,
+  TableError: codes.refused,
+  CacheError: codes.refused,
+  FetchError: codes.refused,
   CheckpointError: codes.refused,
   RunFileError: codes.refused
 }

@@ -22,8 +22,11 @@ export const settings = {
   config: Flag.File("config", { mustExist: true }).pipe(Flag.withDescription("A JSON file of settings"), Flag.optional)
 }
 
-const engines = ["compiled", "wasm", "cpu", "tensorflow", "tensorflow-gpu"] as const
-export type EngineName = (typeof engines)[number]
+const compiled = { compiled: "cpu", "compiled-cuda": "cuda", "compiled-webgpu": "webgpu" } as const
+const eager = ["wasm", "cpu", "webgpu", "tensorflow", "tensorflow-gpu"] as const
+export type EngineName = keyof typeof compiled | (typeof eager)[number]
+const engines: ReadonlyArray<EngineName> = [...(Object.keys(compiled) as Array<keyof typeof compiled>), ...eager]
+const isCompiled = (name: EngineName): name is keyof typeof compiled => name in compiled
 
 /** Which engine steps run on. */
 export const engineFlag = Flag.Literals("engine", engines).pipe(
@@ -32,11 +35,11 @@ export const engineFlag = Flag.Literals("engine", engines).pipe(
 export const engine = engineFlag.pipe(Flag.withDefault("compiled"))
 
 /** Threads that an engine computes with. */
-export const threadsOf = (name: EngineName): number => (name === "compiled" ? Compiled.defaultThreads : 1)
+export const threadsOf = (name: EngineName): number => (isCompiled(name) ? Compiled.defaultThreads : 1)
 
 /** The layer of the engine asked for. */
 export const engineLayer = (name: EngineName): Layer.Layer<Engine, CompileError> =>
-  name === "compiled" ? Compiled.layer() : Eager.layer(name)
+  isCompiled(name) ? Compiled.layer({ provider: compiled[name] }) : Eager.layer(name)
 
 /** Results for people or for scripts. */
 export const format = Flag.Literals("format", ["text", "json"]).pipe(

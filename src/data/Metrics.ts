@@ -1,4 +1,4 @@
-/** Scores of class predictions against labels, as plain arrays of class numbers. */
+/** Scores of predictions against labels: classes by number, or real values, as plain arrays. */
 
 const checked = (labels: ArrayLike<number>, predictions: ArrayLike<number>): void => {
   if (labels.length === 0 || labels.length !== predictions.length) {
@@ -34,3 +34,103 @@ export const macroF1 = (labels: ArrayLike<number>, predictions: ArrayLike<number
   const scores = Array.from(either, ([key, count]) => (2 * (both.get(key) ?? 0)) / count)
   return scores.reduce((sum, score) => sum + score, 0) / scores.length
 }
+
+/**
+ * The area under the ROC curve: the probability that a positive row scores higher than a negative one, ties counting half
+ * (Mann-Whitney's U over the number of pairs, by midranks), in [0, 1]. Labels are 1 and 0; rows whose label is NaN (missing)
+ * are passed over. Undefined where one of the classes has no row. Throws a `RangeError` on unequal or no rows, other labels
+ * or a NaN score.
+ */
+export const rocAuc = (labels: ArrayLike<number>, scores: ArrayLike<number>): number | undefined => {
+  checked(labels, scores)
+  const rows: Array<number> = []
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i]!
+    if (Number.isNaN(label)) continue
+    if (label !== 0 && label !== 1) throw new RangeError(`Metrics: label ${label} at row ${i}; labels are 0 or 1`)
+    if (Number.isNaN(scores[i]!)) throw new RangeError(`Metrics: the score of row ${i} is not a number`)
+    rows.push(i)
+  }
+  rows.sort((a, b) => scores[a]! - scores[b]!)
+  let [positives, ranks] = [0, 0]
+  for (let from = 0; from < rows.length; ) {
+    let to = from
+    let tied = 0
+    for (; to < rows.length && scores[rows[to]!] === scores[rows[from]!]; to++) tied += labels[rows[to]!]!
+    positives += tied
+    // Rows from … to - 1 share the mean of the ranks from + 1 … to.
+    ranks += (tied * (from + 1 + to)) / 2
+    from = to
+  }
+  const negatives = rows.length - positives
+  if (positives === 0 || negatives === 0) return undefined
+  return (ranks - (positives * (positives + 1)) / 2) / (positives * negatives)
+}
+
+/** The score of several tasks and of each. */
+export interface TaskScores {
+  /** The mean over the tasks that have a score; NaN where none has. */
+  readonly mean: number
+  /** Undefined for tasks left out of the mean. */
+  readonly tasks: ReadonlyArray<number | undefined>
+  /** The numbers of the tasks left out. */
+  readonly leftOut: ReadonlyArray<number>
+}
+
+const byTask = (
+  labels: ArrayLike<number>,
+  predictions: ArrayLike<number>,
+  tasks: number,
+  score: (labels: ArrayLike<number>, predictions: ArrayLike<number>) => number | undefined
+): TaskScores => {
+  checked(labels, predictions)
+  if (!Number.isInteger(tasks) || tasks < 1 || labels.length % tasks !== 0) {
+    throw new RangeError(`Metrics: ${labels.length} labels are not rows of ${tasks} tasks`)
+  }
+  const column = (values: ArrayLike<number>, task: number) =>
+    Float64Array.from({ length: values.length / tasks }, (_, row) => values[row * tasks + task]!)
+  const scores = Array.from({ length: tasks }, (_, task) => score(column(labels, task), column(predictions, task)))
+  const known = scores.filter((value) => value !== undefined)
+  return {
+    mean: known.reduce((sum, value) => sum + value, 0) / known.length,
+    tasks: scores,
+    leftOut: scores.flatMap((value, task) => (value === undefined ? [task] : []))
+  }
+}
+
+/**
+ * {@link rocAuc} of each task, labels and scores being [rows, tasks], and the mean over the tasks that have rows of both
+ * classes, which is how MoleculeNet's sets of several tasks are scored.
+ */
+export const rocAucByTask = (labels: ArrayLike<number>, scores: ArrayLike<number>, tasks: number): TaskScores =>
+  byTask(labels, scores, tasks, rocAuc)
+
+const meanError =
+  (error: (difference: number) => number, finish: (mean: number) => number) =>
+  (labels: ArrayLike<number>, predictions: ArrayLike<number>): number | undefined => {
+    checked(labels, predictions)
+    let [count, sum] = [0, 0]
+    for (let i = 0; i < labels.length; i++) {
+      if (Number.isNaN(labels[i]!)) continue
+      count++
+      sum += error(predictions[i]! - labels[i]!)
+    }
+    return count === 0 ? undefined : finish(sum / count)
+  }
+
+/**
+ * The root of the mean squared error, in the unit of the labels; rows whose label is NaN are passed over, undefined where
+ * none is left. Throws a `RangeError` on unequal or no rows.
+ */
+export const rmse = meanError((difference) => difference * difference, Math.sqrt)
+
+/** The mean absolute error, otherwise as {@link rmse}. */
+export const mae = meanError(Math.abs, (mean) => mean)
+
+/** {@link rmse} of each task, labels and predictions being [rows, tasks], and the mean over tasks that have labels. */
+export const rmseByTask = (labels: ArrayLike<number>, predictions: ArrayLike<number>, tasks: number): TaskScores =>
+  byTask(labels, predictions, tasks, rmse)
+
+/** {@link mae} of each task, labels and predictions being [rows, tasks], and the mean over tasks that have labels. */
+export const maeByTask = (labels: ArrayLike<number>, predictions: ArrayLike<number>, tasks: number): TaskScores =>
+  byTask(labels, predictions, tasks, mae)

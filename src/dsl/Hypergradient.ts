@@ -8,6 +8,12 @@ export interface SolverCost {
 }
 
 /**
+ * `v ↦ −(∂x'/∂g)ᵀ v` for a level's last update `x' = update(g, state, x)`: the derivative of its optimizer by the gradient,
+ * with the sign of a descent. Gradient descent of rate η gives ηv; Adam gives v by about η(1 − β₁)/√second moment.
+ */
+export type Preconditioner = <T extends Tree>(v: T) => T
+
+/**
  * Solves `H u = v` given only `u ↦ H u`: an init/update pair like an optimizer.
  *
  * A warm solver keeps its `u` in its state, which lives in the run's state and is checkpointed with it.
@@ -16,8 +22,15 @@ export interface Solver {
   /** Printed in plans and part of a program's fingerprint, e.g. `cg(10)`. */
   readonly name: string
   readonly cost: SolverCost
+  /** Whether it uses the preconditioner: the run then keeps the last update of the level. */
+  readonly preconditioned: boolean
   readonly init: (like: Tree) => Tree
-  readonly update: <T extends Tree>(product: (u: T) => T, v: T, state: Tree) => readonly [u: T, state: Tree]
+  readonly update: <T extends Tree>(
+    product: (u: T) => T,
+    v: T,
+    state: Tree,
+    precondition: Preconditioner
+  ) => readonly [u: T, state: Tree]
 }
 
 /** The derivative of a gradient map along a direction: `H u`, and `∂ₓ⟨∇L, u⟩` for what else the level reads. */
@@ -43,7 +56,7 @@ export const implicit = (options: { readonly solver: Solver; readonly product: P
 
 /**
  * Reverse differentiation through the level's last `steps` updates, its optimizer included.
- * The run keeps that many past iterates. Throws a `RangeError` unless `steps` is a positive integer.
+ * The run keeps that many past iterates and gradients. Throws a `RangeError` unless `steps` is a positive integer.
  */
 export const unrolled = (options: { readonly steps: number; readonly product: Product }): Hypergradient => {
   if (!Number.isInteger(options.steps) || options.steps < 1) {
@@ -55,6 +68,12 @@ export const unrolled = (options: { readonly steps: number; readonly product: Pr
 /** The solution is read as a constant: no gradient passes through this level. */
 export const detached: Hypergradient = { _tag: "Detached" }
 
+/** How many of the level's last updates a run keeps for the estimator. */
+export const remembers = (estimator: Hypergradient | undefined): number => {
+  if (estimator?._tag === "Unrolled") return estimator.steps
+  return estimator?._tag === "Implicit" && estimator.solver.preconditioned ? 1 : 0
+}
+
 /** One line that names the estimator, as plans print it. */
 export const describe = (estimator: Hypergradient): string =>
   estimator._tag === "Implicit"
@@ -63,5 +82,26 @@ export const describe = (estimator: Hypergradient): string =>
       ? `unrolled(${estimator.steps}) × ${estimator.product.name}`
       : "detached"
 
+/** Named tensors to report beside a loss. */
+export type Metrics = { readonly [name: string]: tf.Tensor }
+
 /** A loss, alone or with named metrics to report beside it. It must be a float32 scalar, which is checked when it is met. */
-export type Loss = tf.Tensor | { readonly loss: tf.Tensor; readonly metrics: { readonly [name: string]: tf.Tensor } }
+export type Loss = tf.Tensor | { readonly loss: tf.Tensor; readonly metrics?: Metrics; readonly buffers?: Undeclared }
+
+/** What the compiler shows where an objective returns buffers of a level that has none. */
+export type Undeclared = "this level has no buffers: declare them beside the objective"
+
+/** A tree of this structure; ranks are held against the present value when the objective is met. */
+export type Structure<T> = Tree extends T
+  ? Tree
+  : T extends tf.Tensor
+    ? tf.Tensor
+    : { readonly [K in keyof T]: Structure<T[K]> }
+
+/** The loss of a level with buffers: their next value stands beside it. */
+export interface BufferedLoss<T extends Tree> {
+  readonly loss: tf.Tensor
+  readonly metrics?: Metrics
+  /** What the level's buffers are after this update. */
+  readonly buffers: Structure<T>
+}

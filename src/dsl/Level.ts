@@ -1,6 +1,6 @@
 import { type Pipeable, Prototype } from "effect/Pipeable"
 import type { Dataset } from "./Dataset.ts"
-import type { Hypergradient, Loss } from "./Hypergradient.ts"
+import type { BufferedLoss, Hypergradient, Loss } from "./Hypergradient.ts"
 import type { Optimizer } from "./Optimizer.ts"
 import type { Host, HostTree, Tree } from "./Tree.ts"
 import type { Var } from "./Var.ts"
@@ -23,26 +23,30 @@ export interface Schedule {
 export interface Definition {
   readonly name: string
   readonly own: Var.Any
+  /** What the level carries beside its variable and does not minimize; `undefined` for most levels. */
+  readonly buffers: Var.Any | undefined
   readonly given: ReadonlyArray<Var.Any>
   readonly upstream: ReadonlyArray<Definition>
   readonly fixed: ReadonlyArray<{ readonly variable: Var.Any; readonly value: HostTree | undefined }>
   readonly data: Dataset<Tree, unknown, unknown>
   readonly optimizer: Optimizer
-  readonly objective: (vars: never, batch: never) => Loss
+  readonly objective: (vars: never, batch: never) => Loss | BufferedLoss<Tree>
   readonly schedule: Schedule
   readonly hypergradient: Hypergradient | undefined
 }
 
 /**
  * A level minimizes one variable. Its type tells, in order: what it owns, which variables it still needs from above
- * (`Open`), which are solved at or below it (`Bound`), how its data fails and what its data needs.
+ * (`Open`), which are solved or carried at or below it (`Bound`), how its data fails, what its data needs, and which
+ * buffers it carries (`Buffers`; `never` where it has none).
  */
 export interface Level<
   out Own extends Var.Any,
   out Open extends Var.Any,
   out Bound extends Var.Any,
   out E = never,
-  out R = never
+  out R = never,
+  out Buffers extends Var.Any = never
 >
   extends Definition, Pipeable {
   readonly own: Own
@@ -50,16 +54,18 @@ export interface Level<
   readonly "~bound": () => Bound
   readonly "~E": () => E
   readonly "~R": () => R
+  readonly "~buffers": () => Buffers
 }
 
 export declare namespace Level {
   /** Any level. */
-  export type Any = Level<Var.Any, Var.Any, Var.Any, unknown, unknown>
-  export type Own<L> = L extends Level<infer O, any, any, any, any> ? O : never
-  export type Open<L> = L extends Level<any, infer O, any, any, any> ? O : never
-  export type Bound<L> = L extends Level<any, any, infer B, any, any> ? B : never
-  export type E<L> = L extends Level<any, any, any, infer X, any> ? X : never
-  export type R<L> = L extends Level<any, any, any, any, infer X> ? X : never
+  export type Any = Level<Var.Any, Var.Any, Var.Any, unknown, unknown, Var.Any>
+  export type Own<L> = L extends Level<infer O, any, any, any, any, any> ? O : never
+  export type Open<L> = L extends Level<any, infer O, any, any, any, any> ? O : never
+  export type Bound<L> = L extends Level<any, any, infer B, any, any, any> ? B : never
+  export type E<L> = L extends Level<any, any, any, infer X, any, any> ? X : never
+  export type R<L> = L extends Level<any, any, any, any, infer X, any> ? X : never
+  export type Buffers<L> = L extends Level<any, any, any, any, any, infer B> ? B : never
 }
 
 /** What the compiler shows in place of a type when levels are wired wrongly. */
@@ -76,6 +82,10 @@ type Hit<Name extends string, Among> = Name extends Among ? Extract<Name, Var.Kn
 type Duplicate<Name extends string> = `'${Name}' is already minimized upstream`
 type Below<Name extends string> = `'${Name}' is solved upstream: read it as a response, not as given`
 type Self<Name extends string> = `'${Name}' is this level's own variable: it need not be given`
+type Moved<Name extends string> =
+  `'${Name}' is a level's buffers: only that level moves it, and the levels above read it through upstream`
+type Minimized<Name extends string> = `'${Name}' is minimized: a level's buffers are a variable of their own`
+type Shared<Name extends string> = `'${Name}' is a level's buffers already: give each level its own`
 /** Variables read below whose owner, or the constant put in its place, cannot be read as what they were given as. */
 type Mismatch<Given, Owner> =
   Given extends Var<infer Name, Tree>
@@ -83,14 +93,41 @@ type Mismatch<Given, Owner> =
       ? never
       : `'${Name}' has another shape where it is given below`
     : never
-type Mistakes<Own extends Var.Any, Given, Open, Bound> =
-  | Duplicate<Hit<Own["name"], Var.Name<Bound>>>
-  | Below<Hit<Var.Name<Given>, Var.Name<Bound>>>
+
+/** Marks buffers among the variables that are bound at or below a level. */
+export type Carried<V> = V & { readonly "~carried": true }
+type CarriedName<Bound> = Bound extends Carried<{ readonly name: infer N extends string }> ? N : never
+type SolvedName<Bound> = Bound extends Carried<unknown> ? never : Var.Name<Bound>
+
+type Mistakes<Own extends Var.Any, Given, Buffers, Open, Bound> =
+  | Duplicate<Hit<Own["name"], SolvedName<Bound>>>
+  | Below<Hit<Var.Name<Given>, SolvedName<Bound>>>
   | Self<Hit<Var.Name<Given>, Own["name"]>>
   | Mismatch<Extract<Open, { readonly name: Own["name"] | Var.Name<Bound> }>, Own | Bound>
+  | Moved<Hit<Own["name"] | Var.Name<Given | Open>, CarriedName<Bound>>>
+  | ([Buffers] extends [never]
+      ? never
+      :
+          | Minimized<Hit<Var.Name<Buffers>, Own["name"] | SolvedName<Bound>>>
+          | Shared<Hit<Var.Name<Buffers>, CarriedName<Bound>>>
+          | Moved<Hit<Var.Name<Buffers>, Var.Name<Given | Open>>>)
+
+type Returned<Buffers> = [Buffers] extends [never]
+  ? Loss
+  : Buffers extends Var<string, infer T>
+    ? BufferedLoss<T>
+    : never
 
 /** What {@link minimize} takes beside the variable. */
-export interface Spec<Own extends Var.Any, Given extends Var.Any, Up extends Level.Any, B extends Tree, E, R> {
+export interface Spec<
+  Own extends Var.Any,
+  Given extends Var.Any,
+  Up extends Level.Any,
+  B extends Tree,
+  E,
+  R,
+  Buffers extends Var.Any = never
+> {
   /** Shown in plans, metrics and errors; the variable's name where absent. */
   readonly name?: string
   /** Variables owned by levels above, held fixed here. */
@@ -99,8 +136,17 @@ export interface Spec<Own extends Var.Any, Given extends Var.Any, Up extends Lev
   readonly upstream?: ReadonlyArray<Up>
   readonly data: Dataset<B, E, R>
   readonly optimizer: Optimizer
+  /**
+   * What the level carries from update to update without minimizing it: running statistics, moving averages. The
+   * objective reads it under its name and returns its next value as `buffers`. Only the level's own updates move it; no
+   * gradient passes through it, and the levels that read this one upstream read it too.
+   */
+  readonly buffers?: Buffers
   /** Loss of one batch: pure tensor code without host reads, randomness or branches on values. */
-  readonly objective: (vars: Var.Named<Own | Given | Level.Own<Up>>, batch: B) => Loss
+  readonly objective: (
+    vars: Var.Named<Own | Given | Buffers | Level.Own<Up> | Level.Buffers<Up>>,
+    batch: B
+  ) => Returned<Buffers>
 }
 
 /** A level that minimizes `own`. Wiring mistakes that types can see are compile errors carrying a sentence. */
@@ -110,20 +156,23 @@ export const minimize = <
   Given extends Var.Any = never,
   Up extends Level.Any = never,
   E = never,
-  R = never
+  R = never,
+  Buffers extends Var.Any = never
 >(
-  own: Unless<Mistakes<Own, Given, Level.Open<Up>, Level.Bound<Up>>, Own>,
-  spec: Spec<Own, Given, Up, B, E, R>
+  own: Unless<Mistakes<Own, Given, Buffers, Level.Open<Up>, Level.Bound<Up>>, Own>,
+  spec: Spec<Own, Given, Up, B, E, R, Buffers>
 ): Level<
   Own,
   Without<Given | Without<Level.Open<Up>, Var.Name<Level.Bound<Up>>>, Own["name"]>,
-  Own | Level.Bound<Up>,
+  Own | Carried<Buffers> | Level.Bound<Up>,
   E | Level.E<Up>,
-  R | Level.R<Up>
+  R | Level.R<Up>,
+  Buffers
 > =>
   Object.assign(Object.create(Prototype), {
     name: spec.name ?? (own as Own).name,
     own,
+    buffers: spec.buffers,
     given: spec.given ?? [],
     upstream: spec.upstream ?? [],
     fixed: [],
@@ -151,13 +200,13 @@ const whole = (what: string, value: number, least: number): void => {
 /** Holds a given variable constant, at its initial value or at `value`, so that no level above need minimize it. */
 export const fix =
   <V extends Var.Any>(variable: V, value?: V extends Var<string, infer T> ? Host<T> : never) =>
-  <Own extends Var.Any, Open extends Var.Any, Bound extends Var.Any, E, R>(
+  <Own extends Var.Any, Open extends Var.Any, Bound extends Var.Any, E, R, Buffers extends Var.Any>(
     self: Unless<
       | (V["name"] extends Var.Name<Open> ? never : `'${V["name"]}' is not given here, so there is nothing to fix`)
       | Mismatch<Extract<Open, { readonly name: V["name"] }>, V>,
-      Level<Own, Open, Bound, E, R>
+      Level<Own, Open, Bound, E, R, Buffers>
     >
-  ): Level<Own, Without<Open, V["name"]>, Bound, E, R> =>
+  ): Level<Own, Without<Open, V["name"]>, Bound, E, R, Buffers> =>
     modified(self as Definition, {
       fixed: [...(self as Definition).fixed, { variable, value: value as never }]
     }) as never

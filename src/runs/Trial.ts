@@ -140,7 +140,9 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
   for (const { name, reason } of from?.skipped ?? [])
     yield* Effect.logWarning(`checkpoint ${name} passed over: ${reason}`)
   const started = yield* Clock.currentTimeMillis
-  const variables = plan.levels.map((level) => level.variable).concat(plan.fixed)
+  const variables = plan.levels
+    .flatMap(({ buffers, variable }) => (buffers === undefined ? [variable] : [variable, buffers]))
+    .concat(plan.fixed)
   const names = { weights: options.weights ?? [] }
 
   const checkpoint = Effect.fnUntraced(function* (tick: Watch.Selected) {

@@ -1,12 +1,12 @@
 import * as tf from "@tensorflow/tfjs-core"
-import type { Hypergradient } from "../dsl/Hypergradient.ts"
+import type { Hypergradient, Preconditioner, Solver } from "../dsl/Hypergradient.ts"
 import type { Definition } from "../dsl/Level.ts"
 import type { Tree } from "../dsl/Tree.ts"
 import * as Gradient from "../tensor/Gradient.ts"
 import * as Vector from "../tensor/Vector.ts"
 import * as Objective from "./Objective.ts"
 import type { Past, Vars } from "./State.ts"
-import { readsOf } from "./State.ts"
+import { rememberedReads } from "./State.ts"
 
 /** A batch on the device. */
 export type Batch = { readonly [field: string]: tf.Tensor }
@@ -20,7 +20,7 @@ export interface Handed {
 
 /**
  * Cotangents through a solution defined by `∇ₓL(x, y) = 0` (implicit function theorem; the paper's appendix A):
- * with `H u = v`, what flows to `y` is `−∂ᵧ⟨∇ₓL, u⟩`.
+ * with `H u = v`, what flows to `y` is `−∂ᵧ⟨∇ₓL, u⟩`. `last` is the level's last update, for solvers that use it.
  */
 export const implicit = (
   level: Definition,
@@ -30,13 +30,19 @@ export const implicit = (
   into: ReadonlyArray<string>,
   v: Tree,
   state: Tree,
+  last: Past | undefined,
   measure: boolean
 ): Handed => {
   const own = level.own.name
   const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
     Objective.gradient(level, { ...vars, [own]: x }, batch, wrt).gradient
   const curvature = (u: Tree) => product.derivative(gradientOf([own]), vars[own]!, u)[own]!
-  const [u, next] = solver.update(curvature, v, state)
+  const [u, next] = solver.update(
+    curvature,
+    v,
+    state,
+    last === undefined ? unstated(solver) : preconditioner(level, last)
+  )
   const mixed = product.derivative(gradientOf(into), vars[own]!, u)
   return {
     cotangents: Vector.scale(-1, mixed),
@@ -45,8 +51,22 @@ export const implicit = (
   }
 }
 
+const unstated =
+  ({ name }: Solver): Preconditioner =>
+  () => {
+    throw new Error(`solver '${name}' uses the preconditioner and does not say so: give it preconditioned: true`)
+  }
+
 const relativeResidual = (image: Tree, v: Tree): tf.Scalar =>
   tf.divNoNan(Vector.norm(Vector.subtract(image, v)), Vector.norm(v)) as tf.Scalar
+
+/** The preconditioner at one update: `−(∂x'/∂g)ᵀ v`. */
+export const preconditioner =
+  ({ optimizer }: Pick<Definition, "optimizer">, then: Omit<Past, "reads">): Preconditioner =>
+  (v) => {
+    const update = (g: typeof v) => optimizer.update(g, then.optimizer, then.own as typeof v, then.clock)[0]
+    return Vector.scale(-1, Gradient.pullback(update, then.gradient as typeof v, v))
+  }
 
 /**
  * Cotangents through the last updates of a level, newest first: each update is `x' = update(g(x, y), state, x)`, so its
@@ -69,12 +89,11 @@ export const unrolled = (
     const seen = { ...vars, ...then.reads, [own]: then.own }
     const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
       Objective.gradient(level, { ...seen, [own]: x }, batches[i]!, wrt).gradient
-    const g = gradientOf([own])(then.own)[own]!
     const update = (at: { readonly g: Tree; readonly state: Tree; readonly params: Tree }) => {
       const [params, state] = level.optimizer.update(at.g, at.state, at.params, then.clock)
       return { params, state }
     }
-    const back = Gradient.pullback(update, { g, state: then.optimizer, params: then.own }, flowing)
+    const back = Gradient.pullback(update, { g: then.gradient, state: then.optimizer, params: then.own }, flowing)
     const through = product.derivative(gradientOf([own, ...into]), then.own, back.g)
     flowing = { params: Vector.add(back.params, through[own]!), state: back.state }
     cotangents = Vector.add(cotangents, Object.fromEntries(into.map((name) => [name, through[name]!])))
@@ -83,9 +102,10 @@ export const unrolled = (
 }
 
 /** What is remembered of an update about to be made. */
-export const remember = (level: Definition, vars: Vars, optimizer: Tree, clock: tf.Scalar): Past => ({
+export const remember = (level: Definition, vars: Vars, optimizer: Tree, clock: tf.Scalar, gradient: Tree): Past => ({
   own: vars[level.own.name]!,
+  gradient,
   optimizer,
   clock,
-  reads: readsOf(level, vars)
+  reads: rememberedReads(level, vars)
 })

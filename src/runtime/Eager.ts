@@ -6,10 +6,11 @@ import * as Tree from "../dsl/Tree.ts"
 import { CompileError, type Device, Engine, type Failure } from "./Engine.ts"
 import "./internal/gradients.ts"
 import { registerTrainingKernels } from "./internal/kernels.ts"
+import * as WebGpu from "./internal/webgpu.ts"
 import { StepFailure } from "./Objective.ts"
 
 /** A TensorFlow.js backend that steps can run on, kernel by kernel. */
-export type Backend = "cpu" | "wasm" | "tensorflow" | "tensorflow-gpu"
+export type Backend = "cpu" | "wasm" | "webgpu" | "tensorflow" | "tensorflow-gpu"
 
 const addons = { tensorflow: "@tensorflow/tfjs-node", "tensorflow-gpu": "@tensorflow/tfjs-node-gpu" } as const
 
@@ -36,12 +37,22 @@ const loadWasm = Effect.tryPromise({
     new CompileError({ op: "engine 'wasm'", level: "", reason: `its backend cannot be loaded (${String(cause)})` })
 })
 
+const loadWebGpu = Effect.tryPromise({
+  try: WebGpu.register,
+  catch: (cause) =>
+    cause instanceof CompileError
+      ? cause
+      : new CompileError({ op: "engine 'webgpu'", level: "", reason: `it cannot be loaded (${String(cause)})` })
+})
+
 const load = (backend: Backend): Effect.Effect<unknown, CompileError> => {
   switch (backend) {
     case "cpu":
       return Effect.sync(() => registerTrainingKernels("cpu"))
     case "wasm":
       return loadWasm
+    case "webgpu":
+      return loadWebGpu
     default:
       return loadAddon(backend)
   }
@@ -53,6 +64,7 @@ const select = (backend: Backend): Effect.Effect<void, CompileError> => {
     try: async () => {
       if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js has no backend '${name}'`)
       await tf.ready()
+      if (backend === "webgpu") WebGpu.adopt()
     },
     catch: (cause) => new CompileError({ op: `engine '${backend}'`, level: "", reason: String(cause) })
   })
@@ -60,12 +72,10 @@ const select = (backend: Backend): Effect.Effect<void, CompileError> => {
 
 const tensorOf = (array: NdArray): tf.Tensor => tf.tensor(array.data, array.shape as Array<number>, array.dtype)
 
-const arrayOf = (tensor: tf.Tensor): NdArray => {
-  const data = tensor.dataSync() as Float32Array | Int32Array | Uint8Array
-  return tensor.dtype === "float32"
-    ? { dtype: "float32", shape: tensor.shape, data: Float32Array.from(data) }
-    : { dtype: "int32", shape: tensor.shape, data: Int32Array.from(data) }
-}
+const arrayOf = ({ dtype, shape }: tf.Tensor, data: ArrayLike<number>): NdArray =>
+  dtype === "float32"
+    ? { dtype: "float32", shape, data: Float32Array.from(data) }
+    : { dtype: "int32", shape, data: Int32Array.from(data) }
 
 const dispose = (tree: Tree.Tree): void => tf.dispose(Tree.leaves(tree) as Array<tf.Tensor>)
 
@@ -81,10 +91,17 @@ const device = <T extends Tree.Tree>(tree: T): Device<T> => tree as unknown as D
 
 const upload = <T extends Tree.Tree>(host: Tree.Host<T>): T =>
   Tree.toLive(host as Tree.HostTree, tensorOf) as unknown as T
-const download = <T extends Tree.Tree>(tree: T): Tree.Host<T> => Tree.toHost(tree, arrayOf)
+
+const cloned = <T extends Tree.Tree>(tree: T): T => Tree.map(tree, (leaf) => leaf.clone()) as T
+
+/** Numbers of tensors; a failure if the device has failed by then. */
+type Read = (tensors: ReadonlyArray<tf.Tensor>) => Effect.Effect<ReadonlyArray<ArrayLike<number>>, Failure>
+
+const readAtOnce: Read = (tensors) => attempt(() => tensors.map((tensor) => tensor.dataSync()))
+const readLater: Read = (tensors) => Effect.tryPromise({ try: () => WebGpu.read(tensors), catch: toFailure })
 
 // TensorFlow.js keeps one scope stack and one backend per process: an engine pins its own before every entry.
-const service = (name: string, backend: string): Engine["Service"] => {
+const service = (name: string, backend: string, read: Read): Engine["Service"] => {
   const tidily = <T extends Tree.Tree>(f: () => T): T => {
     if (tf.getBackend() !== backend)
       throw new StepFailure(
@@ -93,50 +110,59 @@ const service = (name: string, backend: string): Engine["Service"] => {
       )
     return tf.tidy(f as () => never) as T
   }
+  const download = <T extends Tree.Tree>(tree: T): Effect.Effect<Tree.Host<T>, Failure> =>
+    Effect.map(read(Tree.leaves(tree)), (numbers) => {
+      let next = 0
+      return Tree.toHost(tree, (leaf) => arrayOf(leaf, numbers[next++]!))
+    })
+  /** Disposes of what is not kept, also if a tree holds something twice. */
+  const disposeExcept = (kept: Tree.Tree, tree: Tree.Tree): void => {
+    const surviving = new Set(Tree.leaves(kept))
+    for (const leaf of Tree.leaves(tree)) if (!surviving.has(leaf)) leaf.dispose()
+  }
   return {
     name,
     compile: (step) =>
       Effect.succeed((state, batch) =>
-        attempt(() => {
+        Effect.suspend(() => {
           const before = live(state)
+          let made: ReturnType<typeof step>
           try {
-            const [after, metrics] = tidily(
-              () => step(before, upload(batch) as never) as never
-            ) as unknown as ReturnType<typeof step>
-            const surviving = new Set(Tree.leaves(after))
-            for (const leaf of Tree.leaves(before)) if (!surviving.has(leaf)) leaf.dispose()
-            const host = download(metrics)
-            // A metric may be one of the new state's own tensors.
-            for (const leaf of Tree.leaves(metrics)) if (!surviving.has(leaf)) leaf.dispose()
-            return [device(after), host] as const
+            made = tidily(() => step(before, upload(batch) as never) as never) as unknown as ReturnType<typeof step>
           } catch (cause) {
             dispose(before)
-            throw cause
+            return Effect.fail(toFailure(cause))
           }
-        })
+          const [after, metrics] = made
+          disposeExcept(after, before)
+          return download(metrics).pipe(
+            // A metric may be one of the new state's own tensors.
+            Effect.ensuring(Effect.sync(() => disposeExcept(after, metrics))),
+            Effect.tapError(() => Effect.sync(() => dispose(after))),
+            Effect.map((host) => [device(after), host] as const)
+          )
+        }).pipe(Effect.uninterruptible)
       ),
     observe: (f) =>
       Effect.succeed((state, batch) =>
-        attempt(() => {
-          let host: unknown
-          tidily(() => {
-            host = download(f(live(state), upload(batch) as never))
-            return []
-          })
-          return host as never
-        })
+        Effect.acquireUseRelease(
+          // Clones, because metrics may hold tensors of the state.
+          attempt(() => tidily(() => cloned(f(live(state), upload(batch) as never)))),
+          download,
+          (metrics) => Effect.sync(() => dispose(metrics))
+        )
       ),
     start: (f, input) =>
       attempt(() =>
-        device(
-          tidily(() => {
-            // The result may hold its inputs and hold a tensor twice; each leaf becomes a tensor of its own.
-            return Tree.map(f(upload(input) as never), (leaf) => leaf.clone())
-          })
-        )
+        // The result may hold its inputs and hold a tensor twice; each leaf becomes a tensor of its own.
+        tidily(() => cloned(f(upload(input) as never)))
+      ).pipe(
+        Effect.tap((state) => Effect.tapError(read([]), () => Effect.sync(() => dispose(state)))),
+        Effect.map(device),
+        Effect.uninterruptible
       ),
     upload: (host) => Effect.sync(() => device(upload(host))),
-    download: (state) => Effect.sync(() => download(live(state))),
+    download: (state) => Effect.orDie(download(live(state))),
     release: (state) => Effect.sync(() => dispose(live(state))),
     live: Effect.sync(() => tf.memory().numTensors)
   }
@@ -144,7 +170,8 @@ const service = (name: string, backend: string): Engine["Service"] => {
 
 /**
  * The eager engine: steps run kernel by kernel on a TensorFlow.js backend. `cpu` and `wasm` install with the package;
- * the TensorFlow backends are optional peers whose absence is a `CompileError` that says how to install them.
+ * WebGPU's and TensorFlow's are optional peers whose absence is a `CompileError` that says how to install them. On WebGPU
+ * what goes wrong on the device fails the step whose numbers are read next, which is that step or a later one.
  */
 export const layer = (backend: Backend): Layer.Layer<Engine, CompileError> =>
   Layer.effect(
@@ -154,6 +181,6 @@ export const layer = (backend: Backend): Layer.Layer<Engine, CompileError> =>
       tf.enableProdMode()
       yield* load(backend)
       yield* select(backend)
-      return service(`eager/${backend}`, tf.getBackend())
+      return service(`eager/${backend}`, tf.getBackend(), backend === "webgpu" ? readLater : readAtOnce)
     })
   )

@@ -51,6 +51,34 @@ export type Observer<S extends Tree, B extends Tree, M extends Tree> = (
   batch: Host<B>
 ) => Effect.Effect<Host<M>, Failure>
 
+/** A compiled step and the batch to run it on. */
+export interface Call<S extends Tree, B extends Tree, M extends Tree> {
+  readonly step: Compiled<S, B, M>
+  readonly batch: Host<B>
+}
+
+/** What a sequence of steps gave. */
+export interface Ran<S extends Tree, M extends Tree> {
+  /** Of the steps before the one that failed, or of all. */
+  readonly metrics: ReadonlyArray<Host<M>>
+  /** The state after the last step; absent if one failed. */
+  readonly state: Device<S> | undefined
+  readonly failure: Failure | undefined
+  /** Bytes that were copied to the device. */
+  readonly bytes: number
+}
+
+/** Steps one after another in one request, each on the state that the one before leaves: the bits of single calls. */
+export interface Sequences {
+  /** Leaves `state` where it is, so that the sequence or a part of it can be run again. Steps are this engine's own. */
+  readonly run: <S extends Tree, B extends Tree, M extends Tree>(
+    state: Device<S>,
+    calls: ReadonlyArray<Call<S, B, M>>
+  ) => Effect.Effect<Ran<S, M>>
+  /** Bytes that a device takes. */
+  readonly bytes: <T extends Tree>(device: Device<T>) => number
+}
+
 /** Makes pure tensor functions fast and owns device memory. Everything compiled is freed with its scope. */
 export class Engine extends Context.Service<
   Engine,
@@ -60,6 +88,8 @@ export class Engine extends Context.Service<
     readonly compile: <S extends Tree, B extends Tree, M extends Tree>(
       step: Step<S, B, M>
     ) => Effect.Effect<Compiled<S, B, M>, CompileError, Scope.Scope>
+    /** Absent where a sequence would gain nothing over single calls. */
+    readonly sequences?: Sequences
     readonly observe: <S extends Tree, B extends Tree, M extends Tree>(
       f: (state: S, batch: B) => M
     ) => Effect.Effect<Observer<S, B, M>, CompileError, Scope.Scope>

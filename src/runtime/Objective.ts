@@ -1,8 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../dsl/Level.ts"
-import type { Tree } from "../dsl/Tree.ts"
+import { entries, type Tree } from "../dsl/Tree.ts"
 import * as Gradient from "../tensor/Gradient.ts"
-import type { Vars } from "./State.ts"
+import { type Vars, visible } from "./State.ts"
 
 /** What went wrong inside a step, with the level it went wrong in. Engines turn it into a `StepError`. */
 export class StepFailure extends Error {
@@ -43,25 +43,60 @@ const strict = <A extends object>(level: string, record: A, missing: (key: strin
 
 const list = (names: ReadonlyArray<string>): string => (names.length === 0 ? "nothing" : names.join(", "))
 
-/** Loss and metrics of one batch, held against what an objective must return. */
-export const evaluate = (
-  level: Definition,
-  vars: Vars,
-  batch: { readonly [field: string]: Tree }
-): { readonly loss: tf.Scalar; readonly metrics: { readonly [name: string]: tf.Tensor } } =>
+/** What an objective said of one batch. */
+export type Said = {
+  readonly loss: tf.Scalar
+  readonly metrics: { readonly [name: string]: tf.Tensor }
+  /** The next value of the level's buffers; empty where it has none. */
+  readonly buffers: Tree
+}
+
+/** The next value of a level's buffers, held against the present one. */
+const nextOf = (level: Definition, before: Vars, returned: Tree | undefined): Tree => {
+  if (level.buffers === undefined) {
+    if (returned === undefined) return {}
+    throw new StepFailure(
+      level.name,
+      "the objective returned buffers, but the level has none: add `buffers: variable` beside the objective"
+    )
+  }
+  const { name } = level.buffers
+  if (returned === undefined) {
+    const reason = `the objective returned no buffers: return { loss, buffers } with the next value of '${name}'`
+    throw new StepFailure(level.name, reason)
+  }
+  const form = (leaf: tf.Tensor | undefined) =>
+    leaf === undefined ? "nothing" : `${leaf.dtype}[${leaf.shape.join(", ")}]`
+  const [was, is] = [before[name]!, returned].map((tree) => new Map(entries(tree)))
+  for (const path of new Set([...was!.keys(), ...is!.keys()])) {
+    const [want, found] = [form(was!.get(path)), form(is!.get(path))]
+    if (want === found) continue
+    const at = path === "" ? `'${name}'` : `'${name}' at '${path}'`
+    const reason = `the objective returned ${found} for the buffers ${at}, which hold ${want}: return what they hold`
+    throw new StepFailure(level.name, reason)
+  }
+  return returned
+}
+
+/** Loss, metrics and next buffers of one batch, held against what an objective must return. */
+export const evaluate = (level: Definition, vars: Vars, batch: { readonly [field: string]: Tree }): Said =>
   inLevel(level.name, () => {
-    const declared = [level.own, ...level.given, ...level.upstream.map((below) => below.own)].map((v) => v.name)
-    const visible = Object.fromEntries(declared.map((name) => [name, vars[name]!]))
+    const declared = visible(level).map((v) => v.name)
+    const seen = Object.fromEntries(declared.map((name) => [name, vars[name]!]))
     const undeclared = (name: string) =>
       `the objective reads variable '${name}', which the level does not declare (it declares ${list(declared)}): ` +
       "add it to given or upstream"
     const absent = (name: string) =>
       `the objective reads field '${name}', which dataset '${level.data.name}' does not have (it has ${list(Object.keys(batch))})`
     const result = level.objective(
-      strict(level.name, visible, undeclared) as never,
+      strict(level.name, seen, undeclared) as never,
       strict(level.name, batch, absent) as never
     )
-    const { loss, metrics } = result instanceof tf.Tensor ? { loss: result, metrics: {} } : (result ?? {})
+    const { buffers, loss, metrics } = (result instanceof tf.Tensor ? { loss: result } : (result ?? {})) as {
+      readonly buffers?: Tree
+      readonly loss?: unknown
+      readonly metrics?: Said["metrics"]
+    }
     if (!(loss instanceof tf.Tensor)) {
       throw new StepFailure(level.name, "the objective returned no loss: return a scalar tensor, or { loss, metrics }")
     }
@@ -80,21 +115,22 @@ export const evaluate = (
         )
       }
     }
-    return { loss: loss as tf.Scalar, metrics: metrics ?? {} }
+    return { loss: loss as tf.Scalar, metrics: metrics ?? {}, buffers: nextOf(level, vars, buffers) }
   })
 
-/** Loss, metrics and first-order gradients with respect to the variables in `wrt`. */
+/** What the objective says, and first-order gradients with respect to the variables in `wrt`. */
 export const gradient = (
   level: Definition,
   vars: Vars,
   batch: { readonly [field: string]: Tree },
   wrt: ReadonlyArray<string>
-) => {
+): Said & { readonly gradient: Vars } => {
   const at = Object.fromEntries(wrt.map((name) => [name, vars[name]!]))
-  return inLevel(level.name, () =>
-    Gradient.valueAndGradient((x: Vars) => {
-      const { loss, metrics } = evaluate(level, { ...vars, ...x }, batch)
-      return [loss, metrics] as const
+  return inLevel(level.name, () => {
+    const found = Gradient.valueAndGradient((x: Vars) => {
+      const { buffers, loss, metrics } = evaluate(level, { ...vars, ...x }, batch)
+      return [loss, { metrics, buffers }] as const
     }, at)
-  )
+    return { loss: found.loss, ...found.aux, gradient: found.gradient }
+  })
 }

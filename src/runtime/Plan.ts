@@ -1,6 +1,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Problem } from "../dsl/Problem.ts"
+import * as Defects from "./Defects.ts"
 import { type Index, type Sweep, sweeps } from "./SweepPlan.ts"
 import * as Wiring from "./Wiring.ts"
 import { WiringError } from "./Wiring.ts"
@@ -39,103 +40,6 @@ export const Plan = Schema.Struct({
 })
 export type Plan = typeof Plan.Type
 
-const defect = (kind: WiringError["kind"], level: string, found: string, remedy: string): WiringError =>
-  new WiringError({ kind, level, found, remedy })
-
-const duplicates = (wiring: Wiring.Wiring): WiringError | undefined => {
-  const names = new Set<string>()
-  const variables = new Map<string, string>()
-  for (const level of wiring.levels) {
-    if (names.has(level.name)) {
-      const remedy = "a modified copy is another level: modify it once and use that value in both places, or rename one"
-      return defect("DuplicateLevel", level.name, "two different levels have this name", remedy)
-    }
-    names.add(level.name)
-    const other = variables.get(level.variable)
-    if (other !== undefined) {
-      const found = `it minimizes '${level.variable}', which '${other}' minimizes too`
-      return defect("DuplicateVariable", level.name, found, "give each level its own variable")
-    }
-    variables.set(level.variable, level.name)
-  }
-  return undefined
-}
-
-const wholeNumbers = (level: Wiring.LevelWiring, simultaneous: boolean): WiringError | undefined => {
-  const least = { unroll: 1, repeat: 1, warmup: 0, freeze: 0 } as const
-  for (const [key, minimum] of Object.entries(least) as ReadonlyArray<[keyof typeof least, number]>) {
-    const value = level[key]
-    if (value !== null && !(Number.isInteger(value) && value >= minimum)) {
-      return defect("Schedule", level.name, `${key} is ${value}`, `give a whole number of at least ${minimum}`)
-    }
-  }
-  const { estimator } = level
-  if (simultaneous && level.repeat > 1) {
-    const found = `it repeats ${level.repeat} updates on a turn, but the levels update simultaneously from one snapshot`
-    return defect("Schedule", level.name, found, "drop Level.repeat or Problem.simultaneous")
-  }
-  if (estimator?.kind === "unrolled") {
-    if (simultaneous) {
-      const found = "it is unrolled through past updates, but the levels update simultaneously from one snapshot"
-      return defect("Schedule", level.name, found, "use an implicit estimator, or drop Problem.simultaneous")
-    }
-    if (level.restart && estimator.steps > level.unroll * level.repeat) {
-      const found = `it is unrolled through ${estimator.steps} updates but restarts after ${level.unroll * level.repeat}`
-      return defect("Schedule", level.name, found, "unroll at most the updates of one round")
-    }
-  }
-  return undefined
-}
-
-const namesKnown = (wiring: Wiring.Wiring): WiringError | undefined => {
-  const names = new Set(wiring.levels.map((l) => l.name))
-  const variables = new Set([...wiring.levels.map((l) => l.variable), ...wiring.fixed])
-  if (!names.has(wiring.top)) {
-    return defect(
-      "UnknownLevel",
-      wiring.top,
-      "it is named as the top, but there is no such level",
-      `levels are ${[...names].join(", ")}`
-    )
-  }
-  for (const level of wiring.levels) {
-    const bad = wholeNumbers(level, wiring.simultaneous)
-    if (bad !== undefined) return bad
-    const missing = level.upstream.find((name) => !names.has(name))
-    if (missing !== undefined) {
-      return defect(
-        "UnknownLevel",
-        level.name,
-        `it reads '${missing}', which is no level`,
-        `levels are ${[...names].join(", ")}`
-      )
-    }
-    const unknown = level.given.find((name) => !variables.has(name))
-    if (unknown !== undefined) {
-      const remedy = "minimize it in a level above, or hold it constant with Level.fix"
-      return defect(
-        "UnknownVariable",
-        level.name,
-        `it is given '${unknown}', which no level minimizes and nothing fixes`,
-        remedy
-      )
-    }
-    const repeated = (name: string, at: number, all: ReadonlyArray<string>) => all.indexOf(name) !== at
-    const twice = level.upstream.find(repeated) ?? level.given.find(repeated)
-    if (twice !== undefined) {
-      return defect("ReadTwice", level.name, `it reads '${twice}' twice`, "list it once")
-    }
-    if (level.given.includes(level.variable)) {
-      return defect("OwnGiven", level.name, `it is given its own variable '${level.variable}'`, "drop it from given")
-    }
-    if (wiring.fixed.includes(level.variable)) {
-      const found = `it minimizes '${level.variable}', which is also held constant`
-      return defect("FixedAndMinimized", level.name, found, "drop Level.fix or the level")
-    }
-  }
-  return undefined
-}
-
 /** Lower levels first, alphabetical among those that are free to go: the order in which levels were declared is forgotten. */
 const ordered = (wiring: Wiring.Wiring): ReadonlyArray<Wiring.LevelWiring> | WiringError => {
   const byName = new Map(wiring.levels.map((l) => [l.name, l]))
@@ -159,7 +63,7 @@ const ordered = (wiring: Wiring.Wiring): ReadonlyArray<Wiring.LevelWiring> | Wir
       .map((l) => l.name)
       .filter((name) => waiting.get(name)! > 0)
       .sort()
-    return defect(
+    return Defects.defect(
       "Cycle",
       stuck[0]!,
       `it is on or above a cycle of upstream levels among ${stuck.join(", ")}`,
@@ -182,7 +86,7 @@ const misplaced = (wiring: Wiring.Wiring, index: Index): WiringError | undefined
   const reachable = index.below.get(wiring.top)!
   for (const level of index.order) {
     if (level.name !== wiring.top && !reachable.has(level.name)) {
-      return defect(
+      return Defects.defect(
         "Unreachable",
         level.name,
         `the top level '${wiring.top}' does not rest on it`,
@@ -193,7 +97,7 @@ const misplaced = (wiring: Wiring.Wiring, index: Index): WiringError | undefined
       const owner = index.owner.get(variable)
       if (owner !== undefined && !index.below.get(owner.name)!.has(level.name)) {
         const found = `it is given '${variable}', whose level '${owner.name}' is not above it`
-        return defect(
+        return Defects.defect(
           "GivenNotAbove",
           level.name,
           found,
@@ -239,7 +143,7 @@ const costOf = (level: PlannedLevel, sweep: Sweep, index: Index): typeof Cost.Ty
 
 /** The plan of a wiring, or the first defect found in it. */
 export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringError> => {
-  const early = duplicates(wiring) ?? namesKnown(wiring)
+  const early = Defects.first(wiring)
   if (early !== undefined) return Result.fail(early)
   const order = ordered(wiring)
   if (order instanceof WiringError) return Result.fail(order)

@@ -24,7 +24,7 @@ const evaluations = (cost: Plan["cost"][number]): string => {
 export const text = (plan: Plan): string => {
   const levels = plan.levels.map((level) => [
     level.name,
-    `minimizes ${level.variable}`,
+    `minimizes ${level.variable}${level.buffers === undefined ? "" : `, carries ${level.buffers}`}`,
     level.upstream.length === 0 ? "" : `on ${level.upstream.join(", ")}`,
     level.given.length === 0 ? "" : `given ${level.given.join(", ")}`,
     when(level),
@@ -57,9 +57,12 @@ export const mermaid = (plan: Plan): string => {
   const owner = new Map(plan.levels.map((level) => [level.variable, level.name]))
   const label = (s: string) => s.replaceAll('"', "#quot;")
   const variable = new Map(plan.levels.map((level) => [level.name, level.variable]))
+  const carried = ({ buffers }: PlannedLevel) => (buffers === undefined ? "" : `<br/>carries ${label(buffers)}`)
   return [
     "flowchart LR",
-    ...plan.levels.map((level) => `  ${id.get(level.name)}["${label(level.name)}<br/>min ${label(level.variable)}"]`),
+    ...plan.levels.map(
+      (level) => `  ${id.get(level.name)}["${label(level.name)}<br/>min ${label(level.variable)}${carried(level)}"]`
+    ),
     ...plan.fixed.map((name, i) => `  f${i}(["${label(name)} (constant)"])`),
     ...plan.levels.flatMap((level) => [
       ...level.upstream.map(

@@ -1,20 +1,26 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DataError } from "../dsl/Dataset.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import type { Host, HostTree, Tree } from "../dsl/Tree.ts"
-import { type Compiled, CompileError, type Device, Engine, type Failure, type Observer, StepError } from "./Engine.ts"
+import * as Cell from "./Cell.ts"
+import { type Call, type Compiled, CompileError, type Device, Engine } from "./Engine.ts"
+import { type Failure, type Observer, type Sequences, StepError } from "./Engine.ts"
 import * as Feed from "./Feed.ts"
 import * as Moment from "./Moment.ts"
+import * as Pace from "./Pace.ts"
 import * as Plan from "./Plan.ts"
+import { type LevelReport, notFinite, reportOf } from "./Report.ts"
 import { initial, initialVars, type State, type Vars } from "./State.ts"
 import * as Step from "./Step.ts"
 import type * as Sweep from "./Sweep.ts"
 import type { WiringError } from "./Wiring.ts"
+
+export type { LevelReport, Report } from "./Report.ts"
 
 /** How far a problem is run, from which seed, and what is looked at on the way. */
 export interface Options {
@@ -28,22 +34,6 @@ export interface Options {
   readonly from?: { readonly tick: number; readonly state: HostTree }
   /** Runs when the run is interrupted, with its last tick, before its tensors are released: the moment to checkpoint. */
   readonly onInterrupt?: (last: Tick) => Effect.Effect<void>
-}
-
-/** What a level reported at a tick, as numbers. */
-export interface LevelReport {
-  readonly loss: number
-  readonly gradientNorm: number
-  readonly metrics: { readonly [name: string]: number | ReadonlyArray<number> }
-  /** Where the hypergradient came from; present on diagnostic ticks. */
-  readonly report: Report | undefined
-}
-
-/** See `Sweep.Report`. */
-export interface Report {
-  readonly direct: number
-  readonly parts: { readonly [level: string]: { readonly norm: number; readonly cosine: number } }
-  readonly residuals: { readonly [level: string]: number }
 }
 
 /** One tick of a run. Its effects read the run's present state, so use them before asking for the next tick. */
@@ -65,53 +55,6 @@ export interface Tick {
 /** Everything a run can fail with, beside what its datasets fail with. */
 export type RunError = WiringError | CompileError | StepError | DataError
 
-const number = (array: { readonly data: ArrayLike<number> }): number => array.data[0]!
-
-const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
-  const { metrics, report } = host as never as {
-    readonly metrics: {
-      readonly [name: string]: { readonly shape: ReadonlyArray<number>; readonly data: ArrayLike<number> }
-    }
-    readonly report: Host<Sweep.Report> | {}
-  }
-  return {
-    loss: number(host.loss),
-    gradientNorm: number(host.gradientNorm),
-    metrics: Object.fromEntries(
-      Object.entries(metrics).map(([name, value]) => [
-        name,
-        value.shape.length === 0 ? number(value) : Array.from(value.data)
-      ])
-    ),
-    report:
-      "direct" in report
-        ? {
-            direct: number(report.direct),
-            parts: Object.fromEntries(
-              Object.entries(report.parts).map(([name, p]) => [
-                name,
-                { norm: number(p.norm), cosine: number(p.cosine) }
-              ])
-            ),
-            residuals: Object.fromEntries(Object.entries(report.residuals).map(([name, r]) => [name, number(r)]))
-          }
-        : undefined
-  }
-}
-
-const notFinite = (tick: number, levels: { readonly [level: string]: LevelReport }): StepError | undefined => {
-  for (const [level, report] of Object.entries(levels)) {
-    for (const what of ["loss", "gradientNorm"] as const) {
-      const value = report[what]
-      if (Number.isFinite(value)) continue
-      const name = what === "loss" ? "the loss" : "the norm of the gradient"
-      const reason = `${name} is ${value}: lower the learning rate, clip gradients, or look for a division or logarithm of zero in the objective`
-      return new StepError({ kind: "NonFinite", tick, level, reason })
-    }
-  }
-  return undefined
-}
-
 const failedAt =
   (tick: number) =>
   (failure: Failure): StepError | CompileError =>
@@ -126,7 +69,7 @@ const acquireCell = (
   problem: Problem.Any,
   plan: Plan.Plan,
   options: Options
-): Effect.Effect<{ state: Device<State> }, StepError | CompileError, Scope.Scope> =>
+): Effect.Effect<Cell.Cell, StepError | CompileError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.map(
       options.from === undefined
@@ -134,14 +77,19 @@ const acquireCell = (
             .start(initial(problem, plan) as never, initialVars(problem, Seed.make(options.seed)) as never)
             .pipe(Effect.mapError(failedAt(0)))
         : engine.upload(options.from.state as never),
-      (state) => ({ state: state as Device<State> })
+      (state) => Cell.make(engine, options.from?.tick ?? 0, state as Device<State>)
     ),
-    (cell) => engine.release(cell.state)
+    (cell) => cell.release
   )
+
+type RunStep = Compiled<State, Sweep.Batches, Step.Metrics>
+
+/** A tick that has been run, and not yet asked for. */
+type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics> }
 
 /**
  * Runs a problem: a stream with one element per tick. Whether it ends, fails, is interrupted or an objective throws, the
- * scope of the stream releases every tensor.
+ * scope of the stream releases every tensor. Where ticks are short, an engine runs several in one call (see `Pace`).
  */
 export const ticks = <E, R>(
   problem: Problem<never, E, R> | Problem<any, E, R>,
@@ -169,7 +117,7 @@ export const ticks = <E, R>(
           ? options.onInterrupt(last)
           : Effect.void
       )
-      const compiled = new Map<string, Compiled<State, Sweep.Batches, Step.Metrics>>()
+      const compiled = new Map<string, RunStep>()
 
       const stepOf = Effect.fnUntraced(function* (moment: Moment.Moment) {
         const key = Moment.key(moment)
@@ -180,36 +128,98 @@ export const ticks = <E, R>(
         return made
       })
 
-      const tick = Effect.fnUntraced(function* (index: number) {
-        // Steps hold the JavaScript thread: without this no signal, timer or other fiber would get a turn.
-        yield* Effect.yieldNow
+      /** What runs a tick. */
+      const callOf = Effect.fnUntraced(function* (index: number) {
         const every = options.diagnosticsEvery ?? 0
         const moment = Moment.at(plan, index, every > 0 && index % every === 0)
-        const batches = yield* feed(Moment.batchIndices(plan, index, moment))
-        const step = yield* stepOf(moment)
-        return yield* step(cell.state, batches).pipe(
+        const batch = yield* feed(Moment.batchIndices(plan, index, moment))
+        return { step: yield* stepOf(moment), batch }
+      })
+
+      let pace = Pace.start
+      const look = <A, E>(tick: number, use: (state: Device<State>) => Effect.Effect<A, E>) =>
+        Effect.suspend(() => {
+          // A tick that is over shows the present state, as far as its own is gone.
+          pace = Pace.looked(pace, tick, cell.holds(tick))
+          return cell.look(tick, use)
+        })
+
+      /** Ends in a tick, or fails where its numbers are not finite. */
+      const deliver = ({ index, metrics }: Waiting) => {
+        const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
+        const broken = notFinite(index, levels)
+        if (broken !== undefined) return Effect.fail(broken)
+        last = tickOf(engine, observe, look, index, levels)
+        return Effect.succeed<readonly [Tick]>([last])
+      }
+
+      let asked = options.from?.tick ?? 0
+      const alone = Effect.fnUntraced(function* () {
+        const index = asked + 1
+        const { batch, step } = yield* callOf(index)
+        return yield* cell.step(step, batch).pipe(
           Effect.mapError(failedAt(index)),
-          Effect.flatMap(([state, metrics]) => {
-            cell.state = state
-            const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
-            const broken = notFinite(index, levels)
-            if (broken !== undefined) return Effect.fail(broken)
-            last = tickOf(engine, observe, cell, index, levels)
-            return Effect.succeed(last)
+          Effect.flatMap((metrics) => {
+            asked = index
+            return deliver({ index, metrics })
           }),
           // The state and the last tick change together, or an interruption would checkpoint one under the other's name.
           Effect.uninterruptible
         )
       })
 
-      const first = (options.from?.tick ?? 0) + 1
-      return Stream.paginate(first, (index: number) =>
-        index > options.ticks
-          ? Effect.succeed([[], Option.none<number>()] as const)
-          : Effect.map(tick(index), (done) => [[done], Option.some(index + 1)] as const)
-      )
+      let waiting: ReadonlyArray<Waiting> = []
+      let next = 0
+      /** What comes after the waiting ticks, if it is known to be a failure. */
+      let failed: Effect.Effect<never, unknown> | undefined
+      const state = engine.sequences === undefined ? Infinity : cell.bytes(engine.sequences)
+      const cycle = cycleOf(plan)
+      const together = Effect.fnUntraced(function* (sequences: Sequences) {
+        const from = asked
+        const begun = performance.now()
+        const ticks = Pace.length(pace, { tick: from, last: options.ticks, state, cycle })
+        const calls: Array<Call<State, Sweep.Batches, Step.Metrics>> = []
+        for (let i = 1; i <= ticks && failed === undefined; i++) {
+          const made = yield* Effect.exit(callOf(from + i))
+          if (Exit.isSuccess(made)) calls.push(made.value)
+          else failed = Effect.failCause(made.cause)
+        }
+        if (calls.length === 0) return
+        yield* Effect.uninterruptible(
+          Effect.map(cell.sequence(sequences, calls), ({ bytes, failure, metrics }) => {
+            waiting = metrics.map((found, i) => ({ index: from + 1 + i, metrics: found }))
+            next = 0
+            asked = from + metrics.length
+            if (failure !== undefined) failed = Effect.fail(failedAt(asked + 1)(failure))
+            pace = Pace.ran(pace, { ticks: calls.length, milliseconds: performance.now() - begun, bytes })
+          })
+        )
+      })
+
+      const pull: Effect.Effect<readonly [Tick], unknown> = Effect.suspend(() => {
+        if (next < waiting.length) return deliver(waiting[next++]!)
+        if (failed !== undefined) return failed
+        if (asked >= options.ticks) return Cause.done()
+        // Steps hold the JavaScript thread: without this no signal, timer or other fiber would get a turn.
+        return Effect.andThen(
+          Effect.yieldNow,
+          engine.sequences !== undefined && Pace.holds(state)
+            ? Effect.andThen(together(engine.sequences), pull)
+            : alone()
+        )
+      })
+      return Stream.fromPull(Effect.succeed(pull as never))
     })
   ) as never
+
+const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b))
+
+/** Ticks after which the levels' turns repeat. */
+const cycleOf = (plan: Plan.Plan): number =>
+  plan.levels.reduce((sofar, { period }) => (sofar * period) / divisor(sofar, period), 1)
+
+/** Uses the state as it was after a tick. */
+type Look = <A, E>(tick: number, use: (state: Device<State>) => Effect.Effect<A, E>) => Effect.Effect<A, E | Failure>
 
 /** Observers of a run by function: a function is compiled once however many ticks and batches it looks at. */
 type Observe = <B extends Tree, M extends Tree>(
@@ -219,21 +229,26 @@ type Observe = <B extends Tree, M extends Tree>(
 const tickOf = (
   engine: Engine["Service"],
   observe: Observe,
-  cell: { readonly state: Device<State> },
+  look: Look,
   index: number,
   levels: Tick["levels"]
 ): Tick => ({
   index,
   levels,
-  snapshot: Effect.suspend(() => engine.download(cell.state)) as Effect.Effect<HostTree>,
+  snapshot: Effect.orDie(look(index, engine.download)) as Effect.Effect<HostTree>,
   read: (variables) =>
-    Effect.suspend(() => {
-      const { vars } = parts(cell.state)
-      return engine.download(Object.fromEntries(variables.map((name) => [name, vars[name]!])) as never)
-    }) as never,
+    Effect.orDie(
+      look(index, (state) => {
+        const { vars } = parts(state)
+        return engine.download(Object.fromEntries(variables.map((name) => [name, vars[name]!])) as never)
+      })
+    ) as never,
   evaluate: (f, batch) =>
     Effect.flatMap(observe(f), (observer) =>
-      Effect.mapError(observer(parts(cell.state).vars as never, batch), failedAt(index))
+      Effect.mapError(
+        look(index, (state) => observer(parts(state).vars as never, batch)),
+        failedAt(index)
+      )
     )
 })
 

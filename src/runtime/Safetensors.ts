@@ -25,6 +25,9 @@ export interface Decoded {
 const maxHeader = 16 * 1024 * 1024
 const maxTensors = 100_000
 const dtypes = { float32: "F32", int32: "I32" } as const
+/** What is read, by bytes an element: I64 (PyTorch's counters) becomes int32 where its numbers fit. */
+const widths = { F32: 4, I32: 4, I64: 8 } as const
+const isRead = (dtype: string): dtype is keyof typeof widths => Object.hasOwn(widths, dtype)
 
 const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
   a < b ? -1 : a > b ? 1 : 0
@@ -148,7 +151,7 @@ const isMetadata = Schema.is(Schema.Record(Schema.String, Schema.String))
 
 interface Placed {
   readonly name: string
-  readonly dtype: "F32" | "I32"
+  readonly dtype: keyof typeof widths
   readonly shape: ReadonlyArray<number>
   readonly begin: number
   readonly end: number
@@ -168,10 +171,10 @@ const place = (name: string, entry: unknown): Result.Result<Placed, SafetensorsE
     shape,
     data_offsets: [begin, end]
   } = entry
-  if (dtype !== "F32" && dtype !== "I32") {
-    return refuse(8, `${label} of dtype ${short(dtype)}`, "F32 or I32: convert it before saving")
+  if (!isRead(dtype)) {
+    return refuse(8, `${label} of dtype ${short(dtype)}`, "F32, I32 or I64: convert it before saving")
   }
-  const size = NdArray.size(shape) * 4
+  const size = NdArray.size(shape) * widths[dtype]
   return size === end - begin
     ? Result.succeed({ name, dtype, shape, begin, end })
     : refuse(8, `${label} of shape ${short(shape)} in ${end - begin} bytes`, `${size} bytes`)
@@ -200,13 +203,21 @@ const checkTiling = (
       )
 }
 
-const toArray = (bytes: Uint8Array, start: number, { begin, dtype, end, shape }: Placed): NdArray.NdArray => {
+const toArray = (
+  bytes: Uint8Array,
+  start: number,
+  { begin, dtype, end, name, shape }: Placed
+): Result.Result<NdArray.NdArray, SafetensorsError> => {
   // The copy aligns foreign files, and lets the file's buffer go. Byte order is the machine's: little-endian wherever
   // the engines run.
   const { buffer } = new Uint8Array(bytes.subarray(start + begin, start + end))
-  return dtype === "F32"
-    ? NdArray.float32(shape, new Float32Array(buffer))
-    : NdArray.int32(shape, new Int32Array(buffer))
+  if (dtype === "F32") return Result.succeed(NdArray.float32(shape, new Float32Array(buffer)))
+  if (dtype === "I32") return Result.succeed(NdArray.int32(shape, new Int32Array(buffer)))
+  const long = new BigInt64Array(buffer)
+  const large = long.find((n) => BigInt.asIntN(32, n) !== n)
+  return large === undefined
+    ? Result.succeed(NdArray.int32(shape, Int32Array.from(long, Number)))
+    : refuse(start + begin, `${large} in tensor ${short(name)} of dtype I64`, "numbers of 32 bits")
 }
 
 /**
@@ -224,5 +235,7 @@ export const decode = (bytes: Uint8Array): Result.Result<Decoded, SafetensorsErr
     const placed: Array<Placed> = []
     for (const [name, entry] of header) placed.push(yield* place(name, entry))
     yield* checkTiling(placed, start, bytes.length)
-    return { tensors: new Map(placed.map((tensor) => [tensor.name, toArray(bytes, start, tensor)])), metadata }
+    const tensors = new Map<string, NdArray.NdArray>()
+    for (const tensor of placed) tensors.set(tensor.name, yield* toArray(bytes, start, tensor))
+    return { tensors, metadata }
   })

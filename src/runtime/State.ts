@@ -1,19 +1,23 @@
 import * as tf from "@tensorflow/tfjs-core"
+import { remembers } from "../dsl/Hypergradient.ts"
 import type { Definition } from "../dsl/Level.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Tree from "../dsl/Tree.ts"
+import * as Vector from "../tensor/Vector.ts"
 import type { Plan } from "./Plan.ts"
 import * as Wiring from "./Wiring.ts"
 
-/** Values by variable name. */
+/** Values by variable name, buffers among them. */
 export type Vars = { readonly [variable: string]: Tree.Tree }
 
-/** One past update of a level that is unrolled: what its gradient was taken at. */
+/** One past update of a level: what it was made from. */
 export type Past = {
   readonly own: Tree.Tree
+  readonly gradient: Tree.Tree
   readonly optimizer: Tree.Tree
   readonly clock: tf.Scalar
+  /** What the gradient was taken at beside `own`; empty where only the optimizer is differentiated. */
   readonly reads: Vars
 }
 
@@ -26,7 +30,7 @@ export type State = {
   readonly clock: { readonly [level: string]: tf.Scalar }
   /** Solver state by sweeping level, then by the level it solves at. */
   readonly solver: { readonly [level: string]: { readonly [lower: string]: Tree.Tree } }
-  /** Past updates of unrolled levels, oldest first. */
+  /** Past updates of levels that are differentiated through them, oldest first. */
   readonly tape: { readonly [level: string]: ReadonlyArray<Past> }
   /** Where restarting levels start. */
   readonly initial: Vars
@@ -40,19 +44,34 @@ export const levelsOf = (problem: Problem.Any): ReadonlyMap<string, Definition> 
 export const initialVars = (problem: Problem.Any, seed: Seed.Seed): { readonly [variable: string]: Tree.HostTree } => {
   const draw = (variable: Definition["own"]) => variable.init(Seed.fold(seed, "init"))
   return {
-    ...Object.fromEntries(Wiring.definitions(problem).map((level) => [level.own.name, draw(level.own)])),
+    ...Object.fromEntries(
+      Wiring.definitions(problem)
+        .flatMap(Wiring.owned)
+        .map((v) => [v.name, draw(v)])
+    ),
     ...Object.fromEntries(Wiring.fixed(problem).map((f) => [f.variable.name, f.value ?? draw(f.variable)]))
   }
 }
 
-/** What a level reads, by variable name. */
+/** The variables that a level's objective sees, its own first. */
+export const visible = (level: Definition): ReadonlyArray<Definition["own"]> => [
+  level.own,
+  ...level.given,
+  ...level.upstream.map((below) => below.own),
+  ...[level, ...level.upstream].flatMap(({ buffers }) => (buffers === undefined ? [] : [buffers]))
+]
+
+/** What a level reads beside its own variable, by name. */
 export const readsOf = (level: Definition, vars: Vars): Vars =>
   Object.fromEntries(
-    [...level.given, ...level.upstream.map((below) => below.own)].map((variable) => [
-      variable.name,
-      vars[variable.name]!
-    ])
+    visible(level)
+      .slice(1)
+      .map(({ name }) => [name, vars[name]!])
   )
+
+/** What a {@link Past} keeps of what a level reads. */
+export const rememberedReads = (level: Definition, vars: Vars): Vars =>
+  level.hypergradient?._tag === "Unrolled" ? readsOf(level, vars) : {}
 
 /** The state before the first tick. Pure tensor code: an engine runs it like a step. */
 export const initial =
@@ -71,27 +90,32 @@ export const initial =
           .map((sweep) => [
             sweep.level,
             Object.fromEntries(
-              sweep.hops.flatMap((hop) => {
+              // Every hop has an entry, empty or not: a step must not change the structure of a state.
+              sweep.hops.map((hop) => {
                 const estimator = byName.get(hop.level)!.hypergradient
-                return estimator?._tag === "Implicit" ? [[hop.level, estimator.solver.init(vars[hop.variable]!)]] : []
+                return [hop.level, estimator?._tag === "Implicit" ? estimator.solver.init(vars[hop.variable]!) : {}]
               })
             )
           ])
       ),
       tape: Object.fromEntries(
         levels.flatMap((level) => {
-          if (level.hypergradient?._tag !== "Unrolled") return []
+          const length = remembers(level.hypergradient)
+          if (length === 0) return []
           const past = (): Past => ({
             own: copy(vars[level.own.name]!),
+            gradient: Vector.zeros(vars[level.own.name]!),
             optimizer: level.optimizer.init(vars[level.own.name]!),
             clock: tf.scalar(0, "int32"),
-            reads: copy(readsOf(level, vars))
+            reads: copy(rememberedReads(level, vars))
           })
-          return [[level.name, Array.from({ length: level.hypergradient.steps }, past)]]
+          return [[level.name, Array.from({ length }, past)]]
         })
       ),
       initial: Object.fromEntries(
-        levels.flatMap((level) => (level.schedule.restart ? [[level.own.name, copy(vars[level.own.name]!)]] : []))
+        levels.flatMap((level) =>
+          level.schedule.restart ? Wiring.owned(level).map(({ name }) => [name, copy(vars[name]!)]) : []
+        )
       )
     }
   }

@@ -19,15 +19,16 @@ export type Step<S extends Tree, B extends Tree, M extends Tree> = (
   batch: B
 ) => readonly [state: S, metrics: M]
 
-const withVar = (state: State, name: string, value: Tree): State => ({
+/** What a level moves, its buffers among it, with new values. */
+const moved = (state: State, { buffers, own }: Definition, params: Tree, carried: Tree): State => ({
   ...state,
-  vars: { ...state.vars, [name]: value }
+  vars: { ...state.vars, [own.name]: params, ...(buffers === undefined ? {} : { [buffers.name]: carried }) }
 })
 
 const restarted = (state: State, level: Definition): State => {
   const start = state.initial[level.own.name]!
   return {
-    ...withVar(state, level.own.name, start),
+    ...moved(state, level, start, level.buffers === undefined ? {} : state.initial[level.buffers.name]!),
     optimizer: { ...state.optimizer, [level.name]: level.optimizer.init(start) },
     clock: { ...state.clock, [level.name]: tf.scalar(0, "int32") }
   }
@@ -40,8 +41,9 @@ const applied = (state: State, level: Definition, found: Sweep.Direction): State
   const optimizer = state.optimizer[name]!
   const [params, next] = level.optimizer.update(found.gradient, optimizer, state.vars[own.name]!, clock)
   const tape = state.tape[name]
+  const past = Adjoint.remember(level, state.vars, optimizer, clock, found.gradient)
   return {
-    ...withVar(state, own.name, params),
+    ...moved(state, level, params, found.buffers),
     optimizer: { ...state.optimizer, [name]: next },
     clock: { ...state.clock, [name]: tf.add(clock, tf.scalar(1, "int32")) },
     solver:
@@ -51,7 +53,7 @@ const applied = (state: State, level: Definition, found: Sweep.Direction): State
     tape:
       tape === undefined
         ? state.tape
-        : { ...state.tape, [name]: [...tape.slice(1), Adjoint.remember(level, state.vars, optimizer, clock)] }
+        : { ...state.tape, [name]: [...tape.slice(1), past] }
   }
 }
 

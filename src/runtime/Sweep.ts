@@ -33,6 +33,8 @@ export type LevelMetrics = {
 /** The gradient of a level, with what finding it left behind. */
 export interface Direction {
   readonly gradient: Tree
+  /** The next value of the level's buffers; empty where it has none. */
+  readonly buffers: Tree
   readonly solver: { readonly [lower: string]: Tree }
   readonly metrics: LevelMetrics
 }
@@ -51,7 +53,7 @@ export const direction = (
   moment: Moment
 ): Direction => {
   const own = level.own.name
-  const { aux, gradient, loss } = Objective.gradient(level, state.vars, batch, [own, ...sweep.reads])
+  const { buffers, gradient, loss, metrics } = Objective.gradient(level, state.vars, batch, [own, ...sweep.reads])
   const cotangents: { [variable: string]: Tree } = { ...gradient }
   const solver: { [lower: string]: Tree } = {}
   const parts: { [lower: string]: Tree } = {}
@@ -84,7 +86,7 @@ export const direction = (
         ),
         residuals
       }
-  return { gradient: whole, solver, metrics: { loss, gradientNorm: Vector.norm(whole), metrics: aux, report } }
+  return { gradient: whole, buffers, solver, metrics: { loss, gradientNorm: Vector.norm(whole), metrics, report } }
 }
 
 const adjoint = (
@@ -99,7 +101,17 @@ const adjoint = (
   const estimator = lower.hypergradient!
   switch (estimator._tag) {
     case "Implicit":
-      return Adjoint.implicit(lower, estimator, state.vars, batches.at(-1)!, into, v, solver, moment.diagnostics)
+      return Adjoint.implicit(
+        lower,
+        estimator,
+        state.vars,
+        batches.at(-1)!,
+        into,
+        v,
+        solver,
+        state.tape[lower.name]?.at(-1),
+        moment.diagnostics
+      )
     case "Unrolled": {
       const steps = moment.past[lower.name]!
       const past = state.tape[lower.name]!.slice(-steps)

@@ -13,7 +13,9 @@ export const Estimator = Schema.Struct({
   /** Further gradient evaluations for each element of its variable (dense solves). */
   evaluationsPerElement: Schema.Int,
   /** Past updates that must be kept; 1 for implicit estimators, which need the last batch only. */
-  steps: Schema.Int
+  steps: Schema.Int,
+  /** Whether it uses the derivative of the level's last update. */
+  preconditioned: Schema.optionalKey(Schema.Boolean)
 })
 export type Estimator = typeof Estimator.Type
 
@@ -21,6 +23,8 @@ export type Estimator = typeof Estimator.Type
 export const LevelWiring = Schema.Struct({
   name: Schema.String,
   variable: Schema.String,
+  /** What the level carries beside its variable; absent where it carries nothing. */
+  buffers: Schema.optionalKey(Schema.String),
   given: Schema.Array(Schema.String),
   upstream: Schema.Array(Schema.String),
   unroll: Schema.Int,
@@ -52,6 +56,7 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
     "UnknownVariable",
     "Cycle",
     "OwnGiven",
+    "Buffers",
     "ReadTwice",
     "GivenNotAbove",
     "FixedAndMinimized",
@@ -84,11 +89,12 @@ const estimatorOf = (estimator: Hypergradient.Hypergradient): Estimator => {
         name,
         evaluations: (cost.products + 1) * each,
         evaluationsPerElement: perElement,
-        steps: 1
+        steps: 1,
+        ...(estimator.solver.preconditioned ? { preconditioned: true } : {})
       }
     }
     case "Unrolled": {
-      const evaluations = estimator.steps * (1 + estimator.product.evaluations)
+      const evaluations = estimator.steps * estimator.product.evaluations
       return { kind: "unrolled", name, evaluations, evaluationsPerElement: 0, steps: estimator.steps }
     }
     case "Detached":
@@ -99,6 +105,7 @@ const estimatorOf = (estimator: Hypergradient.Hypergradient): Estimator => {
 const wiringOf = (level: Definition): LevelWiring => ({
   name: level.name,
   variable: level.own.name,
+  ...(level.buffers === undefined ? {} : { buffers: level.buffers.name }),
   given: level.given.map((v) => v.name),
   upstream: level.upstream.map((l) => l.name),
   unroll: level.schedule.unroll,
@@ -126,6 +133,10 @@ export const closure = (top: Definition): ReadonlyArray<Definition> => {
 /** The definitions a problem is made of, lower levels first. */
 export const definitions = (problem: Problem.Any): ReadonlyArray<Definition> => closure(problem.top)
 
+/** The variables that a level moves: its own and, where it has some, its buffers. */
+export const owned = (level: Definition): ReadonlyArray<Var.Any> =>
+  level.buffers === undefined ? [level.own] : [level.own, level.buffers]
+
 /** Variables held constant, with their values where the program states them. */
 export const fixed = (problem: Problem.Any): ReadonlyArray<Definition["fixed"][number]> => {
   const byName = new Map(definitions(problem).flatMap((level) => level.fixed.map((f) => [f.variable.name, f] as const)))
@@ -148,7 +159,7 @@ export const confused = (problem: Problem.Any): WiringError | undefined => {
       }
       constants.set(variable.name, value)
     }
-    for (const variable of [level.own, ...level.given, ...level.fixed.map((f) => f.variable)]) {
+    for (const variable of [...owned(level), ...level.given, ...level.fixed.map((f) => f.variable)]) {
       const other = seen.get(variable.name)
       if (other !== undefined && other !== variable) {
         return new WiringError({

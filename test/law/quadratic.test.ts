@@ -4,6 +4,7 @@ import * as Hypergradient from "../../src/dsl/Hypergradient.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
+import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Eager from "../../src/runtime/Eager.ts"
 import { swept } from "../support/hypergradient.ts"
 import * as M from "../support/matrix.ts"
@@ -27,6 +28,22 @@ describe("on random quadratic problems over random DAGs the swept hypergradient 
           assert.isBelow(M.relativeError(gradient, quadratic.gradient), 1e-4, `seed ${i}`)
         })
       ).pipe(cpu)
+    )
+  }
+
+  for (const [name, solver] of [
+    ["conjugate gradient", Solver.conjugateGradient({ iterations: 6 })],
+    ["exact", Solver.exact]
+  ] as const) {
+    it.live(`with ${name} and exact products on the compiled engine, to 2e-6`, () =>
+      Effect.forEach(cases.slice(0, 8), (i) =>
+        Effect.gen(function* () {
+          const estimator = Hypergradient.implicit({ solver, product: Product.exact })
+          const quadratic = Quadratic.random(Seed.make(i), 2 + (i % 7), estimator)
+          const { gradient } = yield* swept(quadratic.problem)
+          assert.isBelow(M.relativeError(gradient, quadratic.gradient), 2e-6, `seed ${i}`)
+        })
+      ).pipe(Effect.provide(Compiled.layer({ threads: 1 })))
     )
   }
 

@@ -12,6 +12,7 @@ import * as Var from "../../src/dsl/Var.ts"
 import type { Optimizer as Optimizing } from "../../src/dsl/Optimizer.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
+import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Eager from "../../src/runtime/Eager.ts"
 import * as Run from "../../src/runtime/Run.ts"
 import * as M from "../support/matrix.ts"
@@ -57,8 +58,16 @@ const reenact = (update: Update, y: M.Vector): number => {
   return 0.5 * M.norm(M.minus(x, goal)) ** 2
 }
 
+const products = [
+  ["finite differences", Product.finiteDifference({ radius: 1 }), Eager.layer("cpu")],
+  ["exact products, compiled", Product.exact, Compiled.layer({ threads: 1 })]
+] as const
+
 describe("unrolled through every inner step, the hypergradient is the derivative of the whole loop", () => {
-  for (const [name, { optimizer, update }] of Object.entries(updates)) {
+  const each = products.flatMap(([how, ...rest]) =>
+    Object.entries(updates).map(([name, update]) => [`${name}, ${how}`, update, ...rest] as const)
+  )
+  for (const [name, { optimizer, update }, product, engine] of each) {
     it.live(name, () =>
       Effect.gen(function* () {
         const x = Var.make("x", () => NdArray.float32([2], start))
@@ -74,10 +83,7 @@ describe("unrolled through every inner step, the hypergradient is the derivative
               tf.mul(0.5, tf.sum(tf.mul(column(x), tf.matMul(tensor(a), column(x))))),
               tf.sum(tf.mul(column(x), tf.matMul(tensor(coupling), column(y))))
             ) as tf.Scalar
-        }).pipe(
-          Level.hypergradient(Hypergradient.unrolled({ steps, product: Product.finiteDifference({ radius: 1 }) })),
-          Level.unroll(steps)
-        )
+        }).pipe(Level.hypergradient(Hypergradient.unrolled({ steps, product })), Level.unroll(steps))
         // With rate 1 the outer update is the negative gradient itself.
         const outer = Level.minimize(y, {
           upstream: [inner],
@@ -100,7 +106,7 @@ describe("unrolled through every inner step, the hypergradient is the derivative
           return (moved(1e-5) - moved(-1e-5)) / 2e-5
         })
         assert.isBelow(M.relativeError(found, expected), 2e-5)
-      }).pipe(Effect.provide(Eager.layer("cpu")))
+      }).pipe(Effect.provide(engine))
     )
   }
 })

@@ -11,6 +11,7 @@ import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
+import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Eager from "../../src/runtime/Eager.ts"
 import * as Run from "../../src/runtime/Run.ts"
 import { swept } from "../support/hypergradient.ts"
@@ -128,6 +129,13 @@ describe.skipIf(!present(perFeature))("logistic regression with one penalty per 
         const { gradient } = yield* swept(program(data.computed.w_star, implicit(solver, 0.02)))
         assert.isBelow(M.relativeError(gradient, data.computed[`hypergrad_${name}`]), 1e-4)
       }).pipe(cpu)
+    )
+    it.live(`${name} with exact products on the compiled engine: to 2e-6`, () =>
+      Effect.gen(function* () {
+        const estimator = Hypergradient.implicit({ solver, product: Product.exact })
+        const { gradient } = yield* swept(program(data.computed.w_star, estimator))
+        assert.isBelow(M.relativeError(gradient, data.computed[`hypergrad_${name}`]), 2e-6)
+      }).pipe(Effect.provide(Compiled.layer({ threads: 1 })))
     )
   }
 

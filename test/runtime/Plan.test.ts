@@ -42,6 +42,7 @@ describe("Plan", () => {
       "UnknownVariable",
       "Cycle",
       "OwnGiven",
+      "Buffers",
       "ReadTwice",
       "GivenNotAbove",
       "FixedAndMinimized",

@@ -25,6 +25,12 @@ const tensor = (begin: number, end: number, shape: ReadonlyArray<number> = [(end
   data_offsets: [begin, end]
 })
 
+const longs = (numbers: ReadonlyArray<bigint>): Uint8Array => {
+  const bytes = file({ n: tensor(0, 8 * numbers.length, [numbers.length], "I64") }, 8 * numbers.length)
+  bytes.set(new Uint8Array(BigInt64Array.from(numbers).buffer), bytes.length - 8 * numbers.length)
+  return bytes
+}
+
 const refused = (bytes: Uint8Array): string => Result.getOrThrow(Result.flip(Safetensors.decode(bytes))).message
 
 const sized = (n: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: n }))
@@ -72,6 +78,11 @@ describe("Safetensors", () => {
       }),
     { arbitrary: { runs: 200, seed: 1 } }
   )
+
+  it("reads long integers, as PyTorch counts, as int32", () => {
+    const found = Result.getOrThrow(Safetensors.decode(longs([0n, 5n, -(2n ** 31n), 2n ** 31n - 1n]))).tensors.get("n")
+    assert.deepStrictEqual(found, NdArray.int32([4], [0, 5, -(2 ** 31), 2 ** 31 - 1]))
+  })
 
   it("writes an aligned header sorted by name, and reads views of larger arrays", () => {
     const whole = Float32Array.from([9, 1, 2, 9])
@@ -150,7 +161,16 @@ describe("Safetensors", () => {
     ["a negative size", file({ a: tensor(0, 4, [-1]) }, 4), "expected dtype, shape and data_offsets, whole numbers"],
     ["a size beyond safe integers", file({ a: tensor(0, 4, [2 ** 53]) }, 4), "expected dtype, shape and data_offsets"],
     ["an unknown field", file({ a: { ...tensor(0, 4), strides: [1] } }, 4), "expected dtype, shape and data_offsets"],
-    ["another dtype", file({ a: tensor(0, 2, [1], "BF16") }, 2), 'tensor "a" of dtype "BF16", expected F32 or I32'],
+    [
+      "another dtype",
+      file({ a: tensor(0, 2, [1], "BF16") }, 2),
+      'tensor "a" of dtype "BF16", expected F32, I32 or I64'
+    ],
+    [
+      "a long number that is too long",
+      longs([7n, 2n ** 31n]),
+      'found 2147483648 in tensor "n" of dtype I64, expected numbers of 32 bits'
+    ],
     ["a shape that overflows", file({ a: tensor(0, 4, [2 ** 40, 2 ** 40]) }, 4), "in 4 bytes"],
     [
       "a shape of another size",

@@ -56,15 +56,17 @@ export const random = (seed: Seed.Seed): Wiring => {
     upstream: names.filter((_, j) => (j < i ? draw.chance(j === i - 1 ? 0.85 : 0.4) : draw.chance(0.01))),
     given: variables.filter((_, j) => (j > i ? draw.chance(0.25) : draw.chance(0.015))),
     estimator: draw.chance(0.1) ? null : draw.chance(0.3) ? detached : implicit,
-    unroll: draw.chance(0.01) ? 0 : 1 + draw.below(3)
+    unroll: draw.chance(0.01) ? 0 : 1 + draw.below(3),
+    ...(draw.chance(0.1) ? { buffers: draw.chance(0.05) ? draw.pick([...variables, "b0"]) : `b${i}` } : {})
   }))
   if (draw.chance(0.03)) levels[draw.below(n)]!.upstream.push("nobody")
   const twice = levels[draw.below(n)]!
   if (draw.chance(0.03) && twice.upstream.length > 0) twice.upstream.push(twice.upstream[0]!)
   if (draw.chance(0.03)) levels[draw.below(n)]!.given.push("nothing")
+  if (draw.chance(0.02)) levels[draw.below(n)]!.given.push("b0")
   return {
     levels,
-    fixed: draw.chance(0.05) ? [draw.pick(variables)] : [],
+    fixed: draw.chance(0.05) ? [draw.pick(draw.chance(0.1) ? ["b0"] : variables)] : [],
     top: draw.chance(0.02) ? "nobody" : names[n - 1]!,
     simultaneous: false
   }

@@ -27,6 +27,13 @@ export const defects = (wiring: Wiring): ReadonlySet<WiringError["kind"]> => {
     if (new Set(l.upstream).size < l.upstream.length || new Set(l.given).size < l.given.length) found.add("ReadTwice")
     if (l.given.includes(l.variable)) found.add("OwnGiven")
     if (wiring.fixed.includes(l.variable)) found.add("FixedAndMinimized")
+    // Whatever a level carries must be named nowhere else in the wiring.
+    const named = levels.flatMap((o) => [
+      o.variable,
+      ...o.given,
+      ...(o === l || o.buffers === undefined ? [] : [o.buffers])
+    ])
+    if (l.buffers !== undefined && [...named, ...wiring.fixed].includes(l.buffers)) found.add("Buffers")
   }
   if (found.size > 0) return found
   const rests = closure(levels.map((l) => levels.map((other) => l.upstream.includes(other.name))))

@@ -1,12 +1,18 @@
+import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { NdArray } from "../../dsl/NdArray.ts"
-import * as Tree from "../../dsl/Tree.ts"
-import { CompileError, Engine, type Failure } from "../Engine.ts"
+import { float32 } from "../../dsl/NdArray.ts"
+import type * as Tree from "../../dsl/Tree.ts"
+import { CompileError, Engine, type Failure, type Sequences } from "../Engine.ts"
 import { StepFailure } from "../Objective.ts"
+import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, shaped, type Shaped, type Types } from "./Devices.ts"
+import { typesOf, wordsOf } from "./Devices.ts"
+import type { Piece } from "./Compose.ts"
+import * as Composites from "./Composites.ts"
+import * as Loans from "./Loans.ts"
 import { type Lowered, lower } from "./Lower.ts"
 import { encode } from "./Onnx.ts"
-import { pack, type Packed, type Part, type Program, type Result, unpack } from "./Protocol.ts"
+import { type Call, type Numbers, pack, type Part, type Program, type Provider, type Result } from "./Protocol.ts"
 import * as Programs from "./Programs.ts"
 import * as Session from "./Session.ts"
 import { type LeafType, trace } from "./Trace.ts"
@@ -16,6 +22,8 @@ export const defaultThreads = 2
 
 /** How a compiled engine runs steps. */
 export interface Options {
+  /** What computes: `cpu` where absent. Where another does not start, or lacks a kernel, that is an error. */
+  readonly provider?: Provider
   /** Threads inside of one operation; 2 where absent. One is best for tiny models. */
   readonly threads?: number
   /**
@@ -25,55 +33,24 @@ export interface Options {
   readonly spinning?: boolean
 }
 
-/** A tree of the types of leaves. */
-type Types = { readonly "~types": true }
-
-/** A leaf of a `Device` here: an array of the worker, by number. So parts of a device's tree are devices themselves. */
-interface Leaf extends LeafType {
-  readonly handle: number
-}
-
-/** What is asked of a device at every step. */
-interface Held {
-  readonly handles: ReadonlyArray<number>
-  /** Equal for trees that one program serves. */
-  readonly form: string
-}
-
-/** A program in the worker, with the trees of what it keeps and sends back. */
+/** A program in the worker, with the trees of what it takes, keeps and sends back. */
 interface Loaded {
   readonly id: number
-  readonly kept: { readonly tree: Types; readonly form: string }
-  readonly sent: Types
+  readonly piece: Piece
+  readonly batch: Types
+  readonly kept: Shaped
+  readonly sent: Shaped
 }
 
-const leavesOf = <L>(tree: unknown): ReadonlyArray<L> => Tree.leaves(tree as Tree.Tree) as unknown as ReadonlyArray<L>
-const typesOf = (host: unknown): Types =>
-  Tree.map(host as Tree.Tree, ({ dtype, shape }) => ({ dtype, shape }) as never) as never
-const formOf = (tree: unknown): string =>
-  Tree.entries(tree as Tree.Tree)
-    .map(([path, { dtype, shape }]) => `${path}:${dtype}[${shape.join()}]`)
-    .join(" ")
-
-// Whole states are met again as they were made; parts of them are looked through.
-const known = new WeakMap<object, Held>()
-const heldBy = (device: object): Held =>
-  known.get(device) ?? { handles: leavesOf<Leaf>(device).map(({ handle }) => handle), form: formOf(device) }
-
-const deviceOf = ({ form, tree }: Loaded["kept"], handles: ReadonlyArray<number>): never => {
-  let next = 0
-  const device = Tree.map(tree as never, ({ dtype, shape }) => ({ dtype, shape, handle: handles[next++]! }) as never)
-  known.set(device, { handles, form })
-  return device as never
+/** The programs of one function. */
+interface Specialized {
+  /** The program for a state of this form and this batch, whose arrays are added to `found`. */
+  readonly find: (form: string, batch: unknown, found: Array<Numbers>) => Loaded | undefined
+  readonly load: (state: object, form: string, batch: unknown) => Effect.Effect<Loaded, Failure>
 }
 
-const arrays = (like: Types, packed: Packed): never => {
-  const found = unpack(leavesOf(like), packed)
-  let next = 0
-  return Tree.map(like as never, ({ dtype, shape }) => ({ dtype, shape, data: found[next++]! }) as never) as never
-}
-// A copy, because what is handed over to another thread is gone from this one.
-const packed = (host: unknown): Packed => pack(leavesOf<NdArray>(host).map(({ data }) => data))
+const arraysOf = (host: unknown): ReadonlyArray<Numbers> =>
+  leavesOf<{ readonly data: Numbers }>(host).map(({ data }) => data)
 
 const toFailure = (cause: unknown): Failure => {
   if (cause instanceof CompileError) return cause
@@ -92,12 +69,13 @@ const resultsOf = (types: ReadonlyArray<LeafType>, { sources }: Lowered): Readon
 
 /** The program of `f`: its first tree of results stays with the worker, its second comes back. */
 const programOf = (
+  provider: Provider,
   f: (...args: ReadonlyArray<never>) => readonly [Tree.Tree, Tree.Tree],
   names: ReadonlyArray<string>,
   args: ReadonlyArray<unknown>
-): Program & { readonly trees: readonly [Types, Types] } => {
+): Program & { readonly trees: readonly [Types, Types]; readonly lowered: Lowered } => {
   const traced = trace(f as never, names, args)
-  const lowered = lower(traced.inputs, traced.results, "given")
+  const lowered = lower(traced.inputs, traced.results, "given", provider)
   const trees = traced.structure as unknown as readonly [Types, Types]
   const results = resultsOf(leavesOf<LeafType>(traced.structure), lowered)
   const kept = leavesOf(trees[0]).length
@@ -117,89 +95,189 @@ const programOf = (
               lowered.keys
             )
           },
-    trees
+    trees,
+    lowered
   }
 }
 
 /** An engine on a session; also where tests reach the worker. */
 export const service = (session: Session.Session, options: Options = {}): Engine["Service"] => {
-  const { ask } = session
+  const { ask, tell } = session
+  const provider = options.provider ?? "cpu"
   const programs = Programs.make(session, {
+    provider,
     threads: options.threads ?? defaultThreads,
     spinning: options.spinning ?? false
   })
 
-  const load = Effect.fnUntraced(function* (f: () => ReturnType<typeof programOf>) {
-    const { trees, ...program } = yield* Effect.try({ try: f, catch: toFailure })
+  const load = Effect.fnUntraced(function* (f: () => ReturnType<typeof programOf>, batch: unknown) {
+    const { lowered, trees, ...program } = yield* Effect.try({ try: f, catch: toFailure })
     const id = yield* Effect.mapError(programs.load(program), (error) =>
       error.kind === "Died"
         ? ofSession(error)
         : new CompileError({ op: "ONNX Runtime", level: "", reason: error.reason })
     )
-    return { id, kept: { tree: trees[0], form: formOf(trees[0]) }, sent: trees[1] } satisfies Loaded
+    const piece: Piece = { ...program, key: id, lowered }
+    return { id, piece, batch: typesOf(batch), kept: shaped(trees[0]), sent: shaped(trees[1]) } satisfies Loaded
   })
 
-  const run = (program: Loaded, held: ReadonlyArray<number>, batch: unknown, consume: boolean) =>
+  const loans = Loans.make()
+  const composites = Composites.make(programs)
+
+  const ran = (
+    calls: ReadonlyArray<Pick<Composites.Called, "id" | "arrays">>,
+    held: ReadonlyArray<number>,
+    consume: boolean
+  ) =>
     Effect.suspend(() => {
-      const brought = packed(batch)
-      return ask({ type: "run", program: program.id, held, brought, consume }, [brought])
-    }).pipe(
+      const { brought, ...load } = loans.pack(calls.map(({ arrays }) => arrays))
+      const steps = calls.map(({ id }, i): Call => ({ program: id, brought: brought[i]! }))
+      return Effect.map(ask({ type: "run", held, calls: steps, load, consume }, [load.packed]), (reply) => ({
+        ...reply,
+        bytes: load.packed.byteLength
+      }))
+    })
+
+  const run = (program: Loaded, arrays: ReadonlyArray<Numbers>, held: ReadonlyArray<number>, consume: boolean) =>
+    ran([{ id: program.id, arrays }], held, consume).pipe(
       Effect.mapError(ofSession),
-      Effect.map(({ kept, sent }) => [deviceOf(program.kept, kept), arrays(program.sent, sent)] as const)
+      Effect.flatMap(({ error, kept, sent }) =>
+        error === undefined
+          ? Effect.succeed([deviceOf(program.kept, kept), hostOf(program.sent, sent)] as const)
+          : Effect.fail<Failure>({ level: "", reason: error })
+      )
     )
 
-  const release = (device: object) => Effect.ignore(ask({ type: "release", handles: heldBy(device).handles }))
+  // Nobody waits for it: what is asked later is answered later.
+  const release = (device: object) => Effect.sync(() => tell({ type: "release", handles: heldBy(device).handles }))
 
   /** Programs of one function by the forms of what it is called with, made when they are first needed. */
-  const specialized = (f: (state: never, batch: never) => readonly [Tree.Tree, Tree.Tree], owns: boolean) =>
+  const specialized = (f: (state: never, batch: never) => readonly [Tree.Tree, Tree.Tree]) =>
     Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => new Map<string, Loaded>()),
-        (loadedBy) => Effect.forEach([...loadedBy.values()], ({ id }) => programs.unload(id), { discard: true })
-      ),
-      (loadedBy) => (device: object, batch: unknown) => {
-        const { form, handles } = heldBy(device)
-        const key = `${form} | ${formOf(batch)}`
-        const program = loadedBy.get(key)
-        if (program !== undefined) return run(program, handles, batch, owns)
-        const loading = Effect.tap(
-          load(() => programOf(f, ["state", "batch"], [device, batch])),
-          (loaded) => Effect.sync(() => loadedBy.set(key, loaded))
-        )
-        // The state is taken over whatever happens, so nothing may come between.
-        return Effect.uninterruptible(
-          Effect.flatMap(owns ? Effect.tapError(loading, () => release(device)) : loading, (made) =>
-            run(made, handles, batch, owns)
+        (loadedBy) =>
+          Effect.forEach(
+            [...loadedBy.values()],
+            ({ id }) => Effect.andThen(composites.forget(id), programs.unload(id)),
+            {
+              discard: true
+            }
           )
-        )
+      ),
+      (loadedBy): Specialized => {
+        let latest: { readonly form: string; readonly program: Loaded } | undefined
+        return {
+          find: (form, batch, found) => {
+            if (latest?.form === form && collect(latest.program.batch, batch, found)) return latest.program
+            const program = loadedBy.get(`${form} | ${formOf(batch)}`)
+            if (program === undefined) return undefined
+            latest = { form, program }
+            found.length = 0
+            collect(program.batch, batch, found)
+            return program
+          },
+          load: (device, form, batch) =>
+            Effect.tap(
+              load(() => programOf(provider, f, ["state", "batch"], [device, batch]), batch),
+              (loaded) => Effect.sync(() => loadedBy.set(`${form} | ${formOf(batch)}`, loaded))
+            )
+        }
       }
     )
 
+  const calling = ({ find, load: loading }: Specialized, owns: boolean) => {
+    return (device: object, batch: unknown) => {
+      const { form, handles } = heldBy(device)
+      const arrays: Array<Numbers> = []
+      const program = find(form, batch, arrays)
+      if (program !== undefined) return run(program, arrays, handles, owns)
+      const made = loading(device, form, batch)
+      // The state is taken over whatever happens, so nothing may come between.
+      return Effect.uninterruptible(
+        Effect.flatMap(owns ? Effect.tapError(made, () => release(device)) : made, (loaded) =>
+          run(loaded, arraysOf(batch), handles, owns)
+        )
+      )
+    }
+  }
+
+  const steps = new WeakMap<object, Specialized>()
+
+  const sequence: Sequences["run"] = Effect.fnUntraced(function* (state, given) {
+    const { form: first, handles } = heldBy(state)
+    let [form, tree]: [string, object] = [first, state]
+    const calls: Array<Loaded & Composites.Called> = []
+    let failure: Failure | undefined
+    for (const { batch, step } of given) {
+      const { find, load } = steps.get(step)!
+      const arrays: Array<Numbers> = []
+      let program = find(form, batch, arrays)
+      if (program === undefined) {
+        const made = yield* Effect.result(load(tree, form, batch))
+        if (made._tag === "Failure") {
+          failure = made.failure
+          break
+        }
+        program = made.success
+        collect(program.batch, batch, arrays)
+      }
+      calls.push({ ...program, arrays })
+      form = program.kept.form
+      tree = program.kept.tree
+    }
+    if (calls.length === 0) return { metrics: [], state: undefined, failure, bytes: 0 }
+    const shorter = yield* composites.shorten(calls)
+    let reply = yield* Effect.result(ran(shorter, handles, false))
+    // Which of the steps failed, only they can tell.
+    if (reply._tag === "Success" && reply.success.error !== undefined && shorter.length < calls.length)
+      reply = yield* Effect.result(ran(calls, handles, false))
+    if (reply._tag === "Failure") return { metrics: [], state: undefined, failure: ofSession(reply.failure), bytes: 0 }
+    const { bytes, done, error, kept, sent } = reply.success
+    let words = 0
+    const metrics = calls.slice(0, error === undefined ? calls.length : done).map((call) => {
+      const found = hostOf(call.sent, sent, words)
+      words += call.sent.words
+      return found
+    })
+    const after = error === undefined ? deviceOf(calls.at(-1)!.kept, kept) : undefined
+    if (error !== undefined) failure = { level: "", reason: error }
+    if (failure !== undefined && after !== undefined) yield* release(after)
+    return { metrics: metrics as never, state: failure === undefined ? after : undefined, failure, bytes }
+  }, Effect.uninterruptible)
+
   return {
-    name: "compiled/cpu",
-    compile: (step) => specialized(step as never, true) as never,
+    name: `compiled/${provider}`,
+    compile: (step) =>
+      Effect.map(specialized(step as never), (made) => {
+        const compiled = calling(made, true)
+        steps.set(compiled, made)
+        return compiled as never
+      }),
+    sequences: { run: sequence, bytes: (device) => 4 * wordsOf(leavesOf(device)) },
     observe: (f) =>
       Effect.map(
-        specialized(((state: never, batch: never) => [[], f(state, batch)]) as never, false),
-        (call) => (state, batch) => Effect.map(call(state, batch), ([, metrics]) => metrics)
+        specialized(((state: never, batch: never) => [[], f(state, batch)]) as never),
+        (made) => (state, batch) => Effect.map(calling(made, false)(state, batch), ([, metrics]) => metrics as never)
       ),
     start: (f, input) =>
       Effect.acquireUseRelease(
-        load(() => programOf((given: never) => [f(given), []] as never, ["input"], [input])),
-        (program) => Effect.map(run(program, [], input, false), ([state]) => state),
+        load(() => programOf(provider, (given: never) => [f(given), []] as never, ["input"], [input]), input),
+        (program) => Effect.map(run(program, arraysOf(input), [], false), ([state]) => state),
         ({ id }) => programs.unload(id)
       ),
     upload: (host) =>
       Effect.suspend(() => {
         const tree = typesOf(host)
-        const copy = packed(host)
+        // A copy, because what is handed over to another thread is gone from this one.
+        const copy = pack(arraysOf(host))
         const asked = ask({ type: "upload", types: leavesOf(tree), packed: copy }, [copy])
         return Effect.map(asked, (handles) => deviceOf({ tree, form: formOf(tree) }, handles))
       }).pipe(Effect.orDie),
     download: (device) =>
       Effect.orDie(
         Effect.map(ask({ type: "download", handles: heldBy(device).handles }), (found) =>
-          arrays(device as never, found)
+          hostOf({ tree: device as never, leaves: leavesOf(device) }, found)
         )
       ),
     release,
@@ -207,12 +285,24 @@ export const service = (session: Session.Session, options: Options = {}): Engine
   }
 }
 
+// One sum, so that a device that cannot compute is an error before anything else is done.
+const tried = ({ release, start }: Engine["Service"]): Effect.Effect<void, CompileError> =>
+  start(({ x }: { readonly x: tf.Tensor }) => ({ y: tf.add(x, x) }), { x: float32([1], [1]) }).pipe(
+    Effect.flatMap(release),
+    Effect.mapError((failure) =>
+      failure instanceof CompileError ? failure : new CompileError({ op: "ONNX Runtime", ...failure })
+    )
+  )
+
 /**
  * The compiled engine: a step is traced once for each form of state and batch, simplified, and run by ONNX Runtime on a
- * worker thread that holds the state. Needs nothing beside what the package installs.
+ * worker thread that holds the state. On the cpu it needs nothing beside what the package installs.
  */
 export const layer = (options: Options = {}): Layer.Layer<Engine, CompileError> =>
   Layer.effect(
     Engine,
-    Effect.map(Session.make, (session) => service(session, options))
+    Effect.tap(
+      Effect.map(Session.make, (session) => service(session, options)),
+      (engine) => ((options.provider ?? "cpu") === "cpu" ? Effect.void : tried(engine))
+    )
   )

@@ -100,6 +100,10 @@ export const maxPool = (g: Graph, x: Node, form: Geometry): Node =>
 export const maxPoolGradient = (g: Graph, dy: Node, x: Node, form: Geometry): Node =>
   g.node("maxPoolGrad", [dy, x], attrsOf(form), form.image, "float32")
 
+/** How {@link maxPool} moves along `dx`: the elements of `dx` where the first of the greatest elements of `x` are. */
+export const maxPoolTangent = (g: Graph, dx: Node, x: Node, pool: Node): Node =>
+  g.node("maxPoolTangent", [dx, x], pool.attrs, pool.shape, "float32")
+
 const wholeImage = ({ image, pads, window }: Geometry): boolean =>
   window[0] === image[2] && window[1] === image[3] && pads.every((n) => n === 0)
 

@@ -39,7 +39,7 @@ export const unaries: { readonly [op: string]: (x: number) => number } = {
 }
 
 /** Folded only where a whole graph would otherwise depend on it; their own kernels are otherwise as good. */
-const unfolded = new Set(["erf", "isNan", "isInf", "not"])
+export const unfolded: ReadonlySet<string> = new Set(["erf", "isNan", "isInf", "not"])
 
 /** What each arithmetic operation of two numbers computes. */
 export const arithmetic: { readonly [op: string]: (a: number, b: number) => number } = {
@@ -64,7 +64,8 @@ export const comparisons: { readonly [op: string]: (a: number, b: number) => boo
   lessEqual: (a, b) => a <= b
 }
 
-const logical: { readonly [op: string]: (a: number, b: number) => boolean } = {
+/** What each operation on truth values computes. */
+export const logical: { readonly [op: string]: (a: number, b: number) => boolean } = {
   and: (a, b) => a !== 0 && b !== 0,
   or: (a, b) => a !== 0 || b !== 0
 }

@@ -71,6 +71,14 @@ export class Emitter {
     return this.#constant("float32", [], Float32Array.of(value))
   }
 
+  floats(shape: Shape, values: Float32Array): string {
+    return this.#constant("float32", shape, values)
+  }
+
+  ints(shape: Shape, values: Int32Array): string {
+    return this.#constant("int32", shape, values)
+  }
+
   uints(values: Uint32Array): string {
     return this.#constant("uint32", [values.length], values)
   }

@@ -59,8 +59,12 @@ const gelu: Rule = (node, alone) => {
 
 const rules: ReadonlyArray<Rule> = [gelu, multiple, biased]
 
-/** Fusions by the node they end with. */
-export const find = (nodes: ReadonlyArray<Node>, results: ReadonlyArray<Node>): ReadonlyMap<Node, Fusion> => {
+/** Fusions by the node they end with, none of them into an operator of ONNX Runtime's own for operations in `apart`. */
+export const find = (
+  nodes: ReadonlyArray<Node>,
+  results: ReadonlyArray<Node>,
+  apart: { readonly [op: string]: unknown } = {}
+): ReadonlyMap<Node, Fusion> => {
   const uses = new Map<Node, number>()
   for (const x of [...nodes.flatMap(({ inputs }) => inputs), ...results]) uses.set(x, (uses.get(x) ?? 0) + 1)
   const absorbed = new Set<Node>()
@@ -72,6 +76,7 @@ export const find = (nodes: ReadonlyArray<Node>, results: ReadonlyArray<Node>): 
     for (const rule of rules) {
       const fusion = rule(node, alone)
       if (fusion === undefined) continue
+      if (fusion.domain !== "" && fusion.absorbed.some(({ op }) => op in apart)) continue
       found.set(node, fusion)
       for (const inner of fusion.absorbed) absorbed.add(inner)
       break

@@ -44,6 +44,21 @@ const uniform = (numbers: ArrayLike<number>): boolean => {
   return true
 }
 
+// Of float32 its bits, which tell −0 from 0 and a NaN from nothing.
+const bits = (values: Values): Uint8Array | Uint32Array =>
+  values instanceof Uint8Array ? values : new Uint32Array(values.buffer, values.byteOffset, values.length)
+// FNV-1a over whole elements.
+const digest = (values: Values): number => {
+  let hash = 0x811c_9dc5
+  for (const word of bits(values)) hash = Math.imul(hash ^ word, 0x0100_0193)
+  return hash
+}
+const sameBits = (a: Values, b: Values): boolean => {
+  const [m, n] = [bits(a), bits(b)]
+  for (let i = 0; i < m.length; i++) if (m[i] !== n[i]) return false
+  return m.length === n.length
+}
+
 /** Nodes under construction. `level` is asked, at each new node, whose work it is. */
 export class Graph {
   readonly #known = new Map<string, Node>()
@@ -73,14 +88,13 @@ export class Graph {
     return this.#add("input", [], { name }, shape, dtype)
   }
 
-  /** Numbers known now. Equal ones of few elements are one node; many equal elements are one, broadcast. */
+  /** Numbers known now. Equal ones are one node; many equal elements are one, broadcast. */
   const(numbers: ArrayLike<number>, shape: Shape, dtype: Dtype): Node {
     if (numbers.length > 1 && uniform(numbers)) return this.broadcast(this.scalar(numbers[0]!, dtype), shape)
     const values = valuesOf(dtype, numbers)
-    if (values.length > 64) return this.#add("const", [], none, shape, dtype, values)
-    const key = `const ${dtype} ${shape.join()} ${Array.from(values, (v) => (Object.is(v, -0) ? "-0" : v)).join()}`
+    const key = `const ${dtype} ${shape.join()} ${digest(values)}`
     const known = this.#known.get(key)
-    if (known !== undefined) return known
+    if (known !== undefined && sameBits(known.values!, values)) return known
     const made = this.#add("const", [], none, shape, dtype, values)
     this.#known.set(key, made)
     return made

@@ -7,6 +7,8 @@ import * as Images from "./LowerImages.ts"
 import { factors } from "./Permutation.ts"
 import type { Model } from "./Onnx.ts"
 import * as Threefry from "./LowerNoise.ts"
+import * as Webgpu from "./LowerForWebgpu.ts"
+import type { Provider } from "./Protocol.ts"
 
 type Lowering = (e: Emitter, inputs: ReadonlyArray<string>, node: Node) => string
 
@@ -119,6 +121,9 @@ const lowerings: { readonly [op: string]: Lowering } = {
   }
 }
 
+/** The operations that there are a form in ONNX for. */
+export const lowered: ReadonlyArray<string> = Object.keys(lowerings)
+
 /** Where one result of a compiled function comes from. */
 export type Source =
   | { readonly from: "input"; readonly index: number }
@@ -150,11 +155,12 @@ const valueOf = (name: string, { dtype, shape }: { readonly dtype: Dtype; readon
   shape
 })
 
-/** A graph in ONNX's operators, with noise made `inside` of the model or given to it. */
+/** A graph in ONNX's operators as `provider` has them, with noise made `inside` of the model or given to it. */
 export const lower = (
   inputs: ReadonlyArray<Node>,
   results: ReadonlyArray<Node>,
-  noise: "inside" | "given"
+  noise: "inside" | "given",
+  provider: Provider = "cpu"
 ): Lowered => {
   const e = new Emitter()
   const sources = results.map((node): Source | Node => {
@@ -168,7 +174,8 @@ export const lower = (
   const drawn = nodes.filter(given)
   const keys = [...new Set(drawn.map((node) => node.inputs[0]!))]
   const feeds: Array<{ readonly index: number; readonly name: string }> = []
-  const fusions = Fuse.find(nodes, computed)
+  const special = provider === "webgpu" ? Webgpu.lowerings : {}
+  const fusions = Fuse.find(nodes, computed, special)
   const absorbed = new Set([...fusions.values()].flatMap((fusion) => fusion.absorbed))
   for (const node of nodes) {
     if (absorbed.has(node)) continue
@@ -191,7 +198,7 @@ export const lower = (
     } else if (given(node)) e.bind(node, `u${node.id}`)
     else if (node.values !== undefined) e.bind(node, e.values(node))
     else {
-      const lowering = lowerings[node.op]
+      const lowering = special[node.op] ?? lowerings[node.op]
       if (lowering === undefined)
         throw new CompileError({ op: node.op, level: node.level, reason: "has no form in ONNX" })
       e.bind(

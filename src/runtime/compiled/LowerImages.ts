@@ -12,14 +12,14 @@ interface Window {
   readonly pads: readonly [number, number, number, number]
   readonly groups: number
 }
-const windowOf = (node: Node): Window => node.attrs as unknown as Window
+export const windowOf = (node: Node): Window => node.attrs as unknown as Window
 
 const pool = (node: Node) => {
   const { pads, strides, window } = windowOf(node)
   return { kernel_shape: window, pads, strides }
 }
 
-const toInput: Lowering = (e, inputs, node) => {
+export const toInput: Lowering = (e, inputs, node) => {
   const { dilations, groups, pads, strides, window } = windowOf(node)
   const [result, image] = [node.inputs[0]!.shape, node.shape]
   const missing = ([0, 1] as const).map((axis) => {
@@ -136,6 +136,11 @@ export const lowerings: { readonly [op: string]: Lowering } = {
     const zeros = e.emit("ConstantOfShape", [e.longs(flat(node.shape))])
     const [at, values] = [e.reshape(places!, flat(dyShape)), e.reshape(dy!, flat(dyShape))]
     return e.reshape(e.emit("ScatterElements", [zeros, at, values], { axis: 0, reduction: "add" }), node.shape)
+  },
+  maxPoolTangent: (e, [along, x], node) => {
+    const [, places] = e.emits(2, "MaxPool", [x!], pool(node))
+    const moves = e.reshape(along!, flat(node.inputs[0]!.shape))
+    return e.reshape(e.emit("Gather", [moves, e.reshape(places!, flat(node.shape))], { axis: 0 }), node.shape)
   },
   meanPool: (e, [x], node) => e.emit("AveragePool", [x!], { ...pool(node), count_include_pad: 0 })
 }

@@ -9,20 +9,24 @@ export type Numbers = Float32Array | Int32Array
 /** Many arrays in one buffer, end to end: handing over each by itself would cost more than small ones hold. */
 export type Packed = ArrayBuffer
 
+/** The same memory as words, which are copied bit for bit. */
+export const bits = (array: Numbers): Int32Array<ArrayBufferLike> =>
+  array instanceof Int32Array ? array : new Int32Array(array.buffer, array.byteOffset, array.length)
+
 /** A copy of arrays, to be handed over to another thread. */
 export const pack = (arrays: ReadonlyArray<Numbers>): Packed => {
   const packed = new Int32Array(arrays.reduce((n, array) => n + array.length, 0))
   let at = 0
   for (const array of arrays) {
-    packed.set(array instanceof Int32Array ? array : new Int32Array(array.buffer, array.byteOffset, array.length), at)
+    packed.set(bits(array), at)
     at += array.length
   }
   return packed.buffer
 }
 
-/** The arrays that were packed, as views of the buffer. */
-export const unpack = (types: ReadonlyArray<LeafType>, packed: Packed): ReadonlyArray<Numbers> => {
-  let at = 0
+/** The arrays that were packed from word `start` on, as views of the buffer. */
+export const unpack = (types: ReadonlyArray<LeafType>, packed: Packed, start = 0): ReadonlyArray<Numbers> => {
+  let at = start
   return types.map(({ dtype, shape }) => {
     const length = size(shape)
     const from = 4 * at
@@ -49,11 +53,38 @@ export interface Program extends Part {
 }
 export type Result = LeafType & { readonly source: Source }
 
+/** What ONNX Runtime computes with. */
+export type Provider = "cpu" | "cuda" | "webgpu"
+
 /** How ONNX Runtime is to run programs. */
 export interface SessionOptions {
+  readonly provider: Provider
   readonly threads: number
   /** Whether threads without work wait for more by spinning. */
   readonly spinning: boolean
+}
+
+/** One step of a run. */
+export interface Call {
+  readonly program: number
+  /** Where the arrays that come along lie: from this word of what is packed; if below zero, lent under minus this number. */
+  readonly brought: ReadonlyArray<number>
+}
+
+/** An array that the worker is to keep, because it comes along with run after run. */
+export interface Loan {
+  readonly id: number
+  readonly dtype: "float32" | "int32"
+  readonly at: number
+  readonly length: number
+}
+
+/** What comes along with a run. */
+export interface Load {
+  readonly packed: Packed
+  readonly lent: ReadonlyArray<Loan>
+  /** Loans that have ended. */
+  readonly returned: ReadonlyArray<number>
 }
 
 export type Request =
@@ -61,9 +92,10 @@ export type Request =
   | { readonly type: "unload"; readonly program: number }
   | {
       readonly type: "run"
-      readonly program: number
       readonly held: ReadonlyArray<number>
-      readonly brought: Packed
+      /** One after another, each on what the one before has left. */
+      readonly calls: ReadonlyArray<Call>
+      readonly load: Load
       /** Whether the held inputs end with this run, however it ends. */
       readonly consume: boolean
     }
@@ -77,7 +109,15 @@ export type Request =
 export interface Replies {
   readonly load: number
   readonly unload: undefined
-  readonly run: { readonly kept: ReadonlyArray<number>; readonly sent: Packed }
+  readonly run: {
+    /** What the last call has left, if none failed. */
+    readonly kept: ReadonlyArray<number>
+    /** What the calls have sent, end to end, as far as they went. */
+    readonly sent: Packed
+    readonly done: number
+    /** Why the call after those failed. */
+    readonly error: string | undefined
+  }
   readonly upload: ReadonlyArray<number>
   readonly download: Packed
   readonly release: undefined

@@ -22,6 +22,8 @@ export interface Session {
     request: Extract<Request, { readonly type: T }>,
     transfer?: ReadonlyArray<ArrayBuffer>
   ) => Effect.Effect<Replies[T], SessionError>
+  /** Sends a request whose answer nobody waits for. */
+  readonly tell: (request: Extract<Request, { readonly type: "release" }>) => void
   readonly worker: Worker
 }
 
@@ -76,7 +78,10 @@ export const make: Effect.Effect<Session, never, Scope.Scope> = Effect.acquireRe
           worker.postMessage({ id: next++, request }, transfer)
         })
       )
-    return { ask, worker } as Session
+    const tell = (request: Request): void => {
+      if (dead === undefined) worker.postMessage({ id: next++, request })
+    }
+    return { ask, tell, worker } as Session
   }),
   ({ ask, worker }) =>
     // Terminating a worker inside of a run would abort the process: it is asked to end, behind whatever it is doing.

@@ -3,11 +3,13 @@
 import "../internal/gradients.ts"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Tree from "../../dsl/Tree.ts"
+import type { Directional, Forward } from "../../tensor/Directional.ts"
 import { CompileError } from "../Engine.ts"
 import { currentLevel, StepFailure } from "../Objective.ts"
 import { cast } from "./Elementwise.ts"
-import { type Dtype, Graph, type Node, type Shape, type Values } from "./Graph.ts"
+import { type Dtype, Graph, type Node, reachable, type Shape, type Values } from "./Graph.ts"
 import { kernels } from "./Kernels.ts"
+import { type Stand, tangents } from "./Tangent.ts"
 
 /** A recorded function: inputs and results in the order of their trees' leaves. */
 export interface Traced {
@@ -52,6 +54,7 @@ interface TfEngine {
   backendName: string | undefined
   backendInstance: tf.KernelBackend | null
   readonly state: {
+    readonly gradientDepth: number
     readonly scopeStack: ReadonlyArray<{ readonly name: string }>
     readonly tensorInfo: { readonly get: (id: object) => { readonly backend: tf.KernelBackend } | undefined }
   }
@@ -65,7 +68,14 @@ const operation = (): string => {
 
 const backendName = "tapweight-trace"
 
-class Recorder extends tf.KernelBackend {
+const nestedReason =
+  "stands inside of a function that is itself being differentiated backwards, which would take it for a constant: " +
+  "take the gradient inside of the function that is differentiated forwards"
+
+const escapedReason =
+  "was taken of a function that handed a tensor of its own to something outside: return the tensor from the function"
+
+class Recorder extends tf.KernelBackend implements Forward {
   readonly graph = new Graph(currentLevel)
   readonly #nodes = new Map<object, Node>()
 
@@ -83,6 +93,27 @@ class Recorder extends tf.KernelBackend {
     if (owner === undefined)
       return refuse(operation(), "is given a tensor that is disposed of: make it inside of the step, or keep it")
     return this.graph.const(owner.readSync(dataId) as Values, shape, dtype as Dtype)
+  }
+
+  tensor(node: Node): tf.Tensor {
+    return tf.engine().makeTensorFromTensorInfo(this.add(node))
+  }
+
+  readonly directional: Directional = (f, x, direction) => {
+    if (tfEngine().state.gradientDepth > 0) refuse("a derivative along a direction", nestedReason)
+    const stands = new Map<Node, Stand>()
+    // Inputs of their own, because the numbers of `x` may also be what `f` holds constant.
+    const at = Tree.zipWith(x, direction, (leaf, along, path) => {
+      const stand = this.graph.input(`moving ${path}`, leaf.shape, leaf.dtype as Dtype)
+      stands.set(stand, { for: this.node(leaf), along: this.node(along) })
+      return this.tensor(stand)
+    })
+    const results = f(at)
+    const nodes = Tree.leaves(results).map((leaf) => this.node(leaf))
+    return Tree.unflatten(
+      results,
+      tangents(this.graph, nodes, stands).map((node) => this.tensor(node))
+    )
   }
 
   override write(values: tf.BackendValues, shape: Array<number>, dtype: tf.DataType): object {
@@ -196,7 +227,7 @@ export const trace = <A extends ReadonlyArray<Tree.Tree>>(
         mapTypes(arg, (leaf, path) => {
           const node = recorder.graph.input(path === "" ? names[i]! : `${names[i]}.${path}`, leaf.shape, leaf.dtype)
           inputs.push(node)
-          return tf.engine().makeTensorFromTensorInfo(recorder.add(node))
+          return recorder.tensor(node)
         })
       ) as unknown as A
       const returned = f(...live)
@@ -206,6 +237,9 @@ export const trace = <A extends ReadonlyArray<Tree.Tree>>(
         (leaf) => ({ dtype: leaf.dtype === "float32" ? leaf.dtype : "int32", shape: leaf.shape }) as never
       )
     })
+    const given = new Set(inputs)
+    if (reachable(results).some((node) => node.op === "input" && !given.has(node)))
+      refuse("a derivative along a direction", escapedReason)
     return { inputs, results, structure: structure as Tree.Tree }
   })
 }

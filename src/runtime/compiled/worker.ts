@@ -1,19 +1,11 @@
 /** The worker thread of a compiled engine: it owns ONNX Runtime's sessions and every array between steps. */
 import { parentPort, workerData } from "node:worker_threads"
-import { InferenceSession, Tensor } from "onnxruntime-node"
+import { type InferenceSession, Tensor } from "onnxruntime-node"
 import { size } from "../../dsl/NdArray.ts"
 import * as Noise from "./NoiseModule.ts"
-import {
-  type Answer,
-  type Envelope,
-  type Numbers,
-  pack,
-  type Part,
-  type Program,
-  type Replies,
-  type Request
-} from "./Protocol.ts"
-import { type Result, type SessionOptions, unpack } from "./Protocol.ts"
+import { type Answer, bits, type Envelope, type Load, type Numbers, pack, type Part } from "./Protocol.ts"
+import { type Program, type Replies, type Request, type Result, type SessionOptions, unpack } from "./Protocol.ts"
+import { create as createSession } from "./Providers.ts"
 import { Store } from "./Store.ts"
 import type { LeafType } from "./Trace.ts"
 
@@ -28,25 +20,16 @@ interface LoadedPart {
 }
 type Loaded = LoadedPart &
   Pick<Program, "inputs" | "kept" | "sent"> & {
+    readonly results: ReadonlyArray<Result>
+    /** Words that are sent back. */
+    readonly words: number
     readonly keys: (LoadedPart & { readonly results: ReadonlyArray<Result> }) | undefined
   }
 const programs = new Map<number, Loaded>()
 let nextProgram = 1
 
-const loadPart = async ({ draws, feeds, model }: Part, { spinning, threads }: SessionOptions): Promise<LoadedPart> => ({
-  session:
-    model === undefined
-      ? undefined
-      : await InferenceSession.create(model, {
-          executionProviders: ["cpu"],
-          intraOpNumThreads: threads,
-          interOpNumThreads: 1,
-          executionMode: "sequential",
-          // Graphs come simplified and fused: ONNX Runtime's own passes find nothing more, and take longer than all the rest.
-          graphOptimizationLevel: "disabled",
-          logSeverityLevel: 3,
-          extra: { session: { intra_op: { allow_spinning: spinning ? "1" : "0" } } }
-        }),
+const loadPart = async ({ draws, feeds, model }: Part, options: SessionOptions): Promise<LoadedPart> => ({
+  session: model === undefined ? undefined : await createSession(model, options),
   feeds,
   draws,
   noise: draws.length === 0 ? undefined : Noise.make(draws.map(({ shape }) => size(shape)))
@@ -54,9 +37,23 @@ const loadPart = async ({ draws, feeds, model }: Part, { spinning, threads }: Se
 
 const load = async (program: Program, options: SessionOptions): Promise<number> => {
   const { inputs, kept, keys, sent } = program
-  const made = keys && { ...(await loadPart(keys, options)), results: keys.results }
-  programs.set(nextProgram, { ...(await loadPart(program, options)), inputs, kept, sent, keys: made })
+  // Keys are a few words, and what is made of them is made on the host.
+  const made = keys && { ...(await loadPart(keys, { ...options, provider: "cpu" })), results: keys.results }
+  const words = sent.reduce((sum, { shape }) => sum + size(shape), 0)
+  const results = [...kept, ...sent]
+  programs.set(nextProgram, { ...(await loadPart(program, options)), inputs, kept, sent, keys: made, results, words })
   return nextProgram++
+}
+
+// Arrays come back step after step, and a tensor costs more to make than to find.
+const tensors = new WeakMap<Numbers, Tensor>()
+const tensorOf = (array: Numbers, { dtype, shape }: LeafType): Tensor => {
+  const known = tensors.get(array)
+  if (known !== undefined && known.dims.length === shape.length && known.dims.every((n, i) => n === shape[i]))
+    return known
+  const made = new Tensor(dtype, array, shape)
+  if (array.byteLength === array.buffer.byteLength) tensors.set(array, made)
+  return made
 }
 
 /** Arrays by the names that a model gives its outputs; `taken` lists those from the store. */
@@ -71,69 +68,115 @@ const compute = async (
   const outputs = new Map<string, Numbers>()
   if (part.session === undefined) return outputs
   const feeds: { [name: string]: Tensor } = {}
-  for (const { index, name } of part.feeds)
-    feeds[name] = new Tensor(types[index]!.dtype, inputs[index]!, types[index]!.shape)
+  for (const { index, name } of part.feeds) feeds[name] = tensorOf(inputs[index]!, types[index]!)
   for (const [i, { key, name, salt, shape }] of part.draws.entries()) {
     part.noise!.fill(i, keys[key]!, salt)
-    feeds[name] = new Tensor("float32", part.noise!.arrays[i]!, shape)
+    feeds[name] = tensorOf(part.noise!.arrays[i]!, { dtype: "float32", shape })
   }
   const fetches: { [name: string]: Tensor } = {}
   for (const result of results) {
-    const { dtype, shape, source } = result
+    const { source } = result
     if (source.from !== "model" || outputs.has(source.name)) continue
     const array = store.take(result)
     taken.push(array)
     outputs.set(source.name, array)
-    fetches[source.name] = new Tensor(dtype, array, shape)
+    fetches[source.name] = tensorOf(array, result)
   }
   await part.session.run(feeds, fetches)
   return outputs
 }
 
-/** A result that nothing else refers to, or that is the input or output it comes from. */
-const resolve = (result: Result, inputs: ReadonlyArray<Numbers>, outputs: ReadonlyMap<string, Numbers>): Numbers => {
-  const { source } = result
-  if (source.from === "fill") return store.take(result).fill(source.value)
-  return source.from === "input" ? inputs[source.index]! : outputs.get(source.name)!
+/** The arrays of results. */
+const resolve = (
+  results: ReadonlyArray<Result>,
+  inputs: ReadonlyArray<Numbers>,
+  outputs: ReadonlyMap<string, Numbers>,
+  taken: Array<Numbers>
+): ReadonlyArray<Numbers> =>
+  results.map((result) => {
+    const { source } = result
+    if (source.from === "input") return inputs[source.index]!
+    if (source.from === "model") return outputs.get(source.name)!
+    const array = store.take(result).fill(source.value)
+    taken.push(array)
+    return array
+  })
+
+/** One call: what it leaves and what it sends. */
+const call = async (program: Loaded, inputs: ReadonlyArray<Numbers>, taken: Array<Numbers>) => {
+  const { inputs: types, kept, keys, sent } = program
+  const made = keys === undefined ? undefined : await compute(keys, types, inputs, keys.results, [], taken)
+  const drawn = made === undefined ? [] : resolve(keys!.results, inputs, made, taken)
+  const outputs = await compute(program, types, inputs, program.results, drawn, taken)
+  return [resolve(kept, inputs, outputs, taken), resolve(sent, inputs, outputs, taken)] as const
+}
+
+const lent = new Map<number, Numbers>()
+const borrow = ({ lent: loans, packed, returned }: Load): void => {
+  for (const id of returned) lent.delete(id)
+  for (const { at, dtype, id, length } of loans)
+    lent.set(id, unpack([{ dtype, shape: [length] }], packed, at)[0]!.slice())
 }
 
 const run = async ({
-  brought,
+  calls,
   consume,
   held,
-  program: id
+  load
 }: Extract<Request, { readonly type: "run" }>): Promise<Replies["run"]> => {
-  const taken: Array<Numbers> = []
+  let done = 0
+  let error: string | undefined
+  // What was taken from the store in this run and is part of the present state, and of nothing else.
+  let own: ReadonlySet<Numbers> = new Set()
+  let taken: Array<Numbers> = []
+  let state: ReadonlyArray<Numbers> = []
+  let sent = new Int32Array(0)
+  let words = 0
   try {
-    const program = programs.get(id)
-    if (program === undefined) throw new Error("a step is run after the scope that it was compiled in has ended")
-    const inputs = [...held.map((handle) => store.get(handle)), ...unpack(program.inputs.slice(held.length), brought)]
-    const { keys } = program
-    const made = keys === undefined ? undefined : await compute(keys, program.inputs, inputs, keys.results, [], taken)
-    const drawn = made === undefined ? [] : keys!.results.map((key) => resolve(key, inputs, made))
-    const outputs = await compute(program, program.inputs, inputs, [...program.kept, ...program.sent], drawn, taken)
-
+    borrow(load)
+    const start = held.map((handle) => store.get(handle))
+    state = start
+    const loaded = calls.map(({ program: id }) => {
+      const program = programs.get(id)
+      if (program === undefined) throw new Error("a step is run after the scope that it was compiled in has ended")
+      return program
+    })
+    sent = new Int32Array(loaded.reduce((sum, program) => sum + program.words, 0))
+    for (const [i, { brought }] of calls.entries()) {
+      const program = loaded[i]!
+      const arrays = brought.map((at, j) =>
+        at < 0 ? lent.get(-at)! : unpack([program.inputs[state.length + j]!], load.packed, at)[0]!
+      )
+      const [kept, told] = await call(program, [...state, ...arrays], taken)
+      for (const array of told) {
+        sent.set(bits(array), words)
+        words += array.length
+      }
+      const next = new Set(kept)
+      for (const array of [...own, ...taken]) if (!next.has(array)) store.spare(array)
+      own = new Set([...own, ...taken].filter((array) => next.has(array)))
+      taken = []
+      state = kept
+      done++
+    }
     // A leaf that is passed on keeps its handle; one array in two places of a state is one handle.
     const handles = new Map<Numbers, number>()
-    if (consume) for (const [i, handle] of held.entries()) handles.set(inputs[i]!, handle)
-    const own = new Set(held.map((_, i) => inputs[i]!))
-    const kept = program.kept.map((result): number => {
-      const array = resolve(result, inputs, outputs)
+    if (consume) for (const [i, handle] of held.entries()) handles.set(start[i]!, handle)
+    const kept = state.map((array): number => {
       const known = handles.get(array)
       if (known !== undefined) return known
-      const handle = store.hold(own.has(array) ? array.slice() : array)
+      const handle = store.hold(own.has(array) ? array : array.slice())
       handles.set(array, handle)
       return handle
     })
-    const sent = pack(program.sent.map((result) => resolve(result, inputs, outputs)))
-    for (const array of taken) if (!handles.has(array)) store.spare(array)
     const surviving = new Set(kept)
     if (consume) store.release(held.filter((handle) => !surviving.has(handle)))
-    return { kept, sent }
-  } catch (error) {
-    for (const array of taken) store.spare(array)
+    return { kept, sent: sent.buffer, done, error }
+  } catch (cause) {
+    error = cause instanceof Error ? cause.message : String(cause)
+    for (const array of [...own, ...taken]) store.spare(array)
     if (consume) store.release(held)
-    throw error
+    return { kept: [], sent: sent.buffer, done, error }
   }
 }
 

@@ -1,0 +1,158 @@
+/** What `tapweight data` does. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { DataError } from "../dsl/Dataset.ts"
+import type { Progress } from "../data/molecules/Cache.ts"
+import * as Chemistry from "../data/molecules/Chemistry.ts"
+import * as Fetch from "../data/molecules/Fetch.ts"
+import * as MoleculeNet from "../data/molecules/MoleculeNet.ts"
+import * as Molecules from "../data/molecules/Molecules.ts"
+import * as Table from "../data/molecules/Table.ts"
+import { sourceFile, TableSchema } from "../data/molecules/TableSchema.ts"
+import * as JsonFile from "../runs/JsonFile.ts"
+import * as Launch from "./Launch.ts"
+
+type Format = "text" | "json"
+
+const schemaOf = Effect.fnUntraced(function* (name: string) {
+  if (name.endsWith(".json")) return yield* JsonFile.read(name, TableSchema)
+  const found = MoleculeNet.all.find((schema) => schema.name === name)
+  if (found !== undefined) return found
+  const known = MoleculeNet.all.map((schema) => schema.name).join(", ")
+  return yield* new DataError({ dataset: name, reason: `no data set of this name is known; known are ${known}` })
+})
+
+const tasksOf = ({ labels }: TableSchema): number => ("allBut" in labels ? labels.count : labels.length)
+
+const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()).join("\n")
+}
+
+/** Prints the sets known by name. */
+export const list = (format: Format) =>
+  Launch.print(
+    format,
+    columns([
+      ["name", "molecules", "labels", "metric", "file", "what"],
+      ...MoleculeNet.all.map((schema) => [
+        schema.name,
+        String(schema.size ?? ""),
+        String(tasksOf(schema)),
+        schema.metric,
+        sourceFile(schema) ?? "",
+        schema.about
+      ])
+    ]),
+    MoleculeNet.all
+  )
+
+const counted = (schema: TableSchema, rows: number): string => {
+  const { size } = schema
+  if (size === undefined || size === rows) return `${rows} rows`
+  return `${rows} rows; the literature counts ${size}, after dropping what RDKit refuses`
+}
+
+/** Fetches a set and reads it once. */
+export const fetch = Effect.fnUntraced(function* (options: {
+  readonly name: string
+  readonly to: string
+  readonly format: Format
+  readonly quiet: boolean
+}) {
+  const schema = yield* schemaOf(options.name)
+  const { source } = schema
+  if (source === undefined) {
+    return yield* new DataError({ dataset: schema.name, reason: "its schema names no source to fetch it from" })
+  }
+  const file = join(options.to, sourceFile(schema)!)
+  const say = Launch.saying(options.quiet)
+  if (existsSync(file)) yield* say(`${file} is there already`)
+  else {
+    const got = yield* Fetch.download(source.url, file, {
+      ...(source.sha256 === undefined ? {} : { sha256: source.sha256 })
+    }).pipe(
+      Effect.catchIf(
+        ({ problem }) => problem === "no connection" || problem === "interrupted",
+        ({ problem, reason, url }) => {
+          const todo =
+            problem === "interrupted"
+              ? "what has arrived is kept: run the same again, or fetch it elsewhere and"
+              : "fetch it where there is one and"
+          const change = `${todo} put it at ${file}, then: tapweight data check ${schema.name} --data ${options.to}`
+          return Effect.fail(new Fetch.FetchError({ url, problem, reason: `${reason}; ${change}` }))
+        }
+      )
+    )
+    yield* say(`${got.file}  ${got.bytes} bytes  sha256 ${got.sha256}`)
+  }
+  const table = yield* Table.read(file, schema)
+  const how = source.sha256 === undefined ? "no hash is declared; checked by columns, labels and rows" : "hash checked"
+  const text = `${schema.name}  ${file}\n${counted(schema, table.smiles.length)}, ${table.tasks.length} labels each (${how})`
+  yield* Launch.print(options.format, text, { name: schema.name, file, rows: table.smiles.length })
+})
+
+const fileOf = Effect.fnUntraced(function* (schema: TableSchema, folder: string) {
+  const own = sourceFile(schema)
+  const names = [...new Set([`${schema.name}.csv`, `${schema.name}.csv.gz`, ...(own === undefined ? [] : [own])])]
+  const file = names.map((name) => join(folder, name)).find((path) => existsSync(path))
+  if (file !== undefined) return file
+  const reason = `${folder} holds none of ${names.join(", ")}: name its folder with --data, or run tapweight data fetch ${schema.name} --to ${folder}`
+  return yield* new DataError({ dataset: schema.name, reason })
+})
+
+const progressOn = (say: (text: string) => Effect.Effect<void>) => {
+  let said = performance.now()
+  return ({ done, kind, rate, total }: Progress): Effect.Effect<void> => {
+    if (performance.now() - said < 5_000) return Effect.void
+    said = performance.now()
+    return say(`${kind}: ${done} of ${total}, ${Math.round(rate)} a second`)
+  }
+}
+
+/** Reads a set and says what is in it. */
+export const check = Effect.fnUntraced(function* (options: {
+  readonly name: string
+  readonly data: string
+  readonly cache: Option.Option<string>
+  readonly workers: number
+  readonly format: Format
+  readonly quiet: boolean
+}) {
+  const schema = yield* schemaOf(options.name)
+  const file = yield* fileOf(schema, options.data)
+  const table = yield* Table.read(file, schema)
+  const found = yield* Molecules.structures(table.smiles, {
+    ...(Option.isSome(options.cache) ? { folder: options.cache.value } : {}),
+    onProgress: progressOn(Launch.saying(options.quiet))
+  }).pipe(Effect.provide(Chemistry.layer({ workers: options.workers })))
+  const split = Molecules.scaffoldSplit(found)
+  const missing = table.labels.reduce((count, label) => count + (Number.isNaN(label) ? 1 : 0), 0)
+  const result = {
+    name: schema.name,
+    file,
+    rows: table.smiles.length,
+    labels: table.tasks.length,
+    missingLabels: missing,
+    refused: found.refused.map(({ row, smiles }) => ({ row: row + 1, smiles })),
+    distinct: new Set(found.canonical).size,
+    scaffolds: new Set(found.flat).size,
+    chiralScaffolds: new Set(found.chiral).size,
+    split: { train: split.train.length, validation: split.validation.length, test: split.test.length }
+  }
+  const rows = result.refused.map(({ row, smiles }) => `  row ${row}  ${smiles}`)
+  const share = ((100 * missing) / table.labels.length).toFixed(1)
+  const text = [
+    `${schema.name}  ${file}`,
+    `${counted(schema, result.rows)}; ${result.labels} labels each, ${share} % missing`,
+    `${result.refused.length} molecules refused by RDKit and dropped`,
+    ...rows.slice(0, 20),
+    ...(rows.length > 20 ? [`  and ${rows.length - 20} more (--format json names all)`] : []),
+    `${result.distinct} distinct molecules, ${result.scaffolds} Murcko scaffolds (${result.chiralScaffolds} with handedness)`,
+    `scaffold split: ${result.split.train} train, ${result.split.validation} validation, ${result.split.test} test`
+  ]
+  yield* Launch.print(options.format, text.join("\n"), result)
+})
+

@@ -1,0 +1,114 @@
+/** Rows of a text file, plain or gzipped, as a stream: a file may be larger than memory. */
+import { createReadStream } from "node:fs"
+import { open } from "node:fs/promises"
+import { createInterface } from "node:readline"
+import { pipeline, type Readable } from "node:stream"
+import { createGunzip } from "node:zlib"
+import { CsvError, parse } from "csv-parse"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+
+/** A table that cannot be read, or is not what its schema declares. */
+export class TableError extends Schema.TaggedError<TableError>()("TableError", {
+  file: Schema.String,
+  problem: Schema.Literals(["missing", "unreadable", "truncated", "empty", "quoting", "row", "column", "value"]),
+  /** The line that the trouble is in or was noticed at, counted from 1. */
+  line: Schema.optionalKey(Schema.Int),
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}${this.line === undefined ? "" : `, line ${this.line}`}: ${this.reason}`
+  }
+}
+
+/** The cells of a row and the line that it ends in. */
+export interface Row {
+  readonly cells: ReadonlyArray<string>
+  readonly line: number
+}
+
+const errorOf = (file: string, error: Error & { readonly code?: string }): TableError => {
+  if (error instanceof CsvError) {
+    const line = Number(error["lines"] ?? 0)
+    const [quoting, uneven] = [/QUOTE/.test(error.code), /INCONSISTENT/.test(error.code)]
+    const found = Array.isArray(error["record"]) ? error["record"].length : 0
+    const reason = quoting
+      ? "quotation marks do not match: a quoted cell must be closed, and a mark inside one doubled"
+      : uneven
+        ? `the row has ${found} cells where the header has another number`
+        : error.message
+    return new TableError({ file, problem: quoting ? "quoting" : "row", line, reason })
+  }
+  if (error.code === "ENOENT") return new TableError({ file, problem: "missing", reason: "there is no such file" })
+  if (error.code?.startsWith("Z_") === true) {
+    const reason = `the gzip stream is cut short or damaged (${error.message}): fetch or copy the file again`
+    return new TableError({ file, problem: "truncated", reason })
+  }
+  return new TableError({ file, problem: "unreadable", reason: error.message })
+}
+
+const gzipped = async (file: string): Promise<boolean> => {
+  const handle = await open(file)
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(2), 0, 2, 0)
+    return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b
+  } finally {
+    await handle.close()
+  }
+}
+
+const rowsAtOnce = 1024
+
+async function* chunks<A>(items: AsyncIterable<A>): AsyncGenerator<ReadonlyArray<A>> {
+  let chunk: Array<A> = []
+  for await (const item of items) {
+    chunk.push(item)
+    if (chunk.length < rowsAtOnce) continue
+    yield chunk
+    chunk = []
+  }
+  if (chunk.length > 0) yield chunk
+}
+
+async function* csvRows(file: string): AsyncGenerator<ReadonlyArray<Row>> {
+  const parser = parse({ bom: true, skip_empty_lines: true, info: true })
+  const gunzip = (await gzipped(file)) ? [createGunzip()] : []
+  pipeline([createReadStream(file), ...gunzip, parser], () => {})
+  for await (const found of chunks<{ readonly info: { readonly lines: number }; readonly record: Array<string> }>(
+    parser
+  )) {
+    yield found.map(({ info, record }) => ({ cells: record, line: info.lines }))
+  }
+}
+
+async function* textLines(file: string): AsyncGenerator<Row> {
+  const source = createReadStream(file)
+  const gunzip = (await gzipped(file)) ? createGunzip() : undefined
+  const input: Readable = gunzip === undefined ? source : (pipeline(source, gunzip, () => {}) as unknown as Readable)
+  let line = 0
+  // An error of the input does not end the lines by itself.
+  const failed = new Promise<never>((_, reject) => input.once("error", reject))
+  failed.catch(() => {})
+  const lines = createInterface({ input, crlfDelay: Infinity })[Symbol.asyncIterator]()
+  for (;;) {
+    const next = await Promise.race([lines.next(), failed])
+    if (next.done === true) {
+      if (input.errored) throw input.errored
+      return
+    }
+    line++
+    const text = line === 1 ? next.value.replace(/^\ufeff/, "") : next.value
+    if (text.trim() !== "") yield { cells: text.trim().split(/\s+/), line }
+  }
+}
+
+const streamOf = (file: string, rows: AsyncIterable<ReadonlyArray<Row>>) =>
+  Stream.fromAsyncIterable(rows, (error) => errorOf(file, error as Error))
+
+/** The rows of a CSV file (RFC 4180, with or without byte order mark), header first, in chunks. */
+export const csv = (file: string): Stream.Stream<ReadonlyArray<Row>, TableError> =>
+  Stream.suspend(() => streamOf(file, csvRows(file)))
+
+/** The lines of a text file that are not blank, cut at white space, in chunks. */
+export const lines = (file: string): Stream.Stream<ReadonlyArray<Row>, TableError> =>
+  Stream.suspend(() => streamOf(file, chunks(textLines(file))))

@@ -1,0 +1,151 @@
+/** Labelled and unlabelled molecules out of files. */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Rows from "./Rows.ts"
+import type { Column, TableSchema } from "./TableSchema.ts"
+
+export { TableError } from "./Rows.ts"
+
+/** A table in memory. */
+export interface Table {
+  readonly schema: TableSchema
+  readonly file: string
+  /** One a row. */
+  readonly smiles: ReadonlyArray<string>
+  /** The names of the labels. */
+  readonly tasks: ReadonlyArray<string>
+  /** float32 [rows, tasks], NaN where a label is missing. */
+  readonly labels: Float32Array
+}
+
+const namesOf = (column: Column): ReadonlyArray<string> => (typeof column === "string" ? [column] : column)
+
+const quoted = (names: ReadonlyArray<string>): string => {
+  const shown = names.slice(0, 30).map((name) => `'${name}'`)
+  return names.length > shown.length ? `${shown.join(", ")} and ${names.length - shown.length} more` : shown.join(", ")
+}
+
+interface Header {
+  readonly smiles: number
+  readonly labels: ReadonlyArray<number>
+}
+
+/** Places of the declared columns. */
+const headerOf = (file: string, cells: ReadonlyArray<string>, schema: TableSchema): Header | Rows.TableError => {
+  const names = cells.map((cell) => cell.trim())
+  const wrong = (reason: string) => new Rows.TableError({ file, problem: "column", line: 1, reason })
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) return wrong(`two columns are called '${twice}'`)
+  const allBut = "allBut" in schema.labels ? schema.labels : undefined
+  const wanted = [schema.smiles, ...("allBut" in schema.labels ? [] : schema.labels)]
+  const places = wanted.map((column) => names.findIndex((name) => namesOf(column).includes(name)))
+  const missing = wanted.find((_, i) => places[i] === -1)
+  if (missing !== undefined) {
+    const what = namesOf(missing).map((name) => `'${name}'`)
+    return wrong(`there is no column ${what.join(" or ")}, which '${schema.name}' needs; there are ${quoted(names)}`)
+  }
+  if (allBut === undefined) return { smiles: places[0]!, labels: places.slice(1) }
+  const tasks = names.flatMap((name, i) => (i === places[0] || allBut.allBut.includes(name) ? [] : [i]))
+  if (tasks.length === allBut.count) return { smiles: places[0]!, labels: tasks }
+  return wrong(
+    `there are ${tasks.length} label columns where '${schema.name}' has ${allBut.count}; there are ${quoted(names)}`
+  )
+}
+
+const missing = /^(?:|nan|na)$/i
+
+/** Reads one label, or says what is wrong with it. */
+const labelOf = (text: string, { range, task }: TableSchema): number | string => {
+  const trimmed = text.trim()
+  if (missing.test(trimmed)) return Number.NaN
+  const value = Number(trimmed)
+  if (!Number.isFinite(value)) return "is not a number"
+  if (task === "classification" && value !== 0 && value !== 1) return "is neither 0 nor 1"
+  if (range !== undefined && (value < range[0] || value > range[1])) return `is not in ${range[0]} to ${range[1]}`
+  return value
+}
+
+/**
+ * Reads a CSV file (gzipped or not) as its schema declares. Fails with a `TableError` on a file that is missing, empty,
+ * cut short or wrongly quoted, lacks a declared column, or holds a label that is no number or out of range.
+ */
+export const read = Effect.fnUntraced(function* (file: string, schema: TableSchema) {
+  const smiles: Array<string> = []
+  const labels: Array<Float32Array> = []
+  let header: Header | undefined
+  let tasks: ReadonlyArray<string> = []
+  const take = (row: Rows.Row): Rows.TableError | undefined => {
+    if (header === undefined) {
+      const found = headerOf(file, row.cells, schema)
+      if (found instanceof Rows.TableError) return found
+      header = found
+      tasks = found.labels.map((place) => row.cells[place]!.trim())
+      return undefined
+    }
+    const values = new Float32Array(header.labels.length)
+    for (const [task, place] of header.labels.entries()) {
+      const text = row.cells[place]!
+      const value = labelOf(text, schema)
+      if (typeof value === "string") {
+        const reason = `row ${smiles.length + 1}, column '${tasks[task]}': '${text}' ${value}`
+        return new Rows.TableError({ file, problem: "value", line: row.line, reason })
+      }
+      values[task] = value
+    }
+    smiles.push(row.cells[header.smiles]!.trim())
+    labels.push(values)
+    return undefined
+  }
+  yield* Stream.runForEach(Rows.csv(file), (rows) => {
+    for (const row of rows) {
+      const error = take(row)
+      if (error !== undefined) return Effect.fail(error)
+    }
+    return Effect.void
+  })
+  if (smiles.length === 0) {
+    const reason = header === undefined ? "the file is empty" : "there is a header and no row"
+    return yield* new Rows.TableError({ file, problem: "empty", reason })
+  }
+  const all = new Float32Array(labels.length * tasks.length)
+  for (const [i, row] of labels.entries()) all.set(row, i * tasks.length)
+  return { schema, file, smiles, tasks, labels: all } satisfies Table
+})
+
+const usual = ["smiles", "SMILES", "Smiles", "canonical_smiles", "mol"]
+
+/**
+ * The SMILES of a file of unlabelled molecules in chunks. A `.csv` file has a header with a column `smiles` (or the one
+ * named); in any other the SMILES are what each line begins with. Either may be gzipped.
+ */
+export const smilesOf = (
+  file: string,
+  options: { readonly column?: string } = {}
+): Stream.Stream<ReadonlyArray<string>, Rows.TableError> => {
+  const rows = /\.csv(?:\.gz)?$/i.test(file)
+    ? Stream.mapAccumEffect(
+        Rows.csv(file),
+        () => undefined as number | undefined,
+        (place, chunk) => {
+          const take = (rows: ReadonlyArray<Rows.Row>, at: number) =>
+            [at, [rows.map(({ cells }) => cells[at]!.trim())]] as const
+          if (place !== undefined) return Effect.succeed(take(chunk, place))
+          const names = chunk[0]!.cells.map((cell) => cell.trim())
+          const wanted = options.column === undefined ? usual : [options.column]
+          const found = names.findIndex((name) => wanted.includes(name))
+          if (found >= 0) return Effect.succeed(take(chunk.slice(1), found))
+          const reason = `there is no column ${wanted.map((name) => `'${name}'`).join(" or ")}; there are ${quoted(names)}`
+          return Effect.fail(new Rows.TableError({ file, problem: "column", line: 1, reason }))
+        }
+      )
+    : Stream.map(Rows.lines(file), (chunk) => chunk.map(({ cells }) => cells[0]!))
+  return Stream.filter(rows, (chunk) => chunk.length > 0)
+}
+
+/** All SMILES of such a file. Fails with a `TableError` where there is none. */
+export const allSmiles = Effect.fnUntraced(function* (file: string, options: { readonly column?: string } = {}) {
+  const chunks = yield* Stream.runCollect(smilesOf(file, options))
+  const smiles = chunks.flat()
+  if (smiles.length > 0) return smiles
+  return yield* new Rows.TableError({ file, problem: "empty", reason: "there is no molecule in it" })
+})

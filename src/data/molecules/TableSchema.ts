@@ -1,0 +1,45 @@
+/** What a table of labelled molecules holds, declared once; a new data set is one such value. */
+import * as Schema from "effect/Schema"
+
+/** A column by its name, or by the names that different copies of a table give it. */
+const Column = Schema.Union([Schema.NonEmptyString, Schema.NonEmptyArray(Schema.NonEmptyString)])
+export type Column = typeof Column.Type
+
+/** A table: one molecule a row. */
+export const TableSchema = Schema.Struct({
+  /** The name by which commands know it. */
+  name: Schema.String.check(Schema.isPattern(/^[a-z0-9][a-z0-9-]*$/)),
+  /** What the labels are, with their unit. */
+  about: Schema.String,
+  smiles: Column,
+  /** The label columns in order, or all columns but some. */
+  labels: Schema.Union([
+    Schema.NonEmptyArray(Column),
+    Schema.Struct({ allBut: Schema.Array(Schema.NonEmptyString), count: Schema.Int })
+  ]),
+  task: Schema.Literals(["classification", "regression"]),
+  metric: Schema.Literals(["roc-auc", "rmse", "mae"]),
+  /** Labels lie in here, both ends included; those of a classification are 0 or 1 without saying. */
+  range: Schema.optionalKey(Schema.Tuple([Schema.Finite, Schema.Finite])),
+  /** Molecules that the literature counts. */
+  size: Schema.optionalKey(Schema.Int),
+  source: Schema.optionalKey(
+    Schema.Struct({
+      url: Schema.NonEmptyString,
+      /** The hash of the file at that address, where it is known. */
+      sha256: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)))
+    })
+  )
+}).check(
+  Schema.makeFilter(
+    ({ metric, task }) =>
+      (task === "classification") === (metric === "roc-auc") || `${task} is not measured with ${metric}`
+  )
+)
+export type TableSchema = typeof TableSchema.Type
+
+/** A checked schema. Throws an error that says what is wrong with it. */
+export const make = (schema: TableSchema): TableSchema => Schema.decodeSync(TableSchema)(schema)
+
+/** The name of a source's file. */
+export const sourceFile = (schema: TableSchema): string | undefined => schema.source?.url.split("/").at(-1)

@@ -1,0 +1,36 @@
+import type { Solver } from "../../dsl/Hypergradient.ts"
+import * as Vector from "../../tensor/Vector.ts"
+import { count, stateless } from "./Stateless.ts"
+
+/**
+ * `u = Σⱼ₌₀..K (I − DH)ʲ D v` with K = `terms`: the Neumann series whose rate is the level's own optimizer, D being the
+ * `Hypergradient.Preconditioner` at the level's last update. For gradient descent of rate η it is `neumann({ terms, rate: η })`.
+ *
+ * Converges to H⁻¹v as terms grow where the eigenvalues of DH lie in (0, 2); D has no sign of its own for Adam, whose
+ * first update after a start is almost a sign and so has almost no derivative.
+ */
+export const preconditioned = (options: { readonly terms: number }): Solver => {
+  const { terms } = options
+  count("preconditioned", "terms", terms, 0)
+  return stateless(
+    `preconditioned(${terms})`,
+    { products: terms, productsPerElement: 0 },
+    (product, v, precondition) => {
+      let u = precondition(v)
+      for (let j = 0; j < terms; j++) u = Vector.add(u, precondition(Vector.subtract(v, product(u))))
+      return u
+    },
+    true
+  )
+}
+
+/**
+ * SAMA (Choe et al., "Making scalable meta learning practical", NeurIPS 2023): `u = D v`, the inverse Hessian replaced by
+ * what the optimizer would have done with v. Costs what `identity` costs and is `preconditioned({ terms: 0 })`.
+ *
+ * D is the derivative of the last update, which the run keeps, at the gradient, moments and clock of that update: then the
+ * hypergradient is that of one unrolled step, but for the mixed derivative, which is taken at the present iterate. It
+ * follows from the optimizer whatever the optimizer is, so it carries the learning rate and Adam's bias corrections. Betty's
+ * `sama` has a closed form for Adam, with the rate and without bias corrections, and D = I without the rate for SGD.
+ */
+export const sama: Solver = { ...preconditioned({ terms: 0 }), name: "sama" }

@@ -1,0 +1,30 @@
+import type { Preconditioner, Solver } from "../../dsl/Hypergradient.ts"
+import type { Tree } from "../../dsl/Tree.ts"
+
+/** A solver that starts from zero each time and so has no state. */
+export const stateless = (
+  name: string,
+  cost: Solver["cost"],
+  solve: <T extends Tree>(product: (u: T) => T, v: T, precondition: Preconditioner) => T,
+  preconditioned = false
+): Solver => ({
+  name,
+  cost,
+  preconditioned,
+  init: () => ({}),
+  update: (product, v, state, precondition) => [solve(product, v, precondition), state]
+})
+
+/** Throws a `RangeError` unless `value` is a whole number of at least `least`. */
+export const count = (solver: string, what: string, value: number, least: number): void => {
+  if (!Number.isInteger(value) || value < least) {
+    throw new RangeError(`${solver}: ${what} is ${value}; give a whole number of at least ${least}`)
+  }
+}
+
+/** Throws a `RangeError` unless `value` is positive and finite. */
+export const positive = (solver: string, what: string, value: number): void => {
+  if (!(value > 0 && Number.isFinite(value))) {
+    throw new RangeError(`${solver}: ${what} is ${value}; give a positive number`)
+  }
+}

@@ -1,0 +1,105 @@
+/** Programs made of programs that are asked for one after another again and again. */
+import * as Effect from "effect/Effect"
+import { compose, composable, parts, type Piece } from "./Compose.ts"
+import type { Numbers } from "./Protocol.ts"
+import type { Programs } from "./Programs.ts"
+
+/** How often a sequence is asked for before a program is made of it: shorter runs would not get back what that takes. */
+const often = 6
+/** Programs at a time. */
+const most = 16
+
+/** A step of a sequence: its program, and the arrays that it brings. */
+export interface Called {
+  readonly id: number
+  readonly piece: Piece
+  readonly arrays: ReadonlyArray<Numbers>
+}
+
+export interface Composites {
+  /** The same work in fewer steps, where there are programs for it. */
+  readonly shorten: (calls: ReadonlyArray<Called>) => Effect.Effect<ReadonlyArray<Pick<Called, "id" | "arrays">>>
+  /** Ends what is made of this program. */
+  readonly forget: (id: number) => Effect.Effect<void>
+}
+
+interface Entry {
+  readonly ids: ReadonlyArray<number>
+  count: number
+  /** `null` where there is none to be had. */
+  program: number | null | undefined
+}
+
+export const make = (programs: Programs): Composites => {
+  const known = new Map<string, Entry>()
+
+  const load = (calls: ReadonlyArray<Called>, labels: ReadonlyArray<ReadonlyArray<number>>) =>
+    Effect.try(() =>
+      compose(
+        calls.map(({ piece }) => piece),
+        labels
+      )
+    ).pipe(
+      Effect.flatMap(programs.load),
+      // What cannot be made is done without: the steps themselves say what is wrong with them.
+      Effect.orElseSucceed(() => null)
+    )
+
+  /** An entry that has not become a program makes room. */
+  const entryOf = (key: string, ids: ReadonlyArray<number>): Entry => {
+    const found = known.get(key)
+    if (found !== undefined) return found
+    const waiting = known.size < most ? undefined : [...known].find(([, { program }]) => typeof program !== "number")
+    if (waiting !== undefined) known.delete(waiting[0])
+    const entry: Entry = { ids, count: 0, program: undefined }
+    if (known.size < most) known.set(key, entry)
+    return entry
+  }
+
+  /** One program for these calls, perhaps. */
+  const shortenPart = (calls: ReadonlyArray<Called>) =>
+    Effect.suspend((): Effect.Effect<ReadonlyArray<Pick<Called, "id" | "arrays">>> => {
+      const arrays = new Map<Numbers, number>()
+      const labels = calls.map((call) =>
+        call.arrays.map((array) => {
+          const label = arrays.get(array) ?? arrays.size
+          arrays.set(array, label)
+          return label
+        })
+      )
+      const ids = calls.map(({ id }) => id)
+      const key = `${ids.join()} ${labels.join(";")}`
+      const entry = entryOf(key, ids)
+      const shorter = () =>
+        typeof entry.program === "number" ? [{ id: entry.program, arrays: [...arrays.keys()] }] : calls
+      if (entry.program !== undefined || ++entry.count < often) return Effect.succeed(shorter())
+      return Effect.map(load(calls, labels), (program) => {
+        entry.program = program
+        return shorter()
+      })
+    })
+
+  return {
+    shorten: (calls) => {
+      if (calls.length === 1 || !calls.every(({ piece }) => composable(piece))) return Effect.succeed(calls)
+      let from = 0
+      const split = parts(calls.map(({ id }) => id)).map((length) => calls.slice(from, (from += length)))
+      return Effect.map(
+        Effect.forEach(split, (part) => (part.length === 1 ? Effect.succeed(part) : shortenPart(part))),
+        (shorter) => shorter.flat()
+      )
+    },
+    forget: (id) =>
+      Effect.suspend(() => {
+        const ended = [...known].filter(([, { ids }]) => ids.includes(id))
+        return Effect.forEach(
+          ended,
+          ([key, { program }]) => {
+            known.delete(key)
+            return typeof program === "number" ? programs.unload(program) : Effect.void
+          },
+          { discard: true }
+        )
+      })
+  }
+}
