@@ -39,7 +39,9 @@ const check = Command.make(
     name,
     data: Flag.String("data").pipe(Flag.withDescription("Folder of the data set's file"), Flag.withDefault("data")),
     cache: Flag.String("cache").pipe(
-      Flag.withDescription("Folder to keep what is worked out in (TAPWEIGHT_CACHE, or ~/.cache/tapweight, where absent)"),
+      Flag.withDescription(
+        "Folder to keep what is worked out in (TAPWEIGHT_CACHE, or ~/.cache/tapweight, where absent)"
+      ),
       Flag.optional
     ),
     workers: Flag.Int("workers").pipe(

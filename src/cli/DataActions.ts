@@ -28,7 +28,14 @@ const tasksOf = ({ labels }: TableSchema): number => ("allBut" in labels ? label
 
 const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()).join("\n")
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
 }
 
 /** Prints the sets known by name. */
@@ -54,6 +61,8 @@ const counted = (schema: TableSchema, rows: number): string => {
   if (size === undefined || size === rows) return `${rows} rows`
   return `${rows} rows; the literature counts ${size}, after dropping what RDKit refuses`
 }
+
+const labelsEach = (count: number): string => (count === 1 ? "1 label each" : `${count} labels each`)
 
 /** Fetches a set and reads it once. */
 export const fetch = Effect.fnUntraced(function* (options: {
@@ -90,7 +99,7 @@ export const fetch = Effect.fnUntraced(function* (options: {
   }
   const table = yield* Table.read(file, schema)
   const how = source.sha256 === undefined ? "no hash is declared; checked by columns, labels and rows" : "hash checked"
-  const text = `${schema.name}  ${file}\n${counted(schema, table.smiles.length)}, ${table.tasks.length} labels each (${how})`
+  const text = `${schema.name}  ${file}\n${counted(schema, table.smiles.length)}; ${labelsEach(table.tasks.length)} (${how})`
   yield* Launch.print(options.format, text, { name: schema.name, file, rows: table.smiles.length })
 })
 
@@ -146,7 +155,7 @@ export const check = Effect.fnUntraced(function* (options: {
   const share = ((100 * missing) / table.labels.length).toFixed(1)
   const text = [
     `${schema.name}  ${file}`,
-    `${counted(schema, result.rows)}; ${result.labels} labels each, ${share} % missing`,
+    `${counted(schema, result.rows)}; ${labelsEach(result.labels)}, ${share} % missing`,
     `${result.refused.length} molecules refused by RDKit and dropped`,
     ...rows.slice(0, 20),
     ...(rows.length > 20 ? [`  and ${rows.length - 20} more (--format json names all)`] : []),
@@ -155,4 +164,3 @@ export const check = Effect.fnUntraced(function* (options: {
   ]
   yield* Launch.print(options.format, text.join("\n"), result)
 })
-

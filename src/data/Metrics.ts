@@ -53,7 +53,7 @@ export const rocAuc = (labels: ArrayLike<number>, scores: ArrayLike<number>): nu
   }
   rows.sort((a, b) => scores[a]! - scores[b]!)
   let [positives, ranks] = [0, 0]
-  for (let from = 0; from < rows.length; ) {
+  for (let from = 0; from < rows.length;) {
     let to = from
     let tied = 0
     for (; to < rows.length && scores[rows[to]!] === scores[rows[from]!]; to++) tied += labels[rows[to]!]!

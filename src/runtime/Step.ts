@@ -50,10 +50,7 @@ const applied = (state: State, level: Definition, found: Sweep.Direction): State
       state.solver[name] === undefined
         ? state.solver
         : { ...state.solver, [name]: { ...state.solver[name], ...found.solver } },
-    tape:
-      tape === undefined
-        ? state.tape
-        : { ...state.tape, [name]: [...tape.slice(1), past] }
+    tape: tape === undefined ? state.tape : { ...state.tape, [name]: [...tape.slice(1), past] }
   }
 }
 

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Session from "../../src/runtime/compiled/Session.ts"
-import { type CompileError, Engine } from "../../src/runtime/Engine.ts"
+import { type CompileError, Engine, type StepError } from "../../src/runtime/Engine.ts"
 import * as Run from "../../src/runtime/Run.ts"
 import { expand } from "../../src/tensor/Noise.ts"
 import * as Noise from "../../src/tensor/Noise.ts"
@@ -234,7 +234,9 @@ describe("a run on the compiled engine", () => {
             tick.index === 5 ? Effect.promise(() => session.worker.terminate()) : Effect.void
           )
         ).pipe(Effect.provideService(Engine, Compiled.service(session)))
-        assert.deepInclude(error, { _tag: "StepError", tick: 6 })
+        assert.strictEqual(error._tag, "StepError")
+        // The ticks that came in one call with the fifth are there already.
+        assert.isAtLeast((error as StepError).tick, 6)
         assert.match(error.message, /worker thread died/)
       })
     )

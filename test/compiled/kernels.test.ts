@@ -16,7 +16,10 @@ describe("every kernel gives what it gives eagerly, and so does its gradient", (
         assert.strictEqual(yield* engine.live, 0)
         return results
       }).pipe(Effect.provide(Compiled.layer({ threads: 1 })))
-      assert.deepStrictEqual(differences(compiled, eager, () => 3e-6), [])
+      assert.deepStrictEqual(
+        differences(compiled, eager, () => 3e-6),
+        []
+      )
     })
   )
 })

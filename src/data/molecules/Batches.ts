@@ -65,12 +65,13 @@ export const labelled = (
   const open = Effect.map(
     enough(name, rows.length, batch),
     (): Dataset.Sampler<LabelledBatch, Dataset.DataError | CacheError> => {
-    const order = Dataset.epochRows(rows.length, batch)
-    return (seed, index) => {
-      const chosen = order(seed, index).map((place) => rows[place]!)
-      return Effect.map(images(pictures, chosen), (drawn) => ({ pictures: drawn, ...labelsOf(table, chosen) }))
+      const order = Dataset.epochRows(rows.length, batch)
+      return (seed, index) => {
+        const chosen = order(seed, index).map((place) => rows[place]!)
+        return Effect.map(images(pictures, chosen), (drawn) => ({ pictures: drawn, ...labelsOf(table, chosen) }))
+      }
     }
-  }) as Effect.Effect<Dataset.Sampler<LabelledBatch, Dataset.DataError | CacheError>, Dataset.DataError | CacheError>
+  ) as Effect.Effect<Dataset.Sampler<LabelledBatch, Dataset.DataError | CacheError>, Dataset.DataError | CacheError>
   return Dataset.make(name, {
     fields: {
       pictures: Dataset.float32([batch, size, size, 3]),
@@ -106,7 +107,13 @@ export const clustered = <K extends string>(
     const order = Dataset.epochRows(rows.length, batch)
     return (seed: Parameters<typeof order>[0], index: number) => {
       const places = order(seed, index)
-      const own = names.map((name) => [name, NdArray.int32([batch], places.map((place) => clusters[name][place]!))])
+      const own = names.map((name) => [
+        name,
+        NdArray.int32(
+          [batch],
+          places.map((place) => clusters[name][place]!)
+        )
+      ])
       const chosen = places.map((place) => rows[place]!)
       return Effect.map(images(pictures, chosen), (drawn) => ({ pictures: drawn, ...Object.fromEntries(own) }))
     }

@@ -62,7 +62,12 @@ const codeOf = (error: unknown): string => {
 const unwritable = /^(?:ENOSPC|EDQUOT|EACCES|EPERM|EROFS|EISDIR|ENOTDIR|EIO)$/
 
 /** One attempt: the file's size if it is complete now, undefined if the connection ended before. */
-const attempt = async (url: string, file: string, signal: AbortSignal, options: Options): Promise<number | undefined> => {
+const attempt = async (
+  url: string,
+  file: string,
+  signal: AbortSignal,
+  options: Options
+): Promise<number | undefined> => {
   const part = `${file}.part`
   const noteFile = `${file}.part.json`
   const note = await readFile(noteFile, "utf8").then(
@@ -115,7 +120,7 @@ const fetched = async (url: string, file: string, signal: AbortSignal, options: 
   const part = `${file}.part`
   await mkdir(dirname(file), { recursive: true })
   let last = "the connection ended before the file did"
-  for (let failures = 0; failures < (options.attempts ?? 5); ) {
+  for (let failures = 0; failures < (options.attempts ?? 5);) {
     const before = await sizeOf(part)
     try {
       const bytes = await attempt(url, file, signal, options)
@@ -134,7 +139,9 @@ const fetched = async (url: string, file: string, signal: AbortSignal, options: 
       if (error instanceof FetchError || signal.aborted) throw error
       const code = codeOf(error)
       if (unwritable.test(code)) throw error
-      last = /^(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/.test(code)
+      last = /^(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/.test(
+        code
+      )
         ? `no connection to ${host(url)} (${code})`
         : `${(error as Error).message}${code === "" ? "" : ` (${code})`}`
     }

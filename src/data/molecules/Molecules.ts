@@ -162,7 +162,9 @@ export const clusters = Effect.fnUntraced(function* (
     yield* Cache.write(file, new TextEncoder().encode(text))
   }
   if (made.k < k) {
-    yield* Effect.logWarning(`${k} clusters of ${keys.length} molecules with ${made.k} distinct MACCS keys: made ${made.k}`)
+    yield* Effect.logWarning(
+      `${k} clusters of ${keys.length} molecules with ${made.k} distinct MACCS keys: made ${made.k}`
+    )
   }
   return { ...made, labels: Int32Array.from(made.labels) } satisfies KMeans.Clusters
 })

@@ -82,8 +82,8 @@ async function* csvRows(file: string): AsyncGenerator<ReadonlyArray<Row>> {
 }
 
 async function* textLines(file: string): AsyncGenerator<Row> {
-  const source = createReadStream(file)
   const gunzip = (await gzipped(file)) ? createGunzip() : undefined
+  const source = createReadStream(file)
   const input: Readable = gunzip === undefined ? source : (pipeline(source, gunzip, () => {}) as unknown as Readable)
   let line = 0
   // An error of the input does not end the lines by itself.

@@ -18,9 +18,7 @@ export const eightOneOne: Shares = { train: 0.8, validation: 0.1 }
 
 const checked = ({ train, validation }: Shares): void => {
   if (!(train > 0 && validation >= 0 && train + validation <= 1)) {
-    throw new RangeError(
-      `Split: shares ${train} and ${validation}; give a positive train share and a sum of at most 1`
-    )
+    throw new RangeError(`Split: shares ${train} and ${validation}; give a positive train share and a sum of at most 1`)
   }
 }
 

@@ -46,13 +46,15 @@ const path = (text: string): Pick<Shape, "points" | "ends"> => {
         points.push(
           control.length === 4
             ? u * u * from + 2 * u * t * control[axis]! + t * t * control[2 + axis]!
-            : u * u * u * from + 3 * u * t * (u * control[axis]! + t * control[2 + axis]!) + t * t * t * control[4 + axis]!
+            : u * u * u * from +
+                3 * u * t * (u * control[axis]! + t * control[2 + axis]!) +
+                t * t * t * control[4 + axis]!
         )
       }
     }
   }
   const wanted: { readonly [command: string]: number } = { M: 2, L: 2, Q: 4, C: 6 }
-  for (let i = 0; i < text.length; ) {
+  for (let i = 0; i < text.length;) {
     const code = text.charCodeAt(i)
     if (code === 90) {
       // Z: back to where this contour began.

@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { float32 } from "../../dsl/NdArray.ts"
 import type * as Tree from "../../dsl/Tree.ts"
-import { CompileError, Engine, type Failure, type Sequences } from "../Engine.ts"
+import { CompileError, Engine, type Failure } from "../Engine.ts"
 import { StepFailure } from "../Objective.ts"
-import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, shaped, type Shaped, type Types } from "./Devices.ts"
+import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, shaped, type Types } from "./Devices.ts"
 import { typesOf, wordsOf } from "./Devices.ts"
 import type { Piece } from "./Compose.ts"
 import * as Composites from "./Composites.ts"
@@ -14,6 +14,8 @@ import { type Lowered, lower } from "./Lower.ts"
 import { encode } from "./Onnx.ts"
 import { type Call, type Numbers, pack, type Part, type Program, type Provider, type Result } from "./Protocol.ts"
 import * as Programs from "./Programs.ts"
+import * as Sequence from "./Sequence.ts"
+import type { Loaded, Specialized } from "./Sequence.ts"
 import * as Session from "./Session.ts"
 import { type LeafType, trace } from "./Trace.ts"
 
@@ -33,22 +35,6 @@ export interface Options {
   readonly spinning?: boolean
 }
 
-/** A program in the worker, with the trees of what it takes, keeps and sends back. */
-interface Loaded {
-  readonly id: number
-  readonly piece: Piece
-  readonly batch: Types
-  readonly kept: Shaped
-  readonly sent: Shaped
-}
-
-/** The programs of one function. */
-interface Specialized {
-  /** The program for a state of this form and this batch, whose arrays are added to `found`. */
-  readonly find: (form: string, batch: unknown, found: Array<Numbers>) => Loaded | undefined
-  readonly load: (state: object, form: string, batch: unknown) => Effect.Effect<Loaded, Failure>
-}
-
 const arraysOf = (host: unknown): ReadonlyArray<Numbers> =>
   leavesOf<{ readonly data: Numbers }>(host).map(({ data }) => data)
 
@@ -57,7 +43,6 @@ const toFailure = (cause: unknown): Failure => {
   if (cause instanceof StepFailure) return { level: cause.level, reason: cause.message }
   return { level: "", reason: cause instanceof Error ? cause.message : String(cause) }
 }
-const ofSession = (error: Session.SessionError): Failure => ({ level: "", reason: error.reason })
 
 const partOf = ({ draws, feeds, model }: Lowered): Part => ({
   model: model === undefined ? undefined : encode(model),
@@ -114,7 +99,7 @@ export const service = (session: Session.Session, options: Options = {}): Engine
     const { lowered, trees, ...program } = yield* Effect.try({ try: f, catch: toFailure })
     const id = yield* Effect.mapError(programs.load(program), (error) =>
       error.kind === "Died"
-        ? ofSession(error)
+        ? Session.failure(error)
         : new CompileError({ op: "ONNX Runtime", level: "", reason: error.reason })
     )
     const piece: Piece = { ...program, key: id, lowered }
@@ -140,7 +125,7 @@ export const service = (session: Session.Session, options: Options = {}): Engine
 
   const run = (program: Loaded, arrays: ReadonlyArray<Numbers>, held: ReadonlyArray<number>, consume: boolean) =>
     ran([{ id: program.id, arrays }], held, consume).pipe(
-      Effect.mapError(ofSession),
+      Effect.mapError(Session.failure),
       Effect.flatMap(({ error, kept, sent }) =>
         error === undefined
           ? Effect.succeed([deviceOf(program.kept, kept), hostOf(program.sent, sent)] as const)
@@ -204,47 +189,7 @@ export const service = (session: Session.Session, options: Options = {}): Engine
 
   const steps = new WeakMap<object, Specialized>()
 
-  const sequence: Sequences["run"] = Effect.fnUntraced(function* (state, given) {
-    const { form: first, handles } = heldBy(state)
-    let [form, tree]: [string, object] = [first, state]
-    const calls: Array<Loaded & Composites.Called> = []
-    let failure: Failure | undefined
-    for (const { batch, step } of given) {
-      const { find, load } = steps.get(step)!
-      const arrays: Array<Numbers> = []
-      let program = find(form, batch, arrays)
-      if (program === undefined) {
-        const made = yield* Effect.result(load(tree, form, batch))
-        if (made._tag === "Failure") {
-          failure = made.failure
-          break
-        }
-        program = made.success
-        collect(program.batch, batch, arrays)
-      }
-      calls.push({ ...program, arrays })
-      form = program.kept.form
-      tree = program.kept.tree
-    }
-    if (calls.length === 0) return { metrics: [], state: undefined, failure, bytes: 0 }
-    const shorter = yield* composites.shorten(calls)
-    let reply = yield* Effect.result(ran(shorter, handles, false))
-    // Which of the steps failed, only they can tell.
-    if (reply._tag === "Success" && reply.success.error !== undefined && shorter.length < calls.length)
-      reply = yield* Effect.result(ran(calls, handles, false))
-    if (reply._tag === "Failure") return { metrics: [], state: undefined, failure: ofSession(reply.failure), bytes: 0 }
-    const { bytes, done, error, kept, sent } = reply.success
-    let words = 0
-    const metrics = calls.slice(0, error === undefined ? calls.length : done).map((call) => {
-      const found = hostOf(call.sent, sent, words)
-      words += call.sent.words
-      return found
-    })
-    const after = error === undefined ? deviceOf(calls.at(-1)!.kept, kept) : undefined
-    if (error !== undefined) failure = { level: "", reason: error }
-    if (failure !== undefined && after !== undefined) yield* release(after)
-    return { metrics: metrics as never, state: failure === undefined ? after : undefined, failure, bytes }
-  }, Effect.uninterruptible)
+  const sequence = Sequence.make({ programsOf: (step) => steps.get(step)!, shorten: composites.shorten, ran, release })
 
   return {
     name: `compiled/${provider}`,

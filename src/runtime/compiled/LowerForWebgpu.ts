@@ -38,9 +38,7 @@ const or: Lowering = (e, inputs) => {
 
 /** Powers of x times coefficients, the highest first. */
 const polynomial = (e: Emitter, x: string, coefficients: ReadonlyArray<number>): string =>
-  coefficients
-    .slice(1)
-    .reduce((sum, c) => plus(e, times(e, sum, x), e.float(c)), e.float(coefficients[0]!))
+  coefficients.slice(1).reduce((sum, c) => plus(e, times(e, sum, x), e.float(c)), e.float(coefficients[0]!))
 
 // WGSL promises for exp, log and tanh an absolute error only, which near 0 is larger than the result: there, series.
 const near = (e: Emitter, x: string, within: number, close: string, far: string): string =>

@@ -28,7 +28,8 @@ const needs: { readonly [name in Exclude<Provider, "cpu">]: string } = {
   cuda:
     "it needs Linux on x64, an NVIDIA GPU with its driver, CUDA and cuDNN on the library path, and libraries that npm does not " +
     "bring: docs/engines.md says which versions, and how to fetch them",
-  webgpu: "it needs a GPU with a driver for Vulkan (and libvulkan.so.1), Metal or Direct3D 12: docs/engines.md says more"
+  webgpu:
+    "it needs a GPU with a driver for Vulkan (and libvulkan.so.1), Metal or Direct3D 12: docs/engines.md says more"
 }
 
 const zeros = ({ name, shape, type }: InferenceSession.TensorValueMetadata): readonly [string, Tensor] => {

@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { Failure } from "../Engine.ts"
 import type { Answer, Replies, Request } from "./Protocol.ts"
 
 /** A request that was not carried out. `Died`: the worker is gone, and with it every number it held. */
@@ -14,6 +15,9 @@ export class SessionError extends Schema.TaggedError<SessionError>()("SessionErr
     return this.reason
   }
 }
+
+/** What a request that was not carried out means to a step. */
+export const failure = ({ reason }: SessionError): Failure => ({ level: "", reason })
 
 /** A worker that answers requests one after another. */
 export interface Session {
@@ -79,7 +83,7 @@ export const make: Effect.Effect<Session, never, Scope.Scope> = Effect.acquireRe
         })
       )
     const tell = (request: Request): void => {
-      if (dead === undefined) worker.postMessage({ id: next++, request })
+      if (dead === undefined) worker.postMessage({ id: next++, request }, [])
     }
     return { ask, tell, worker } as Session
   }),
