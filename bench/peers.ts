@@ -1,5 +1,5 @@
-// This engine beside PyTorch with Betty: the same workloads from the same numbers, each round in a process of its own, medians
-// of rounds that take turns.
+// This engine, compiled and eager on wasm, beside PyTorch with Betty and JAX under jit: the same workloads from the same numbers,
+// each round in a process of its own, medians of rounds that take turns.
 //   npm run bench:peers [-- <workload> ... --rounds=3 --threads=2 --spinning]
 // The Python side is installed by `sh bench/peers/setup.sh`; without it only this engine is measured.
 import { execFile, execFileSync } from "node:child_process"

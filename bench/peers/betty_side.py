@@ -74,7 +74,8 @@ class Params(torch.nn.Module):
         for name, tensor in tensors.items():
             if name == prefix or name.startswith(prefix + "."):
                 path = name[len(prefix) + 1 :]
-                parameter = torch.nn.Parameter(tensor)
+                # Filters come as [height, width, in, out].
+                parameter = torch.nn.Parameter(tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor)
                 self.register_parameter(path.replace(".", "_") or "value", parameter)
                 self.leaf[path] = parameter
 
@@ -176,7 +177,7 @@ def reweighting(tensors):
     return [low, top], {"u2l": {top: [low]}, "l2u": {low: [top]}}, 1
 
 
-# 3. TapWeight
+# 3. TapWeight on a Transformer
 
 
 def norm(p, path, x):
@@ -244,11 +245,73 @@ class ReweightTasks(Level):
         return classify(self.finetune.module.leaf, batch)
 
 
-def tapweight(tensors):
+def transformer(tensors):
     low = level(Pretrain, "pretrain", tensors, "theta", adam(1e-4), type="darts", unroll_steps=1)
     middle = level(Finetune, "finetune", tensors, "omega", adam(1e-4), type="darts", unroll_steps=1)
     top = level(ReweightTasks, "reweight", tensors, "beta", sgd(1.0), retain_graph=True)
     return [low, middle, top], {"u2l": {top: [low]}, "l2u": {low: [middle], middle: [top]}}, 1
+
+
+# 4. TapWeight on ResNet18
+
+
+def resnet18(p, x):
+    """As torchvision's, normalised by the batch, without running statistics."""
+
+    def unit(path, x, stride):
+        w = p[path + ".filter"]
+        y = F.conv2d(x, w, stride=stride, padding=(w.shape[-1] - 1) // 2)
+        return F.batch_norm(y, None, None, p[path + ".norm.scale"], p[path + ".norm.offset"], training=True)
+
+    x = F.max_pool2d(F.relu(unit("encoder.stem", x, 2)), 3, 2, 1)
+    for stage in range(4):
+        for i in range(2):
+            at = f"encoder.stages.{stage}.{i}"
+            stride = 2 if stage > 0 and i == 0 else 1
+            around = unit(at + ".skip", x, stride) if at + ".skip.filter" in p else x
+            x = F.relu(unit(at + ".second", F.relu(unit(at + ".first", x, stride)), 1) + around)
+    return x.mean((2, 3))
+
+
+class PretrainPictures(Level):
+    def training_step(self, batch):
+        p = self.module.leaf
+        found = resnet18(p, batch["x"])
+        losses = [F.cross_entropy(affine(p, at, found), batch[at]) for at in ("small", "medium", "large", "jigsaw")]
+        return (torch.softmax(self.reweight.module.leaf[""], 0) * torch.stack(losses)).sum()
+
+
+def classify_pictures(p, batch):
+    return F.cross_entropy(affine(p, "head", resnet18(p, batch["x"])), batch["labels"])
+
+
+class FinetunePictures(Level):
+    def training_step(self, batch):
+        p, q = self.module.leaf, self.pretrain.module.leaf
+        distance = sum((p[path] - q[path]).square().sum() for path in p if path.startswith("encoder."))
+        return classify_pictures(p, batch) + 0.001 * distance
+
+
+class ReweightPictures(Level):
+    def training_step(self, batch):
+        return classify_pictures(self.finetune.module.leaf, batch)
+
+
+def momentum(rate):
+    return lambda params: torch.optim.SGD(params, lr=rate, momentum=0.9)
+
+
+def resnet(tensors):
+    for name in list(tensors):
+        if name.endswith(".x"):
+            tensors[name] = tensors[name].permute(0, 3, 1, 2).contiguous()
+    low = level(PretrainPictures, "pretrain", tensors, "theta", momentum(0.02), type="darts", unroll_steps=1)
+    middle = level(FinetunePictures, "finetune", tensors, "omega", momentum(0.01), type="darts", unroll_steps=1)
+    top = level(ReweightPictures, "reweight", tensors, "beta", sgd(1.0), retain_graph=True)
+    return [low, middle, top], {"u2l": {top: [low]}, "l2u": {low: [middle], middle: [top]}}, 1
+
+
+WORKLOADS = {"logistic": logistic, "reweighting": reweighting, "transformer": transformer, "resnet": resnet}
 
 
 def main():
@@ -257,9 +320,7 @@ def main():
     torch.manual_seed(0)
     logger_base.get_logger().setLevel("ERROR")
     begun = time.perf_counter()
-    problems, dependencies, inner = {"logistic": logistic, "reweighting": reweighting, "tapweight": tapweight}[name](
-        load(path)
-    )
+    problems, dependencies, inner = WORKLOADS[name](load(path))
     engine = Engine(problems=problems, config=EngineConfig(logger_type="none"), dependencies=dependencies)
     losses = []
 

@@ -15,6 +15,7 @@ import * as TapWeight from "../../src/levels/recipes/TapWeight.ts"
 import * as Solver from "../../src/levels/Solver.ts"
 import * as Init from "../../src/models/Init.ts"
 import * as Mlp from "../../src/models/Mlp.ts"
+import * as ResNet from "../../src/models/ResNet.ts"
 import * as Transformer from "../../src/models/Transformer.ts"
 import * as Objective from "../../src/objectives/Objective.ts"
 import { initialVars } from "../../src/runtime/State.ts"
@@ -26,6 +27,8 @@ export interface Workload {
   /** What the Python side calls it. */
   readonly peer: string
   readonly problem: Problem.Problem<any>
+  /** Levels I and II alone, of a workload of three levels. */
+  readonly held?: Problem.Problem<any>
   /** Ticks that make up one measured step. */
   readonly ticks: number
   /** Measured steps of one round, after the settling ones. */
@@ -43,7 +46,10 @@ type Columns = { readonly [name: string]: NdArray.NdArray }
 
 /** How many batches are made beforehand; a run goes through them in turn. */
 const held = 4
-const darts = Hypergradient.implicit({ solver: Solver.identity, product: Product.finiteDifference({ radius: 0.01 }) })
+export const darts = Hypergradient.implicit({
+  solver: Solver.identity,
+  product: Product.finiteDifference({ radius: 0.01 })
+})
 const seedOf = (name: string) => Seed.fold(Seed.make(7), name)
 
 const cycle = <const C extends Columns>(name: string, draw: (seed: Seed.Seed) => C) => {
@@ -155,7 +161,7 @@ const reweighting = (): Workload => {
   }
 }
 
-const tapweight = (): Workload => {
+const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
   const config = { vocabulary: 4000, length: 64, width: 256, heads: 4, layers: 4, hidden: 1024 }
   const { length, vocabulary, width } = config
   const batch = 16
@@ -203,7 +209,7 @@ const tapweight = (): Workload => {
       labels
     )
   const part = (hidden: tf.Tensor3D, i: number) => tf.slice(hidden, [i * batch, 0, 0], [batch, length, width])
-  const { reweight } = TapWeight.levels({
+  const { beta, finetune, reweight } = TapWeight.levels({
     theta,
     omega,
     objectives: ["mlm", "contrastive", "order"],
@@ -228,13 +234,14 @@ const tapweight = (): Workload => {
       shared: (omega, theta) => [omega.encoder, theta.encoder]
     },
     reweight: { data: validation.dataset, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
-    hypergradient: darts
+    hypergradient: estimator
   })
   const problem = Problem.close(reweight) as never
   return {
     title: "TapWeight, Transformer of 4 layers, d 256, T 64, B 16",
-    peer: "tapweight",
+    peer: "transformer",
     problem,
+    held: Problem.close(finetune.pipe(Level.fix(beta))) as never,
     ticks: 1,
     steps: 10,
     settling: 3,
@@ -244,10 +251,92 @@ const tapweight = (): Workload => {
   }
 }
 
+const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
+  const [batch, size, features, classes] = [16, 64, 512, 2]
+  const heads = { small: 100, medium: 1000, large: 10_000, jigsaw: 101 }
+  const pictures = (seed: Seed.Seed) =>
+    NdArray.float32([batch, size, size, 3], Seed.normal(Seed.fold(seed, "x"), batch * size * size * 3))
+  const labels = (seed: Seed.Seed, name: string, count: number) =>
+    NdArray.int32([batch], Seed.integers(Seed.fold(seed, name), batch, count))
+  const corpus = cycle("pretrain", (seed) => ({
+    x: pictures(seed),
+    small: labels(seed, "small", heads.small),
+    medium: labels(seed, "medium", heads.medium),
+    large: labels(seed, "large", heads.large),
+    jigsaw: labels(seed, "jigsaw", heads.jigsaw)
+  }))
+  const labelled = (name: string) => cycle(name, (seed) => ({ x: pictures(seed), labels: labels(seed, "y", classes) }))
+  const [train, validation] = [labelled("finetune"), labelled("reweight")]
+  const dense = (seed: Seed.Seed, name: string, outputs: number) => Mlp.dense(features, outputs)(Seed.fold(seed, name))
+  const theta = Var.make("theta", (seed) => ({
+    encoder: ResNet.init(ResNet.resnet18)(seed),
+    small: dense(seed, "small", heads.small),
+    medium: dense(seed, "medium", heads.medium),
+    large: dense(seed, "large", heads.large),
+    jigsaw: dense(seed, "jigsaw", heads.jigsaw)
+  }))
+  const omega = Var.make("omega", (seed, root) => ({
+    encoder: Var.initial(theta, root).encoder,
+    head: Mlp.dense(features, classes)(seed)
+  }))
+  // Both sides normalise by the batch and keep no running statistics.
+  const untracked = () =>
+    Tree.toLive(ResNet.statistics(ResNet.resnet18)(), ({ shape }) => tf.zeros([...shape])) as ResNet.Statistics
+  const encode = (params: ResNet.Params, x: tf.Tensor4D) => ResNet.train(params, untracked(), x)[0]
+  const classify = (
+    omega: { readonly encoder: ResNet.Params; readonly head: Mlp.Dense },
+    { labels, x }: { readonly x: tf.Tensor4D; readonly labels: tf.Tensor1D }
+  ) => Objective.crossEntropy(Mlp.affine(omega.head, encode(omega.encoder, x)), labels)
+  const { beta, finetune, reweight } = TapWeight.levels({
+    theta,
+    omega,
+    objectives: Object.keys(heads),
+    pretrain: {
+      data: corpus.dataset,
+      optimizer: Optimizer.momentum(0.02, { momentum: 0.9 }),
+      losses: (theta, { jigsaw, large, medium, small, x }) => {
+        const found = encode(theta.encoder, x)
+        return {
+          small: Objective.crossEntropy(Mlp.affine(theta.small, found), small),
+          medium: Objective.crossEntropy(Mlp.affine(theta.medium, found), medium),
+          large: Objective.crossEntropy(Mlp.affine(theta.large, found), large),
+          jigsaw: Objective.crossEntropy(Mlp.affine(theta.jigsaw, found), jigsaw)
+        }
+      }
+    },
+    finetune: {
+      data: train.dataset,
+      optimizer: Optimizer.momentum(0.01, { momentum: 0.9 }),
+      loss: classify,
+      gamma: 0.001,
+      shared: (omega, theta) => [omega.encoder, theta.encoder]
+    },
+    reweight: { data: validation.dataset, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
+    hypergradient: estimator
+  })
+  const problem = Problem.close(reweight) as never
+  return {
+    title: "TapWeight, ResNet18 on pictures of 64 pixels, B 16 at each level",
+    peer: "resnet",
+    problem,
+    held: Problem.close(finetune.pipe(Level.fix(beta))) as never,
+    ticks: 1,
+    steps: 6,
+    settling: 3,
+    target: 1.1,
+    levels: ["pretrain", "finetune", "reweight"],
+    tensors: [...initials(problem), ...corpus.tensors, ...train.tensors, ...validation.tensors]
+  }
+}
+
+/** The levels of a three-level workload under an estimator: what `bench/shares.ts` takes apart. */
+export const threeLevels = { transformer, resnet }
+
 /** The workloads by name; each is made when it is asked for. */
 export const workloads: { readonly [name: string]: () => Workload } = {
   logistic: () => logistic("repeat"),
   "logistic-ticks": () => logistic("unroll"),
   reweighting,
-  tapweight
+  transformer: () => transformer(darts),
+  resnet: () => resnet(darts)
 }

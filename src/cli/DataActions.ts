@@ -90,7 +90,7 @@ export const fetch = Effect.fnUntraced(function* (options: {
             problem === "interrupted"
               ? "what has arrived is kept: run the same again, or fetch it elsewhere and"
               : "fetch it where there is one and"
-          const change = `${todo} put it at ${file}, then: tapweight data check ${schema.name} --data ${options.to}`
+          const change = `${todo} put it at ${file}, then: tapweight data check ${options.name} --data ${options.to}`
           return Effect.fail(new Fetch.FetchError({ url, problem, reason: `${reason}; ${change}` }))
         }
       )
@@ -156,7 +156,7 @@ export const check = Effect.fnUntraced(function* (options: {
   const text = [
     `${schema.name}  ${file}`,
     `${counted(schema, result.rows)}; ${labelsEach(result.labels)}, ${share} % missing`,
-    `${result.refused.length} molecules refused by RDKit and dropped`,
+    `${result.refused.length === 1 ? "1 molecule" : `${result.refused.length} molecules`} refused by RDKit and dropped`,
     ...rows.slice(0, 20),
     ...(rows.length > 20 ? [`  and ${rows.length - 20} more (--format json names all)`] : []),
     `${result.distinct} distinct molecules, ${result.scaffolds} Murcko scaffolds (${result.chiralScaffolds} with handedness)`,

@@ -130,7 +130,7 @@ const through = (params: Params, statistics: Statistics, x: tf.Tensor4D, norm: N
 
 /**
  * Features of pictures, normalised by their own batch: [n, height, width, channels] → [n, width of the last stage], with
- * the running statistics after this batch. Every place after the last stage must hold more than one value in all.
+ * the running statistics after this batch. Throws as `BatchNorm.train` where a channel of a stage holds one value only.
  */
 export const train = (
   params: Params,

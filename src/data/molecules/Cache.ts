@@ -193,7 +193,8 @@ export const records = Effect.fnUntraced(function* (
       if (typeof index === "string") {
         if (found !== undefined) yield* Effect.logWarning(`cache ${file}: ${index}; it is worked out again`)
         const bytes = Shard.encode(yield* chemistry.records(kind, rows))
-        yield* write(file, bytes)
+        // What has been worked out is kept, also where another file fails or the run is stopped meanwhile.
+        yield* Effect.uninterruptible(write(file, bytes))
         fresh += rows.length
         index = Shard.check(bytes, rows.length)
       }

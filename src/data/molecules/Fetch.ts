@@ -59,7 +59,7 @@ const codeOf = (error: unknown): string => {
   return typeof code === "string" ? code : cause === undefined ? "" : codeOf(cause)
 }
 
-const unwritable = /^(?:ENOSPC|EDQUOT|EACCES|EPERM|EROFS|EISDIR|ENOTDIR|EIO)$/
+const unwritable = /^(?:ENOSPC|EDQUOT|EACCES|EPERM|EROFS|EISDIR|ENOTDIR|EEXIST|EIO)$/
 
 /** One attempt: the file's size if it is complete now, undefined if the connection ended before. */
 const attempt = async (

@@ -122,7 +122,8 @@ export const scaffold = (rdkit: MainModule, mol: Mol): Scaffold | undefined => {
     return { chiral, flat, graph: handed ? (JSON.parse(mol.get_json()) as Document).molecules[0] : undefined }
   }
   let found = rebuilt(rdkit, document, read)
-  if (found?.graph === undefined) return found
+  if (found === undefined) return undefined
+  if (found.graph === undefined) return { chiral: found.chiral, flat: found.flat }
 
   // A nitrogen that no four different groups make a centre counts for RDKit before 2023 as inverting.
   const coded = new Set(found.graph.extensions?.flatMap(({ cipCodes }) => cipCodes?.map(([atom]) => atom) ?? []))

@@ -13,11 +13,13 @@ export interface Piece extends Pick<Program, "inputs" | "kept" | "sent"> {
 }
 
 /** Operations up to which it counts what it costs to start a program. */
-const mostOperations = 128
+const mostOperations = 512
 
-/** Whether a program is worth composing, and can be: not where noise is made outside of its model. */
-export const composable = ({ lowered }: Piece): boolean =>
-  lowered.keys === undefined && (lowered.model?.operations.length ?? 0) <= mostOperations
+/** How many such programs are worth being one: only one where noise is made outside of a model. */
+export const room = (pieces: ReadonlyArray<Piece>): number =>
+  pieces.some(({ lowered }) => lowered.keys !== undefined)
+    ? 1
+    : Math.floor(mostOperations / Math.max(1, ...pieces.map(({ lowered }) => lowered.model?.operations.length ?? 0)))
 
 const filled = (name: string, { dtype, shape }: LeafType, value: number): Tensor => {
   const values = dtype === "float32" ? new Float32Array(size(shape)) : new Int32Array(size(shape))
@@ -107,16 +109,17 @@ export const compose = (pieces: ReadonlyArray<Piece>, labels: ReadonlyArray<Read
 
 const mostPieces = 16
 
-/** Splits a sequence into parts that come again: of `ids` in a rhythm, the rhythm once, twice, four times or more. */
-export const parts = (ids: ReadonlyArray<number>): ReadonlyArray<number> => {
+/** Splits a sequence into parts that come again: of `ids` in a rhythm, the rhythm once, twice, four times, if `room` allows. */
+export const parts = (ids: ReadonlyArray<number>, room: number): ReadonlyArray<number> => {
+  const most = Math.min(mostPieces, room)
   const fits = (period: number) => ids.every((id, i) => i < period || id === ids[i - period])
   let period = 1
   while (period < ids.length && !fits(period)) period++
   const lengths: Array<number> = []
   for (let left = ids.length; left > 0;) {
     let length = period
-    while (2 * length <= Math.min(mostPieces, left)) length *= 2
-    if (length > left || length > mostPieces) length = 1
+    while (2 * length <= Math.min(most, left)) length *= 2
+    if (length > Math.min(most, left)) length = 1
     lengths.push(length)
     left -= length
   }

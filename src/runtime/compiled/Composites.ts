@@ -1,6 +1,6 @@
 /** Programs made of programs that are asked for one after another again and again. */
 import * as Effect from "effect/Effect"
-import { compose, composable, parts, type Piece } from "./Compose.ts"
+import { compose, parts, type Piece, room } from "./Compose.ts"
 import type { Numbers } from "./Protocol.ts"
 import type { Programs } from "./Programs.ts"
 
@@ -81,9 +81,14 @@ export const make = (programs: Programs): Composites => {
 
   return {
     shorten: (calls) => {
-      if (calls.length === 1 || !calls.every(({ piece }) => composable(piece))) return Effect.succeed(calls)
+      const most = room(calls.map(({ piece }) => piece))
+      if (calls.length === 1 || most < 2) return Effect.succeed(calls)
       let from = 0
-      const split = parts(calls.map(({ id }) => id)).map((length) => calls.slice(from, (from += length)))
+      const lengths = parts(
+        calls.map(({ id }) => id),
+        most
+      )
+      const split = lengths.map((length) => calls.slice(from, (from += length)))
       return Effect.map(
         Effect.forEach(split, (part) => (part.length === 1 ? Effect.succeed(part) : shortenPart(part))),
         (shorter) => shorter.flat()

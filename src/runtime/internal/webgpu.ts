@@ -1,6 +1,7 @@
 /** TensorFlow.js's WebGPU backend on Dawn: its packages, its device, and the errors that WebGPU does not throw. */
 import * as tf from "@tensorflow/tfjs-core"
 import { CompileError } from "../Engine.ts"
+import * as Shaders from "./shaders.ts"
 
 /** What of https://www.w3.org/TR/webgpu is used here; Node's types have none of it. */
 interface Device extends EventTarget {
@@ -106,4 +107,5 @@ export const register = async (): Promise<void> => {
         "the engine 'compiled'"
     )
   await load("@tensorflow/tfjs-backend-webgpu")
+  Shaders.register()
 }

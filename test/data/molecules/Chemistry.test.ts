@@ -90,8 +90,8 @@ describe("RDKit", () => {
     same("CC(C)C1CCCCC1C(C)(C)c1ccccc1Cl", "C1CCCCC1Cc1ccccc1")
     // A centre that loses a neighbour loses its handedness, others keep theirs, and so do double bonds.
     same("C[C@]12CCCC[C@@H]1CCCC2", "C1CCC2CCCC[C@@H]2C1")
-    same("F/C(c1ccccc1)=C(/Cl)c1ccccc1", "C(/c1ccccc1)=C/c1ccccc1")
-    same("F/C(c1ccccc1)=C(\\Cl)c1ccccc1", "C(/c1ccccc1)=C\\c1ccccc1")
+    same("F/C(c1ccccc1)=C(/Cl)c1ccccc1", "c1ccccc1/C=C/c1ccccc1")
+    same("F/C(c1ccccc1)=C(\\Cl)c1ccccc1", "c1ccccc1/C=C\\c1ccccc1")
     same("N#Cc1ccccc1", "c1ccccc1")
   })
 
@@ -177,7 +177,7 @@ describe("RDKit", () => {
 const bed = Layer.merge(NodeServices.layer, Chemistry.layer())
 const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
 
-layer(bed)("molecules through worker threads", (it) => {
+layer(bed, { excludeTestServices: true })("molecules through worker threads", (it) => {
   it.effect("drops what RDKit refuses, says which, and keeps the rest by their rows", () =>
     Effect.gen(function* () {
       const folder = yield* temporary
