@@ -11,7 +11,8 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Safetensors from "../src/runtime/Safetensors.ts"
-import { type Workload, workloads } from "./peers/workloads.ts"
+import type { Workload } from "./peers/Workload.ts"
+import { workloads } from "./peers/workloads.ts"
 
 /** What one process measured: milliseconds, MiB, and the losses of each level at the first steps. */
 interface Round {
@@ -29,6 +30,9 @@ const { positionals, values } = parseArgs({
     spinning: { type: "boolean", default: false }
   }
 })
+/** Workloads that are stated in JAX too. */
+const bilevel = new Set(["logistic", "reweighting"])
+
 const here = import.meta.dirname
 const python = join(here, ".venv", "bin", "python")
 const installed = existsSync(python)
@@ -53,6 +57,8 @@ const columns = [
   ["ratio", 5],
   ["target", 6],
   ["reached", 7],
+  ["jax ms", 7],
+  ["wasm ms", 8],
   ["ours start", 10],
   ["betty start", 11],
   ["ours MiB", 8],
@@ -68,34 +74,50 @@ const measure = (name: string, { peer, settling, steps, target, tensors, title }
   Effect.gen(function* () {
     const file = join(folder, `${peer}.safetensors`)
     writeFileSync(file, Safetensors.encode(tensors))
-    const ours: Array<Round> = []
-    const betty: Array<Round> = []
-    const theirs = [join(here, "peers", "betty_side.py"), peer, values.threads, `${settling}`, `${steps}`, file]
-    const own = [join(here, "peers", "ours.ts"), name, values.threads, values.spinning ? "spinning" : "waiting"]
+    const given = [values.threads, `${settling}`, `${steps}`, file]
+    const beside = (script: string) => run(python, [join(here, "peers", script), peer, ...given])
+    const own = (engine: string) =>
+      run(process.execPath, [join(here, "peers", "ours.ts"), name, engine, values.threads])
+    const [ours, betty, jax, wasm]: ReadonlyArray<Array<Round>> = [[], [], [], []]
     for (let round = 0; round < Number(values.rounds); round++) {
-      ours.push(yield* run(process.execPath, own))
-      if (installed) betty.push(yield* run(python, theirs))
+      ours!.push(yield* own(values.spinning ? "spinning" : "compiled"))
+      if (!installed) continue
+      betty!.push(yield* beside("betty_side.py"))
+      if (bilevel.has(peer)) jax!.push(yield* beside("jax_side.py"))
     }
+    // An order of magnitude needs no median.
+    wasm!.push(yield* own("wasm"))
     const times = (rounds: ReadonlyArray<Round>) => rounds.map(({ step }) => step.toFixed(2)).join(" ")
     const middle = (rounds: ReadonlyArray<Round>, of: (round: Round) => number, digits = 0) =>
       rounds.length === 0 ? "-" : median(rounds, of).toFixed(digits)
-    const ratio = installed ? median(betty, (r) => r.step) / median(ours, (r) => r.step) : undefined
+    const step = (round: Round) => round.step
+    const ratio = installed ? median(betty!, step) / median(ours!, step) : undefined
     yield* Console.log(
       line([
         name,
-        middle(ours, (r) => r.step, 2),
-        middle(betty, (r) => r.step, 2),
+        middle(ours!, step, 2),
+        middle(betty!, step, 2),
         ratio?.toFixed(2) ?? "-",
         `≥ ${target}`,
         ratio === undefined ? "-" : ratio >= target ? "yes" : "no",
-        middle(ours, (r) => r.start),
-        middle(betty, (r) => r.start),
-        middle(ours, (r) => r.peak),
-        middle(betty, (r) => r.peak),
-        installed ? apart(ours[0]!, betty[0]!).toExponential(0) : "-"
+        middle(jax!, step, 2),
+        middle(wasm!, step, 2),
+        middle(ours!, (r) => r.start),
+        middle(betty!, (r) => r.start),
+        middle(ours!, (r) => r.peak),
+        middle(betty!, (r) => r.peak),
+        installed ? apart(ours![0]!, betty![0]!).toExponential(0) : "-"
       ])
     )
-    return [`${name}: ${title}`, `  rounds: ours ${times(ours)}${installed ? `, betty ${times(betty)}` : ""}`]
+    const rounds = [
+      ["ours", ours!],
+      ["betty", betty!],
+      ["jax", jax!]
+    ] as const
+    return [
+      `${name}: ${title}`,
+      `  rounds: ${rounds.flatMap(([side, found]) => (found.length === 0 ? [] : [`${side} ${times(found)}`])).join(", ")}`
+    ]
   })
 
 const main = Effect.acquireUseRelease(
@@ -103,8 +125,12 @@ const main = Effect.acquireUseRelease(
   (folder) =>
     Effect.gen(function* () {
       const beside = installed
-        ? execFileSync(python, ["-c", "import torch; print('PyTorch', torch.__version__)"], { encoding: "utf8" }).trim()
-        : "PyTorch with Betty is not installed, so only this engine is measured: sh bench/peers/setup.sh"
+        ? execFileSync(
+            python,
+            ["-c", "import jax, torch; print('PyTorch', torch.__version__, 'JAX', jax.__version__)"],
+            { encoding: "utf8" }
+          ).trim()
+        : "PyTorch, Betty and JAX are not installed, so only our engines are measured: sh bench/peers/setup.sh"
       const waiting = values.spinning ? "spinning" : "waiting (its default)"
       yield* Console.log(
         `${cpus().length} × ${cpus()[0]?.model}; ${values.threads} threads on each side, ours ${waiting}; ${beside}`

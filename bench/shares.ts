@@ -12,7 +12,8 @@ import * as Product from "../src/levels/Product.ts"
 import * as Solver from "../src/levels/Solver.ts"
 import * as Compiled from "../src/runtime/compiled/Compiled.ts"
 import * as Run from "../src/runtime/Run.ts"
-import { darts, threeLevels } from "./peers/workloads.ts"
+import { threeLevels } from "./peers/threeLevels.ts"
+import { darts } from "./peers/Workload.ts"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -1,17 +1,24 @@
-// One round of one workload on the compiled engine, as JSON: node bench/peers/ours.ts <workload> <threads> [spinning]
+// One round of one workload on one of our engines, as JSON: node bench/peers/ours.ts <workload> <engine> <threads>
+// The engine is compiled, spinning (compiled, its threads spinning) or wasm (eager, on one thread and for fewer steps).
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
+import * as Eager from "../../src/runtime/Eager.ts"
 import * as Run from "../../src/runtime/Run.ts"
 import { workloads } from "./workloads.ts"
 
 /** Steps whose losses are told, to hold them against the other side's. */
 const told = 3
 
-const [name = "", threads = "2", spinning] = process.argv.slice(2)
-const { levels, problem, settling, steps, ticks } = workloads[name]!()
+const [name = "", kind = "compiled", threads = "2"] = process.argv.slice(2)
+const workload = workloads[name]!()
+const { levels, problem, ticks } = workload
+const few = kind === "wasm"
+const [settling, steps] = few ? [1, Math.ceil(workload.steps / 20)] : [workload.settling, workload.steps]
+const engine =
+  kind === "wasm" ? Eager.layer("wasm") : Compiled.layer({ threads: Number(threads), spinning: kind === "spinning" })
 
 const main = Effect.gen(function* () {
   const begun = performance.now()
@@ -36,6 +43,6 @@ const main = Effect.gen(function* () {
     losses
   }
   yield* Console.log(JSON.stringify(round))
-}).pipe(Effect.provide(Compiled.layer({ threads: Number(threads), spinning: spinning === "spinning" })))
+}).pipe(Effect.provide(engine))
 
 NodeRuntime.runMain(main)
