@@ -1,11 +1,13 @@
 // Milliseconds a tick of the compiled engine beside eager ones, all in one process: medians of interleaved rounds.
 //   npm run bench
+//   npm run bench -- tensorflow webgpu compiled-webgpu   # and these engines too
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import { type EngineName, engineLayer } from "../src/cli/Options.ts"
 import type { Problem } from "../src/dsl/Problem.ts"
 import * as Levels from "../src/experiments/brown/Levels.ts"
 import { defaults } from "../src/experiments/brown/Settings.ts"
@@ -16,7 +18,9 @@ import type { CompileError, Engine } from "../src/runtime/Engine.ts"
 import * as Run from "../src/runtime/Run.ts"
 import { triLevel } from "../test/support/programs.ts"
 
+const others = process.argv.slice(2) as ReadonlyArray<EngineName>
 const engines: { readonly [name: string]: Layer.Layer<Engine, CompileError> } = {
+  ...Object.fromEntries(others.map((name) => [name, engineLayer(name)])),
   compiled: Compiled.layer(),
   "eager wasm": Eager.layer("wasm"),
   "eager cpu": Eager.layer("cpu")
@@ -66,7 +70,7 @@ const compare = (
       const ratio = engine === which[0] ? "" : `  ${(tick / reference).toFixed(1)} × ${which[0]}`
       const start = median(times.map((t) => t.start))
       yield* Console.log(
-        `  ${engine.padEnd(11)} ${tick.toFixed(2).padStart(8)} ms a tick  start ${start.toFixed(0)} ms${ratio}`
+        `  ${engine.padEnd(15)} ${tick.toFixed(2).padStart(8)} ms a tick  start ${start.toFixed(0)} ms${ratio}`
       )
     }
   })
@@ -75,11 +79,17 @@ const main = Effect.gen(function* () {
   const settings = { ...defaults, warmup: 0 }
   const { model, batch, length, vocabulary } = settings
   const task = yield* Task.make(settings, 0)
-  yield* compare("three-level net, 3-4-1, batch 8", triLevel() as never, 200, ["compiled", "eager wasm", "eager cpu"])
+  yield* compare("three-level net, 3-4-1, batch 8", triLevel() as never, 200, [
+    "compiled",
+    "eager wasm",
+    "eager cpu",
+    ...others
+  ])
   const sizes = `vocabulary ${vocabulary}, length ${length}, width ${model.width}, batches ${Object.values(batch).join("/")}`
   yield* compare(`TapWeight on Brown, ${sizes}`, Levels.make(settings, task).tapweight as never, 15, [
     "compiled",
-    "eager wasm"
+    "eager wasm",
+    ...others
   ])
 })
 

@@ -80,9 +80,11 @@ export const fetch = Effect.fnUntraced(function* (options: {
   const say = Launch.saying(options.quiet)
   if (existsSync(file)) yield* say(`${file} is there already`)
   else {
-    const got = yield* Fetch.download(source.url, file, {
-      ...(source.sha256 === undefined ? {} : { sha256: source.sha256 })
-    }).pipe(
+    const got = yield* Fetch.download(
+      source.url,
+      file,
+      source.sha256 === undefined ? {} : { sha256: source.sha256 }
+    ).pipe(
       Effect.catchIf(
         ({ problem }) => problem === "no connection" || problem === "interrupted",
         ({ problem, reason, url }) => {
@@ -101,15 +103,6 @@ export const fetch = Effect.fnUntraced(function* (options: {
   const how = source.sha256 === undefined ? "no hash is declared; checked by columns, labels and rows" : "hash checked"
   const text = `${schema.name}  ${file}\n${counted(schema, table.smiles.length)}; ${labelsEach(table.tasks.length)} (${how})`
   yield* Launch.print(options.format, text, { name: schema.name, file, rows: table.smiles.length })
-})
-
-const fileOf = Effect.fnUntraced(function* (schema: TableSchema, folder: string) {
-  const own = sourceFile(schema)
-  const names = [...new Set([`${schema.name}.csv`, `${schema.name}.csv.gz`, ...(own === undefined ? [] : [own])])]
-  const file = names.map((name) => join(folder, name)).find((path) => existsSync(path))
-  if (file !== undefined) return file
-  const reason = `${folder} holds none of ${names.join(", ")}: name its folder with --data, or run tapweight data fetch ${schema.name} --to ${folder}`
-  return yield* new DataError({ dataset: schema.name, reason })
 })
 
 const progressOn = (say: (text: string) => Effect.Effect<void>) => {
@@ -131,7 +124,7 @@ export const check = Effect.fnUntraced(function* (options: {
   readonly quiet: boolean
 }) {
   const schema = yield* schemaOf(options.name)
-  const file = yield* fileOf(schema, options.data)
+  const file = yield* Table.find(options.data, schema)
   const table = yield* Table.read(file, schema)
   const found = yield* Molecules.structures(table.smiles, {
     ...(Option.isSome(options.cache) ? { folder: options.cache.value } : {}),

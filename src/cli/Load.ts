@@ -5,6 +5,8 @@ import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import { control } from "../experiments/brown/Control.ts"
 import { brown } from "../experiments/brown/Program.ts"
+import { landscape } from "../experiments/molecules/Landscape.ts"
+import { molecules } from "../experiments/molecules/Program.ts"
 import * as Program from "../runs/Program.ts"
 
 /** A program that cannot be found or loaded. */
@@ -18,7 +20,12 @@ export class ProgramError extends Schema.TaggedError<ProgramError>()("ProgramErr
 }
 
 /** Programs that come with the package, by name. */
-export const builtIn: { readonly [name: string]: Program.Program } = { brown, "brown-control": control }
+export const builtIn: { readonly [name: string]: Program.Program } = {
+  brown,
+  "brown-control": control,
+  molecules,
+  "molecules-landscape": landscape
+}
 
 /** A program with where it came from: a built-in's name, or a file's path and SHA-256. */
 export interface Loaded {

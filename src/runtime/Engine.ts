@@ -101,7 +101,7 @@ export class Engine extends Context.Service<
     readonly upload: <T extends Tree>(host: Host<T>) => Effect.Effect<Device<T>>
     readonly download: <T extends Tree>(device: Device<T>) => Effect.Effect<Host<T>>
     readonly release: <T extends Tree>(device: Device<T>) => Effect.Effect<void>
-    /** Tensors alive on the device. */
+    /** Tensors alive on the device, batches aside. */
     readonly live: Effect.Effect<number>
   }
 >()("tapweight/runtime/Engine") {}

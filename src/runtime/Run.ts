@@ -36,7 +36,7 @@ export interface Options {
   readonly onInterrupt?: (last: Tick) => Effect.Effect<void>
 }
 
-/** One tick of a run. Its effects read the run's present state, so use them before asking for the next tick. */
+/** One tick of a run. Its effects see the state after it, so use them before asking for the next tick. */
 export interface Tick {
   readonly index: number
   /** Levels that acted, in order, with what they reported. */
@@ -196,13 +196,22 @@ export const ticks = <E, R>(
         )
       })
 
+      let turn = performance.now()
+      // Steps, and those who look at ticks, hold the JavaScript thread: without this no signal, timer or other fiber would
+      // get a turn.
+      const yielding = Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => (turn = performance.now()))
+      )
       const pull: Effect.Effect<readonly [Tick], unknown> = Effect.suspend(() => {
-        if (next < waiting.length) return deliver(waiting[next++]!)
+        if (next < waiting.length) {
+          if (performance.now() - turn > Pace.mostMilliseconds) return Effect.andThen(yielding, pull)
+          return deliver(waiting[next++]!)
+        }
         if (failed !== undefined) return failed
         if (asked >= options.ticks) return Cause.done()
-        // Steps hold the JavaScript thread: without this no signal, timer or other fiber would get a turn.
         return Effect.andThen(
-          Effect.yieldNow,
+          yielding,
           engine.sequences !== undefined && Pace.holds(state)
             ? Effect.andThen(together(engine.sequences), pull)
             : alone()

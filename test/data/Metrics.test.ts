@@ -65,7 +65,7 @@ describe("ROC-AUC", () => {
       Effect.sync(() => {
         const [labels, scores] = columns(rows)
         const of = (wanted: number) => rows.filter(([label]) => label === wanted).map(([, score]) => score)
-        const pairs = of(1).flatMap((high) => of(0).map((low) => (high > low ? 1 : high === low ? 0.5 : 0)))
+        const pairs = of(1).flatMap((high) => of(0).map((low): number => (high > low ? 1 : high === low ? 0.5 : 0)))
         const found = Metrics.rocAuc(labels, scores)
         if (pairs.length === 0) return assert.isUndefined(found)
         assert.approximately(found!, pairs.reduce((sum, pair) => sum + pair, 0) / pairs.length, 1e-12)

@@ -92,7 +92,7 @@ export const read = Effect.fnUntraced(function* (file: string) {
   return yield* fs.readFile(file).pipe(
     Effect.catchIf(
       (error) => error.reason._tag === "NotFound",
-      () => Effect.succeed(undefined)
+      () => Effect.void
     ),
     Effect.mapError((error) => new CacheError({ file, problem: "unreadable", reason: error.message }))
   )

@@ -60,7 +60,7 @@ const thread = Effect.acquireRelease(
         if (dead !== undefined) return resume(Effect.fail(dead))
         worker.ref()
         pending.set(next, resume)
-        worker.postMessage({ id: next++, kind, smiles } satisfies Request)
+        worker.postMessage({ id: next++, kind, smiles } satisfies Request, [])
       })
     return { ask, worker }
   }),

@@ -21,7 +21,7 @@ export class FetchError extends Schema.TaggedError<FetchError>()("FetchError", {
 export interface Options {
   /** The hash the file must have. */
   readonly sha256?: string
-  /** Attempts in a row that may bring nothing. */
+  /** Attempts in a row that may bring nothing: 4 where absent, and 2 where the server cannot be reached at all. */
   readonly attempts?: number
   /** Milliseconds before the second attempt; doubled before each further one. */
   readonly pause?: number
@@ -61,6 +61,8 @@ const codeOf = (error: unknown): string => {
 
 const unwritable = /^(?:ENOSPC|EDQUOT|EACCES|EPERM|EROFS|EISDIR|ENOTDIR|EEXIST|EIO)$/
 
+const unreachable = /^(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/
+
 /** One attempt: the file's size if it is complete now, undefined if the connection ended before. */
 const attempt = async (
   url: string,
@@ -86,8 +88,9 @@ const attempt = async (
   }
   if (!response.ok || response.body === null) {
     await response.body?.cancel()
-    if (response.status >= 500 || response.status === 429) return undefined
-    throw new FetchError({ url, problem: "refused", reason: `the server answers ${response.status}` })
+    const reason = `the server answers ${response.status}`
+    if (response.status >= 500 || response.status === 429) throw new Error(reason)
+    throw new FetchError({ url, problem: "refused", reason })
   }
   if (response.status !== 206) have = 0
   const length = response.headers.get("content-length")
@@ -119,8 +122,9 @@ const host = (url: string): string => URL.parse(url)?.host ?? url
 const fetched = async (url: string, file: string, signal: AbortSignal, options: Options): Promise<Fetched> => {
   const part = `${file}.part`
   await mkdir(dirname(file), { recursive: true })
+  const attempts = options.attempts ?? 4
   let last = "the connection ended before the file did"
-  for (let failures = 0; failures < (options.attempts ?? 5);) {
+  for (let failures = 0; failures < attempts;) {
     const before = await sizeOf(part)
     try {
       const bytes = await attempt(url, file, signal, options)
@@ -139,14 +143,12 @@ const fetched = async (url: string, file: string, signal: AbortSignal, options: 
       if (error instanceof FetchError || signal.aborted) throw error
       const code = codeOf(error)
       if (unwritable.test(code)) throw error
-      last = /^(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/.test(
-        code
-      )
-        ? `no connection to ${host(url)} (${code})`
-        : `${(error as Error).message}${code === "" ? "" : ` (${code})`}`
+      const message = `${(error as Error).message}${code === "" ? "" : ` (${code})`}`
+      last = unreachable.test(code) ? `no connection to ${host(url)} (${code})` : message
+      if (unreachable.test(code) && failures > 0) break
     }
     failures = (await sizeOf(part)) > before ? 1 : failures + 1
-    await setTimeout((options.pause ?? 500) * 2 ** (failures - 1), undefined, { signal })
+    if (failures < attempts) await setTimeout((options.pause ?? 500) * 2 ** (failures - 1), undefined, { signal })
   }
   const problem = last.startsWith("no connection") ? "no connection" : "interrupted"
   throw new FetchError({ url, problem, reason: last })

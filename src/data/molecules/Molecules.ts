@@ -5,7 +5,6 @@
 import { inflateRawSync } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Seed from "../../dsl/Seed.ts"
 import * as Cache from "./Cache.ts"
 import * as KMeans from "./KMeans.ts"
 import * as Records from "./Records.ts"
@@ -134,18 +133,12 @@ const LabelsFile = Schema.fromJsonString(Labels)
  */
 export const clusters = Effect.fnUntraced(function* (
   keys: ReadonlyArray<Uint8Array>,
-  options: {
-    readonly k: number
-    readonly seed: Seed.Seed
-    readonly iterations?: number
-    readonly folder?: string
-    readonly onIteration?: (iteration: number, inertia: number) => Effect.Effect<void>
-  }
+  options: KMeans.Options & { readonly folder?: string }
 ) {
   const { folder = Cache.defaultFolder(), ...rest } = options
-  const { iterations = KMeans.defaultIterations, k, seed } = rest
+  const { iterations = KMeans.defaultIterations, k, sample, seed } = rest
   const home = `${folder}/molecules/clusters`
-  const parameters = `clusters 1: k ${k}, seed ${seed.key.join()}, iterations ${iterations}`
+  const parameters = `clusters 2: k ${k}, seed ${seed.key.join()}, iterations ${iterations}, sample ${sample ?? "all"}`
   const packed = Records.pack(keys)
   const file = `${home}/${Cache.keyOf(parameters, packed.bytes)}.json`
   yield* Cache.makeFolder(home)
@@ -162,8 +155,9 @@ export const clusters = Effect.fnUntraced(function* (
     yield* Cache.write(file, new TextEncoder().encode(text))
   }
   if (made.k < k) {
+    const among = Math.min(keys.length, sample ?? keys.length)
     yield* Effect.logWarning(
-      `${k} clusters of ${keys.length} molecules with ${made.k} distinct MACCS keys: made ${made.k}`
+      `${k} clusters asked for, and ${made.k} distinct MACCS keys among ${among} molecules: made ${made.k}`
     )
   }
   return { ...made, labels: Int32Array.from(made.labels) } satisfies KMeans.Clusters

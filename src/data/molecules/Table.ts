@@ -1,8 +1,10 @@
 /** Labelled and unlabelled molecules out of files. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Rows from "./Rows.ts"
-import type { Column, TableSchema } from "./TableSchema.ts"
+import { type Column, sourceFile, type TableSchema } from "./TableSchema.ts"
 
 export { TableError } from "./Rows.ts"
 
@@ -110,6 +112,20 @@ export const read = Effect.fnUntraced(function* (file: string, schema: TableSche
   const all = new Float32Array(labels.length * tasks.length)
   for (const [i, row] of labels.entries()) all.set(row, i * tasks.length)
   return { schema, file, smiles, tasks, labels: all } satisfies Table
+})
+
+/**
+ * The file of a set in a folder: `NAME.csv` or `NAME.csv.gz`, or under the name it has at its source. Fails with a
+ * `TableError` where there is none.
+ */
+export const find = Effect.fnUntraced(function* (folder: string, schema: TableSchema) {
+  const own = sourceFile(schema)
+  const names = [...new Set([`${schema.name}.csv`, `${schema.name}.csv.gz`, ...(own === undefined ? [] : [own])])]
+  const file = names.map((name) => join(folder, name)).find((path) => existsSync(path))
+  if (file !== undefined) return file
+  const fetch = schema.source === undefined ? "" : `, or tapweight data fetch ${schema.name} --to ${folder}`
+  const reason = `'${schema.name}' is called ${names.join(" or ")}, and none is here: name its folder${fetch}`
+  return yield* new Rows.TableError({ file: folder, problem: "missing", reason })
 })
 
 const usual = ["smiles", "SMILES", "Smiles", "canonical_smiles", "mol"]

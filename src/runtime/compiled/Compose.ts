@@ -16,10 +16,11 @@ export interface Piece extends Pick<Program, "inputs" | "kept" | "sent"> {
 const mostOperations = 512
 
 /** How many such programs are worth being one: only one where noise is made outside of a model. */
-export const room = (pieces: ReadonlyArray<Piece>): number =>
-  pieces.some(({ lowered }) => lowered.keys !== undefined)
-    ? 1
-    : Math.floor(mostOperations / Math.max(1, ...pieces.map(({ lowered }) => lowered.model?.operations.length ?? 0)))
+export const room = (pieces: ReadonlyArray<Piece>): number => {
+  if (pieces.some(({ lowered }) => lowered.keys !== undefined)) return 1
+  const operations = pieces.reduce((sum, { lowered }) => sum + (lowered.model?.operations.length ?? 0), 0)
+  return Math.floor((mostOperations * pieces.length) / Math.max(1, operations))
+}
 
 const filled = (name: string, { dtype, shape }: LeafType, value: number): Tensor => {
   const values = dtype === "float32" ? new Float32Array(size(shape)) : new Int32Array(size(shape))

@@ -22,7 +22,12 @@ interface Backend extends tf.KernelBackend {
     uniforms?: ReadonlyArray<{ readonly type: "int32"; readonly data: ReadonlyArray<number> }>
   ) => tf.TensorInfo
   readonly disposeData: (id: object) => boolean
+  readonly tensorMap: { readonly get: (id: object) => { readonly values: unknown } }
 }
+/** Whether numbers of a tensor have not left the host. */
+export const onHost = (backend: Pick<Backend, "tensorMap">, id: object): boolean =>
+  (backend.tensorMap.get(id).values ?? undefined) !== undefined
+
 type Args = {
   readonly inputs: { readonly [name: string]: tf.TensorInfo }
   readonly attrs: unknown
@@ -77,12 +82,19 @@ const functions = `
     return select(exp(x) - 1.0, near, abs(x) < 0.25);
   }`
 
+// TensorFlow.js takes integers on the GPU through float32, so a key from there has lost its last bits.
 const noise = ({ attrs, backend, inputs }: Args): tf.TensorInfo => {
   const { salt, shape } = attrs as { readonly shape: Array<number>; readonly salt: number }
-  const value = "threefry(u32(index), u32(key[0]), u32(key[1]), u32(uniforms.salt))"
-  const made = program("noise", tf.util.sizeFromShape(shape), ["key"], value, "salt : i32,")
-  const result = backend.runWebGPUProgram(made, [inputs["key"]!], "float32", [{ type: "int32", data: [salt | 0] }])
-  return { ...result, shape }
+  const { dataId } = inputs["key"]!
+  if (!onHost(backend, dataId))
+    throw new Error(
+      "a key of noise comes from the GPU, where TensorFlow.js rounds integers above 2^24: slice it from the batch"
+    )
+  const key = backend.readSync(dataId) as Int32Array
+  const value = "threefry(u32(index), u32(uniforms.k0), u32(uniforms.k1), u32(uniforms.salt))"
+  const made = program("noise", tf.util.sizeFromShape(shape), [], value, "k0 : i32, k1 : i32, salt : i32,")
+  const words = [key[0]!, key[1]!, salt | 0].map((word) => ({ type: "int32" as const, data: [word] }))
+  return { ...backend.runWebGPUProgram(made, [], "float32", words), shape }
 }
 
 const unary =

@@ -84,8 +84,7 @@ export const adopt = (): void => {
   watch(backend.device)
   const { readSync } = backend
   backend.readSync = (id) => {
-    const { values } = backend.tensorMap.get(id)
-    if (values !== null && values !== undefined) return readSync.call(backend, id)
+    if (Shaders.onHost(backend, id)) return readSync.call(backend, id)
     throw new Error("numbers cannot be read inside of a step (dataSync): on WebGPU they come only later")
   }
 }

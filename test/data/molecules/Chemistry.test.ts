@@ -17,6 +17,7 @@ import * as Rdkit from "../../../src/data/molecules/Rdkit.ts"
 import * as Records from "../../../src/data/molecules/Records.ts"
 import * as Svg from "../../../src/data/molecules/Svg.ts"
 import * as Table from "../../../src/data/molecules/Table.ts"
+import manifest from "../../../package.json" with { type: "json" }
 import { present, shared } from "../../support/shared.ts"
 import reference from "./splits.json" with { type: "json" }
 
@@ -55,6 +56,12 @@ describe("RDKit", () => {
     mol.delete()
     return text
   }
+
+  it("is the version that the cache's names stand for", () => {
+    assert.match(Records.version, new RegExp(`^rdkit ${manifest.dependencies["@rdkit/rdkit"].replaceAll(".", "\\.")},`))
+    const running = rdkit.version().split(".").map(Number).join(".")
+    assert.strictEqual(running, manifest.dependencies["@rdkit/rdkit"])
+  })
 
   it("records do not depend on the order that atoms are written in", () => {
     const [structure, maccs] = [{ name: "structure" } as const, { name: "maccs" } as const].map((kind) =>
@@ -203,6 +210,14 @@ layer(bed, { excludeTestServices: true })("molecules through worker threads", (i
       assert.match(String(yield* Effect.exit(pictures.read([1]))), /RDKit refused row 1/)
       assert.match(String(yield* Effect.exit(pictures.read([7]))), /row 7 of 7/)
       assert.match(String(yield* Effect.exit(Molecules.pictures(smiles, 8, { folder }))), /pictures of 8 pixels/)
+    })
+  )
+
+  it.effect("a molecule that breaks RDKit is refused like others, and those after it are read", () =>
+    Effect.gen(function* () {
+      const found = yield* Molecules.structures(["CCO", "C".repeat(60_000), "c1ccccc1"], { folder: yield* temporary })
+      assert.deepStrictEqual(found.canonical, ["CCO", "c1ccccc1"])
+      assert.deepStrictEqual(Array.from(found.rows), [0, 2])
     })
   )
 

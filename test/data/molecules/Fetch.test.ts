@@ -110,7 +110,7 @@ layer(NodeServices.layer, { excludeTestServices: true })("Fetch", (it) => {
 
   it.effect("begins anew where the file on the server has changed, or the server cannot name its version", () =>
     Effect.gen(function* () {
-      const other = Buffer.from(content).reverse()
+      const other = Buffer.from(content.toReversed())
       for (const etags of [
         ['"1"', '"2"'],
         [undefined, undefined]

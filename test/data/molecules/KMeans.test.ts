@@ -97,6 +97,20 @@ describe("KMeans", () => {
     })
   )
 
+  it.effect("a sample finds the groups of all points, and a sample of all is no sample", () =>
+    Effect.gen(function* () {
+      const points = KMeans.bits(scattered(2000, 6), width)
+      const options = { k: 24, seed: Seed.make(4) }
+      const whole = yield* KMeans.cluster(points, options)
+      const found = yield* KMeans.cluster(points, { ...options, sample: 500 })
+      assert.strictEqual(found.labels.length, 2000)
+      assert.isAbove(found.inertia, found.history.at(-1)!)
+      assert.isBelow(found.inertia, 1.15 * whole.inertia)
+      assert.deepStrictEqual(yield* KMeans.cluster(points, { ...options, sample: 500 }), found)
+      assert.deepStrictEqual(yield* KMeans.cluster(points, { ...options, sample: 2000 }), whole)
+    })
+  )
+
   it.effect("refuses no clusters and no points", () =>
     Effect.gen(function* () {
       const seed = Seed.make(1)

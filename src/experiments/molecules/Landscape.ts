@@ -1,0 +1,53 @@
+import * as Effect from "effect/Effect"
+import * as Program from "../../runs/Program.ts"
+import * as Levels from "./Levels.ts"
+import { everywhere, problem } from "./Program.ts"
+import * as Report from "./Report.ts"
+import { config, type Settings } from "./Settings.ts"
+
+/** A handful of fixed weightings: the centre, each corner, and half-way from the centre to each. */
+export const weightings = (
+  objectives: ReadonlyArray<string>
+): ReadonlyArray<readonly [name: string, lambda: ReadonlyArray<number>]> => {
+  const n = objectives.length
+  const towards = (corner: number, share: number) =>
+    objectives.map((_, i) => (1 - share) / n + (i === corner ? share : 0))
+  return [
+    ["equal", objectives.map(() => 1 / n)],
+    ...objectives.map((name, i) => [`${name}-only`, towards(i, 1)] as const),
+    ...objectives.map((name, i) => [`${name}-mostly`, towards(i, 0.5)] as const)
+  ]
+}
+
+/**
+ * How the validation score after finetuning depends on fixed weights, with its noise over seeds: whether there is
+ * anything for level III to find. Test molecules are not scored.
+ */
+export const landscape = Program.make({
+  name: "molecules-landscape",
+  description: "Validation scores of fixed weightings on MoleculeNet: is there anything to learn?",
+  config: config({}),
+  problem,
+  run: (session, settings: Settings) =>
+    Effect.gen(function* () {
+      const tried = weightings(Levels.objectives(settings))
+      const { found: each, tasks } = yield* everywhere(session, settings, (methods) =>
+        Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
+      )
+      const found = each.flat()
+      const rows = tried.map(([name]) => [
+        name,
+        ...tasks.map((task) =>
+          Report.spread(
+            found.filter((one) => one.set === task.name && one.method === name).map((one) => one.validation),
+            task.metric
+          )
+        )
+      ])
+      const heading = ["weights", ...tasks.map((task) => `${task.name} (${task.metric})`)]
+      return {
+        result: { found: found.map(({ method, seed, set, validation }) => ({ method, seed, set, validation })) },
+        text: Report.columns([heading, ...rows])
+      }
+    })
+})

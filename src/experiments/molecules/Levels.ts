@@ -1,0 +1,216 @@
+import * as tf from "@tensorflow/tfjs-core"
+import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
+import * as Dataset from "../../dsl/Dataset.ts"
+import * as Hypergradient from "../../dsl/Hypergradient.ts"
+import * as Level from "../../dsl/Level.ts"
+import type { NdArray } from "../../dsl/NdArray.ts"
+import * as Problem from "../../dsl/Problem.ts"
+import * as Seed from "../../dsl/Seed.ts"
+import * as Var from "../../dsl/Var.ts"
+import * as Optimizer from "../../levels/Optimizer.ts"
+import * as Product from "../../levels/Product.ts"
+import * as Rate from "../../levels/Rate.ts"
+import * as Solver from "../../levels/Solver.ts"
+import * as Init from "../../models/Init.ts"
+import * as Mlp from "../../models/Mlp.ts"
+import * as ResNet from "../../models/ResNet.ts"
+import * as Objective from "../../objectives/Objective.ts"
+import type { Settings } from "./Settings.ts"
+import type { Task } from "./Task.ts"
+
+/** A trained encoder: its parameters, and the running statistics of its batch normalisation. */
+export interface Encoder {
+  readonly params: ResNet.HostParams
+  readonly statistics: ResNet.HostStatistics
+}
+
+type Dense = Mlp.Dense
+type Heads = { readonly clusters: readonly [Dense, Dense, Dense]; readonly jigsaw: Dense; readonly coin: Dense }
+type Theta = { readonly encoder: ResNet.Params; readonly heads: Heads }
+type Omega = { readonly encoder: ResNet.Params; readonly head: Dense }
+
+/** The names of the objectives, in the order of their weights (equation 7). */
+export const objectives = ({ useless }: Pick<Settings, "useless">): ReadonlyArray<string> =>
+  useless ? ["mg1", "mg2", "mg3", "jigsaw", "mask", "coin"] : ["mg1", "mg2", "mg3", "jigsaw", "mask"]
+
+const column = (x: tf.Tensor2D, i: number): tf.Tensor1D => tf.reshape(tf.slice(x, [0, i], [x.shape[0], 1]), [-1])
+
+/** The pretraining losses L₁ … L₅ (equations 11 to 15), and what the running statistics are after the batch. */
+const losses = (
+  settings: Settings,
+  theta: Theta,
+  statistics: ResNet.Statistics,
+  batch: PictureBatches.PretrainingBatch
+) => {
+  // One pass for the three kinds of pictures: they are normalised together.
+  const [features, next] = ResNet.train(theta.encoder, statistics, batch.views)
+  const [views, masked, puzzles] = tf.split(features, 3) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D]
+  const { clusters, coin, jigsaw } = theta.heads
+  const cluster = (i: 0 | 1 | 2) => Objective.crossEntropy(Mlp.affine(clusters[i], views), column(batch.clusters, i))
+  const found: { readonly [objective: string]: tf.Scalar } = {
+    mg1: cluster(0),
+    mg2: cluster(1),
+    mg3: cluster(2),
+    jigsaw: Objective.crossEntropy(Mlp.affine(jigsaw, puzzles), batch.orders),
+    mask: Objective.distance(views, masked),
+    ...(settings.useless ? { coin: Objective.crossEntropy(Mlp.affine(coin, views), batch.coins) } : {})
+  }
+  return [found, next] as const
+}
+
+/** The levels of TapWeight on a task, and the problems that the compared methods are, all from one general encoder. */
+export const make = (settings: Settings, task: Task, general: Encoder | undefined) => {
+  const { augmentation, batch, network } = settings
+  const rates = settings[task.kind]
+  const features = network.width * 2 ** (network.blocks.length - 1)
+  const dense = (name: string, outputs: number) => (seed: Seed.Seed) =>
+    Mlp.dense(features, outputs)(Seed.fold(seed, name))
+  const encoder = general === undefined ? ResNet.init(network) : () => general.params
+  const statistics = general === undefined ? ResNet.statistics(network) : () => general.statistics
+  const heads = (seed: Seed.Seed) => ({
+    clusters: task.pool.counts.map((count, i) => dense(`cluster${i}`, count)(seed)) as never as readonly [
+      Mlp.HostDense,
+      Mlp.HostDense,
+      Mlp.HostDense
+    ],
+    jigsaw: dense("jigsaw", 1 + settings.permutations)(seed),
+    coin: dense("coin", 2)(seed)
+  })
+  const theta = Var.make("theta", (seed) => ({ encoder: encoder(seed), heads: heads(seed) }))
+  const thetaStatistics = Var.make("thetaStatistics", statistics)
+  const omega = Var.make("omega", (seed, root) => ({
+    encoder: Var.initial(theta, root).encoder,
+    head: dense("head", task.tasks)(seed)
+  }))
+  const statisticsOf = Var.make("statistics", statistics)
+  const beta = Var.make("beta", Init.zeros([objectives(settings).length]))
+
+  const sgd = (peak: number) =>
+    Optimizer.momentum(Rate.step({ rate: peak, ...settings.schedule }), { momentum: settings.momentum }).pipe(
+      Optimizer.weightDecay(settings.decay)
+    )
+  const unlabelled = PictureBatches.pretraining(task.pool.pictures, task.pool.clusters, {
+    batch: batch.pretrain,
+    augmentation,
+    permutations: settings.permutations,
+    intact: settings.intact
+  })
+  const train = PictureBatches.labelled("train", task.train, { batch: batch.finetune, augmentation })
+  const validation = PictureBatches.labelled("validation", task.validation, {
+    batch: batch.reweight,
+    augmentation
+  })
+  const hypergradient = Level.hypergradient(
+    Hypergradient.implicit({
+      solver: Solver.identity,
+      product: settings.product === "exact" ? Product.exact : Product.finiteDifference({ radius: settings.radius })
+    })
+  )
+
+  /** The downstream loss of predictions (binary cross-entropy over known labels, or mean squared error). */
+  const downstream = (predicted: tf.Tensor2D, { known, labels }: PictureBatches.LabelledBatch): tf.Scalar =>
+    task.kind === "classification"
+      ? Objective.maskedBinaryCrossEntropy(predicted, labels, known)
+      : Objective.meanSquaredError(predicted, labels)
+  const finetuneLoss = (omega: Omega, statistics: ResNet.Statistics, batch: PictureBatches.LabelledBatch) => {
+    const [features, next] = ResNet.train(omega.encoder, statistics, batch.pictures)
+    return [downstream(Mlp.affine(omega.head, features), batch), next] as const
+  }
+
+  const pretrain = Level.minimize(theta, {
+    name: "pretrain",
+    given: [beta],
+    buffers: thetaStatistics,
+    data: unlabelled,
+    optimizer: sgd(rates.pretrain),
+    objective: ({ beta, theta, thetaStatistics }, batch) => {
+      const [found, next] = losses(settings, theta, thetaStatistics, batch)
+      return { ...Objective.weighted(tf.softmax(beta), found), buffers: next }
+    }
+  }).pipe(hypergradient)
+  const finetune = Level.minimize(omega, {
+    name: "finetune",
+    upstream: [pretrain],
+    buffers: statisticsOf,
+    data: train,
+    optimizer: sgd(rates.finetune),
+    objective: ({ omega, statistics, theta }, batch) => {
+      const [loss, next] = finetuneLoss(omega, statistics, batch)
+      const distance = Objective.proximal(omega.encoder, theta.encoder)
+      return { loss: tf.add(loss, tf.mul(settings.gamma, distance)), metrics: { task: loss, distance }, buffers: next }
+    }
+  }).pipe(hypergradient)
+  const told = (beta: tf.Tensor1D) => ({ beta, lambda: tf.softmax(beta) })
+  const reweight = Level.minimize(beta, {
+    name: "reweight",
+    upstream: [finetune],
+    data: validation,
+    optimizer: Optimizer.sgd(Rate.step({ rate: rates.reweight, ...settings.schedule })),
+    objective: ({ beta, omega, statistics }, batch) => ({
+      loss: finetuneLoss(omega, statistics, batch)[0],
+      metrics: told(beta as tf.Tensor1D)
+    })
+  }).pipe(Level.warmup(settings.warmup))
+
+  // Equation 9: one model learns the pretraining objectives and the task at once.
+  const shared = Var.make("theta", (seed, root) => ({
+    ...Var.initial(theta, root),
+    head: dense("head", task.tasks)(seed)
+  }))
+  const joint = Level.minimize(shared, {
+    name: "joint",
+    given: [beta],
+    buffers: thetaStatistics,
+    data: Dataset.join("joint", unlabelled, train),
+    optimizer: sgd(rates.pretrain),
+    objective: ({ beta, theta, thetaStatistics }, batch) => {
+      const [found, after] = losses(settings, theta, thetaStatistics, batch)
+      const [loss, next] = finetuneLoss(theta, after, batch)
+      const { loss: pretraining, metrics } = Objective.weighted(tf.softmax(beta), found)
+      return {
+        loss: tf.add(pretraining, tf.mul(settings.mix, loss)),
+        metrics: { ...metrics, task: loss },
+        buffers: next
+      }
+    }
+  }).pipe(hypergradient)
+  // Its response lacks the factor 2γ that the proximal term puts into the three levels' one.
+  const bilevel = Level.minimize(beta, {
+    name: "reweight",
+    upstream: [joint],
+    data: validation,
+    optimizer: Optimizer.sgd(Rate.step({ rate: 2 * settings.gamma * rates.reweight, ...settings.schedule })),
+    objective: ({ beta, theta, thetaStatistics }, batch) => ({
+      loss: finetuneLoss(theta, thetaStatistics, batch)[0],
+      metrics: told(beta as tf.Tensor1D)
+    })
+  }).pipe(Level.warmup(settings.warmup))
+
+  return {
+    /** The three levels: λ is learned. */
+    tapweight: Problem.close(reweight),
+    /** TapWeight without multi-level optimization: λ is learned above one joint level. */
+    bilevel: Problem.close(bilevel),
+    /** Level I alone with λ held constant: equal by default, or at softmax of the given β. */
+    pretraining: (weights?: NdArray<tf.Tensor1D>) => Problem.close(pretrain.pipe(Level.fix(beta, weights))),
+    /** Finetuning alone, from an encoder. */
+    finetuning: (start: Encoder | undefined) => {
+      const omega = Var.make("omega", (seed) => ({
+        encoder: start?.params ?? encoder(seed),
+        head: dense("head", task.tasks)(seed)
+      }))
+      return Problem.close(
+        Level.minimize(omega, {
+          name: "finetune",
+          buffers: Var.make("statistics", start === undefined ? statistics : () => start.statistics),
+          data: train,
+          optimizer: sgd(rates.finetune),
+          objective: ({ omega, statistics }, batch) => {
+            const [loss, next] = finetuneLoss(omega, statistics, batch)
+            return { loss, buffers: next }
+          }
+        })
+      )
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import type * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as NdArray from "../../dsl/NdArray.ts"
+import type * as ResNet from "../../models/ResNet.ts"
+import * as Program from "../../runs/Program.ts"
+import * as Records from "../../runs/Records.ts"
+import type { HostVars } from "../../runs/Trial.ts"
+import { softmax } from "../Statistics.ts"
+import * as Levels from "./Levels.ts"
+import * as Score from "./Score.ts"
+import type { Method, Settings } from "./Settings.ts"
+import type { Task } from "./Task.ts"
+
+/** What one method gave on one set with one seed. */
+export interface Found {
+  readonly method: string
+  readonly set: string
+  readonly seed: number
+  /** In the metric of the set. */
+  readonly validation: number
+  readonly test: number
+  /** Seconds of training, pretraining included where the method has any; general pretraining is not counted. */
+  readonly seconds: number
+  /** Learned weights, where the method learns any. */
+  readonly lambda?: ReadonlyArray<number>
+}
+
+const encoderOf = (vars: HostVars): Levels.Encoder => ({
+  params: (vars["theta"] as unknown as { readonly encoder: ResNet.HostParams }).encoder,
+  statistics: vars["thetaStatistics"] as unknown as ResNet.HostStatistics
+})
+
+/** Seconds that the ticks of a finished trial took, resumed or not. */
+const secondsOf = (session: Program.Session, trial: string) =>
+  Effect.map(Records.read(Program.trialFolder(session.folder, trial)), (records) => {
+    let [total, before] = [0, 0]
+    for (const record of records) {
+      if (record.t !== "step") continue
+      // Each attempt counts from its own beginning.
+      total += record.w >= before ? record.w - before : record.w
+      before = record.w
+    }
+    return total
+  })
+
+/**
+ * General pretraining under equal weights, which every method starts from; none where it has no ticks. Of the task it
+ * reads the unlabelled molecules alone.
+ */
+export const general = Effect.fnUntraced(function* (
+  session: Program.Session,
+  settings: Settings,
+  task: Task,
+  seed: number
+) {
+  if (settings.generalTicks === 0) return undefined
+  const { vars } = yield* session.trial(`general/seed-${seed}`, {
+    problem: Levels.make({ ...settings, useless: false }, task, undefined).pretraining(),
+    ticks: settings.generalTicks,
+    seed
+  })
+  return encoderOf(vars)
+})
+
+/** Everything that one set and one seed are tried with, from one general encoder. */
+export const make = (
+  session: Program.Session,
+  settings: Settings,
+  task: Task,
+  seed: number,
+  start: Levels.Encoder | undefined
+) => {
+  const levels = Levels.make(settings, task, start)
+  const folder = `${task.name}/seed-${seed}`
+  const { finetuneTicks, ticks } = settings
+  const weights = Levels.objectives(settings)
+
+  /** Finetuning from an encoder: selected on validation data, tested once. */
+  const finetuned = Effect.fnUntraced(function* (name: string, encoder: Levels.Encoder | undefined) {
+    const trial = `${folder}/${name}/finetune`
+    const outcome = yield* session.trial(trial, {
+      problem: levels.finetuning(encoder),
+      ticks: finetuneTicks,
+      seed,
+      validation: {
+        every: settings.scoreEvery,
+        rows: task.validation.pictures.count,
+        score: (tick) => Effect.map(Score.ofTick(tick, task, task.validation), (score) => ({ [task.metric]: score })),
+        select: { metric: task.metric, mode: Score.mode(task) }
+      }
+    })
+    return {
+      method: name,
+      set: task.name,
+      seed,
+      validation: outcome.selection.best?.score ?? Number.NaN,
+      test: yield* Score.ofVars(outcome.vars, task, task.test),
+      seconds: yield* secondsOf(session, trial)
+    } satisfies Found
+  })
+
+  /** Pretraining by a problem over θ, then finetuning; `seconds` is of both. */
+  const pretrained = Effect.fnUntraced(function* (
+    name: string,
+    problem: ReturnType<typeof levels.pretraining> | typeof levels.tapweight | typeof levels.bilevel
+  ) {
+    const trial = `${folder}/${name}/pretrain`
+    const outcome = yield* session.trial(trial, { problem: problem as typeof levels.tapweight, ticks, seed, weights })
+    const found = yield* finetuned(name, encoderOf(outcome.vars))
+    const beta = outcome.vars["beta"] as NdArray.NdArray
+    const seconds = found.seconds + (yield* secondsOf(session, trial))
+    return { ...found, seconds, beta }
+  })
+
+  const learned = (name: "tapweight" | "bilevel") =>
+    Effect.map(pretrained(name, levels[name]), ({ beta, ...found }) => ({
+      ...found,
+      lambda: softmax(Array.from(beta.data))
+    }))
+
+  /** Continued pretraining at fixed weights λ, then finetuning. */
+  const fixed = (name: string, lambda: ReadonlyArray<number>) => {
+    // softmax(log λ) = λ; a weight of zero becomes one that no loss can be heard at.
+    const beta = NdArray.float32(
+      [lambda.length] as const,
+      lambda.map((weight) => Math.log(Math.max(weight, 1e-12)))
+    )
+    return Effect.map(
+      pretrained(name, levels.pretraining(beta as NdArray.NdArray<tf.Tensor1D>)),
+      ({ beta: _, ...found }) => found
+    )
+  }
+  const equal = weights.map(() => 1 / weights.length)
+
+  /** The methods compared, in an order in which each finds what it needs. */
+  const all = Effect.fnUntraced(function* (methods: ReadonlyArray<Method>) {
+    const wanted = new Set(methods)
+    const found: Array<Found> = []
+    if (wanted.has("finetune")) found.push(yield* finetuned("finetune", start))
+    if (wanted.has("equal")) found.push(yield* fixed("equal", equal))
+    if (wanted.has("bilevel")) found.push(yield* learned("bilevel"))
+    if (wanted.has("tapweight") || wanted.has("final")) {
+      const tapweight = yield* learned("tapweight")
+      found.push(tapweight)
+      if (wanted.has("final")) found.push(yield* fixed("final", tapweight.lambda))
+    }
+    return found
+  })
+  return { all, fixed }
+}

@@ -1,0 +1,98 @@
+import * as Effect from "effect/Effect"
+import * as Chemistry from "../../data/molecules/Chemistry.ts"
+import * as Chart from "../../runs/Chart.ts"
+import * as Program from "../../runs/Program.ts"
+import * as Records from "../../runs/Records.ts"
+import * as Levels from "./Levels.ts"
+import * as Methods from "./Methods.ts"
+import * as Report from "./Report.ts"
+import { config, type Settings } from "./Settings.ts"
+import * as Task from "./Task.ts"
+
+const every = 10_000
+
+/** Says how far pictures and keys are, where there are any to work out. */
+export const telling = (): Task.Report => {
+  let next = every
+  return ({ done, kind, rate, total }) => {
+    if (rate === 0 || (done < next && done < total)) return Effect.void
+    next = done < total ? done + every : every
+    return Effect.logInfo(`${kind}: ${done} of ${total} molecules, ${Math.round(rate)} a second`)
+  }
+}
+
+/** λ over the steps of every seed's search on one set (the paper's figure 2). */
+const lambdaChart = Effect.fnUntraced(function* (session: Program.Session, set: string, seed: number) {
+  const folder = Program.trialFolder(session.folder, `${set}/seed-${seed}/tapweight/pretrain`)
+  const points = (yield* Records.read(folder)).filter((record) => record.t === "lambda")
+  const series = (points[0]?.names ?? []).map((name, i) => ({
+    name,
+    points: points.map((p) => [p.k, p.lambda[i]!] as [number, number])
+  }))
+  return Chart.lambdaChart(series, { title: `λ over steps, ${set}, seed ${seed}`, x: "step", y: "λ" })
+})
+
+/** Runs `each` for every set and seed, from one general encoder a seed, the pool being read once. */
+export const everywhere = <A, E, R>(
+  session: Program.Session,
+  settings: Settings,
+  each: (methods: ReturnType<typeof Methods.make>, task: Task.Task, seed: number) => Effect.Effect<A, E, R>
+) =>
+  Effect.gen(function* () {
+    const report = telling()
+    const pool = yield* Task.pool(settings, report)
+    const tasks = yield* Effect.forEach(settings.sets, (set) => Task.make(settings, pool, set, report))
+    const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)
+    const found = yield* Effect.forEach(seeds, (seed) =>
+      Effect.flatMap(Methods.general(session, settings, tasks[0]!, seed), (start) =>
+        Effect.forEach(tasks, (task) => each(Methods.make(session, settings, task, seed, start), task, seed))
+      )
+    )
+    return { tasks, seeds, found: found.flat() }
+  }).pipe(Effect.scoped, Effect.provide(Chemistry.layer()))
+
+/** The three levels on the first set. */
+export const problem = (settings: Settings) =>
+  Effect.gen(function* () {
+    const report = telling()
+    const pool = yield* Task.pool(settings, report)
+    const task = yield* Task.make(settings, pool, settings.sets[0], report)
+    return Levels.make(settings, task, undefined).tapweight
+  }).pipe(Effect.scoped, Effect.provide(Chemistry.layer()))
+
+/**
+ * The paper's molecules (section 4.1): a network of pictures is pretrained on clusters, puzzles and masks, finetuned on a
+ * set of MoleculeNet, and the objectives' weights are learned on its validation molecules; beside the paper's ablations.
+ */
+export const molecules = Program.make({
+  name: "molecules",
+  description:
+    "TapWeight on MoleculeNet: five pretraining objectives on pictures of molecules, and the paper's ablations",
+  config: config({}),
+  problem,
+  run: (session, settings: Settings) =>
+    Effect.gen(function* () {
+      const {
+        found: each,
+        seeds,
+        tasks
+      } = yield* everywhere(session, settings, (methods) => methods.all(settings.methods))
+      const found = each.flat()
+      const objectives = Levels.objectives(settings)
+      const charted = settings.methods.includes("tapweight") || settings.methods.includes("final")
+      const pairs = charted ? tasks.flatMap((task) => seeds.map((seed) => [task.name, seed] as const)) : []
+      const charts = yield* Effect.forEach(pairs, ([set, seed]) =>
+        Effect.map(lambdaChart(session, set, seed), (chart) => [`lambda-${set}-seed-${seed}.svg`, chart] as const)
+      )
+      return {
+        result: { found: found.map((one) => ({ ...one, lambda: one.lambda ?? null })), objectives },
+        text: [
+          ...tasks.map((task) => Report.ofSet(task.name, task.metric, found, settings.methods)),
+          Report.weights(found, objectives)
+        ]
+          .filter((part) => part !== "")
+          .join("\n\n"),
+        charts: Object.fromEntries(charts)
+      }
+    })
+})

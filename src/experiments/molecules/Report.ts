@@ -1,0 +1,98 @@
+/** Tables of what the methods gave, with the paper's numbers beside ours. */
+import { deviation, mean, pairedP } from "../Statistics.ts"
+import type { Found } from "./Methods.ts"
+import * as Paper from "./Paper.ts"
+import type { Method } from "./Settings.ts"
+
+const said: { readonly [M in Method]: string } = {
+  finetune: "finetuning alone",
+  equal: "continued pretraining, equal weights",
+  bilevel: "TapWeight without MLO (eq. 9)",
+  tapweight: "TapWeight",
+  final: "continued pretraining, learned final weights"
+}
+
+/** Cells in columns, the first of them to the left. */
+export const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
+  return rows
+    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  "))
+    .join("\n")
+}
+
+const isPercent = (metric: string): boolean => metric === "roc-auc"
+const digitsOf = (metric: string): number => (isPercent(metric) ? 1 : 3)
+
+/** Mean ± sample deviation; AUROC in percent. */
+export const spread = (values: ReadonlyArray<number>, metric: string): string => {
+  const scale = isPercent(metric) ? 100 : 1
+  const digits = digitsOf(metric)
+  const around = values.length > 1 ? ` ± ${(scale * deviation(values)).toFixed(digits)}` : ""
+  return `${(scale * mean(values)).toFixed(digits)}${around}`
+}
+
+/** How two methods' test scores differ over the same seeds. */
+const compared = (one: ReadonlyArray<Found>, other: ReadonlyArray<Found>, metric: string): string | undefined => {
+  const differences = one.flatMap(({ seed, test }) => {
+    const same = other.find((found) => found.seed === seed)
+    return same === undefined ? [] : [test - same.test]
+  })
+  if (differences.length === 0) return undefined
+  const scale = isPercent(metric) ? 100 : 1
+  const by = scale * mean(differences)
+  const p = differences.length < 2 ? "" : `, exact paired p ${pairedP(differences).toFixed(3)}`
+  return `${by >= 0 ? "+" : ""}${by.toFixed(digitsOf(metric))}${p}`
+}
+
+/** One set's table: validation and test scores, the paper's beside them, cost, and what TapWeight differs from each by. */
+export const ofSet = (
+  set: string,
+  metric: string,
+  found: ReadonlyArray<Found>,
+  methods: ReadonlyArray<Method>
+): string => {
+  const of = (method: Method) => found.filter((each) => each.set === set && each.method === method)
+  const base = of("finetune")
+  const rows = methods.flatMap((method) => {
+    const own = of(method)
+    if (own.length === 0) return []
+    const cost =
+      base.length === 0 ? "-" : `×${(mean(own.map((f) => f.seconds)) / mean(base.map((f) => f.seconds))).toFixed(2)}`
+    const paper = Paper.scores[method][set]
+    const better = method === "tapweight" ? undefined : compared(of("tapweight"), own, metric)
+    return [
+      [
+        said[method],
+        spread(
+          own.map((f) => f.validation),
+          metric
+        ),
+        spread(
+          own.map((f) => f.test),
+          metric
+        ),
+        paper === undefined ? "-" : paper.toFixed(isPercent(metric) ? 1 : 2),
+        cost,
+        better ?? "-"
+      ]
+    ]
+  })
+  const seeds = new Set(found.filter((each) => each.set === set).map((each) => each.seed)).size
+  const heading = [`${set} (${isPercent(metric) ? "AUROC %, more is better" : `${metric}, less is better`})`]
+  return columns([[...heading, "validation", `test, ${seeds} seeds`, "paper", "cost", "TapWeight − it"], ...rows])
+}
+
+/** Learned weights, a line for each seed. */
+export const weights = (found: ReadonlyArray<Found>, objectives: ReadonlyArray<string>): string => {
+  const learned = found.filter((each) => each.lambda !== undefined)
+  if (learned.length === 0) return ""
+  return columns([
+    ["learned weights λ", "method", "seed", ...objectives],
+    ...learned.map(({ lambda, method, seed, set }) => [
+      set,
+      method,
+      `${seed}`,
+      ...lambda!.map((weight) => weight.toFixed(3))
+    ])
+  ])
+}

@@ -1,0 +1,70 @@
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Metrics from "../../data/Metrics.ts"
+import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
+import * as Mlp from "../../models/Mlp.ts"
+import * as ResNet from "../../models/ResNet.ts"
+import { Engine, StepError } from "../../runtime/Engine.ts"
+import type { Tick } from "../../runtime/Run.ts"
+import type { Vars } from "../../runtime/State.ts"
+import type { HostVars } from "../../runs/Trial.ts"
+import type { Task } from "./Task.ts"
+
+type Pictures = { readonly pictures: tf.Tensor4D }
+type Predicted = { readonly predicted: tf.Tensor2D }
+
+/** Predictions of a finetuned network in evaluation mode. */
+const predict = (vars: Vars, { pictures }: Pictures): Predicted => {
+  const { omega, statistics } = vars as never as {
+    readonly omega: { readonly encoder: ResNet.Params; readonly head: Mlp.Dense }
+    readonly statistics: ResNet.Statistics
+  }
+  return { predicted: Mlp.affine(omega.head, ResNet.evaluate(omega.encoder, statistics, pictures)) }
+}
+
+const batch = 64
+
+const scorers = { "roc-auc": Metrics.rocAucByTask, rmse: Metrics.rmseByTask, mae: Metrics.maeByTask }
+
+/** Whether a larger score is the better one. */
+export const mode = ({ metric }: Pick<Task, "metric">): "max" | "min" => (metric === "roc-auc" ? "max" : "min")
+
+/** The task's metric over all rows of a part, in the labels' own unit; over several tasks their mean. */
+const scored = <E, R>(
+  { metric, tasks, unit }: Task,
+  { labels, pictures }: PictureBatches.Labelled,
+  one: (pictures: PictureBatches.EvaluationBatch["pictures"]) => Effect.Effect<ArrayLike<number>, E, R>
+) =>
+  Effect.gen(function* () {
+    const { at, batches } = PictureBatches.inOrder(pictures, batch)
+    const predicted: Array<number> = []
+    for (let i = 0; i < batches; i++) {
+      const next = yield* at(i)
+      predicted.push(...Array.from(yield* one(next.pictures)).slice(0, next.count * tasks))
+    }
+    const own = (values: ArrayLike<number>) =>
+      Float64Array.from(values, (v, i) => v * unit.deviation[i % tasks]! + unit.mean[i % tasks]!)
+    return scorers[metric](own(labels.data), own(predicted), tasks).mean
+  })
+
+/** The score of the run's present model. */
+export const ofTick = (tick: Tick, task: Task, part: PictureBatches.Labelled) =>
+  scored(task, part, (pictures) =>
+    Effect.map(tick.evaluate<Pictures, Predicted>(predict, { pictures }), ({ predicted }) => predicted.data)
+  )
+
+/** The score of a finished model. */
+export const ofVars = (vars: HostVars, task: Task, part: PictureBatches.Labelled) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const engine = yield* Engine
+      const state = yield* Effect.acquireRelease(engine.upload<Vars>(vars as never), engine.release)
+      const observe = yield* engine.observe(predict)
+      return yield* scored(task, part, (pictures) =>
+        Effect.mapBoth(observe(state, { pictures }), {
+          onSuccess: ({ predicted }) => predicted.data,
+          onFailure: ({ level, reason }) => new StepError({ kind: "Objective", tick: 0, level, reason })
+        })
+      )
+    })
+  )

@@ -1,0 +1,140 @@
+import * as Schema from "effect/Schema"
+import * as Config from "../../runs/Config.ts"
+import * as Program from "../../runs/Program.ts"
+
+const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+const rate = Schema.Finite.check(Schema.isGreaterThan(0))
+const share = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+
+/** What is compared. */
+export const Method = Schema.Literals(["finetune", "equal", "bilevel", "tapweight", "final"])
+export type Method = typeof Method.Type
+
+/** Settings that differ between tasks of classification and of regression. */
+const Rates = Schema.Struct({
+  pretrain: rate,
+  finetune: rate,
+  /** Level III's, for β. */
+  reweight: rate
+})
+
+const schema = Schema.Struct({
+  ...Program.common,
+  /** Seeds to compare over: `seed`, `seed` + 1, … */
+  seeds: positive,
+  /** Folder of the tables. */
+  data: Schema.NonEmptyString,
+  /** MoleculeNet's names of the tasks. */
+  sets: Schema.NonEmptyArray(Schema.NonEmptyString),
+  methods: Schema.NonEmptyArray(Method),
+  /** Unlabelled molecules: files in `data`, and how many molecules are drawn from them. */
+  pool: Schema.Struct({ files: Schema.NonEmptyArray(Schema.NonEmptyString), molecules: positive }),
+  /** Side of pictures, in pixels. */
+  size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(16)),
+  network: Schema.Struct({
+    width: positive,
+    blocks: Schema.NonEmptyArray(positive),
+    stem: Schema.Literals(["large", "small"])
+  }),
+  /** Clusters at each granularity, coarsest first. */
+  clusters: Schema.Tuple([positive, positive, positive]),
+  permutations: positive,
+  /** Share of puzzles that are left as they are. */
+  intact: share,
+  augmentation: Schema.Struct({
+    flip: share,
+    grey: share,
+    rotation: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
+    fill: Schema.Literals(["black", "white"])
+  }),
+  batch: Schema.Struct({ pretrain: positive, finetune: positive, reweight: positive }),
+  classification: Rates,
+  regression: Rates,
+  /** SGD's momentum and weight decay at levels I and II. */
+  momentum: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.999 })),
+  decay: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
+  /** Rates fall by `factor` every so many updates. */
+  schedule: Schema.Struct({ every: positive, factor: share }),
+  /** Strength of the proximal term. */
+  gamma: rate,
+  /** Strength of the finetuning loss beside the pretraining losses in the bilevel ablation (equation 9). */
+  mix: rate,
+  /** Ticks before λ first moves. */
+  warmup: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+  /**
+   * How curvature meets a vector: the released code's finite difference, or exactly. Across the kinks of a network of
+   * relus and pools a difference at any useful distance is off by as much as its own size.
+   */
+  product: Schema.Literals(["exact", "difference"]),
+  /** Distance of the finite-difference evaluations, see `Product.finiteDifference`. */
+  radius: rate,
+  /** Updates of the general pretraining that every method starts from; 0 for none. */
+  generalTicks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+  /** Updates of the finetuning that follows, and how often its validation score is taken. */
+  finetuneTicks: positive,
+  scoreEvery: positive,
+  /** Adds an objective that cannot help: coin flips told from pictures. */
+  useless: Schema.Boolean
+})
+
+/** Settings of the molecules' experiments. */
+export type Settings = (typeof schema)["Type"]
+
+/** Sizes that two cores finish: small pictures and a narrow network on real data, everything else as the paper's. */
+export const small: Settings = {
+  seed: 0,
+  seeds: 3,
+  ticks: 300,
+  data: "data",
+  sets: ["bace"],
+  methods: ["finetune", "equal", "bilevel", "tapweight", "final"],
+  pool: { files: ["muv.csv.gz"], molecules: 8000 },
+  size: 64,
+  network: { width: 16, blocks: [1, 1, 1, 1], stem: "large" },
+  clusters: [100, 300, 1000],
+  permutations: 100,
+  intact: 0.5,
+  augmentation: { flip: 0.5, grey: 0.2, rotation: 360, fill: "white" },
+  batch: { pretrain: 48, finetune: 48, reweight: 96 },
+  classification: { pretrain: 0.05, finetune: 0.03, reweight: 20 },
+  regression: { pretrain: 0.05, finetune: 0.01, reweight: 20 },
+  momentum: 0.9,
+  decay: 1e-5,
+  schedule: { every: 100, factor: 0.9 },
+  gamma: 0.01,
+  mix: 1,
+  warmup: 30,
+  product: "exact",
+  radius: 0.01,
+  generalTicks: 300,
+  finetuneTicks: 150,
+  scoreEvery: 25,
+  useless: false
+}
+
+/**
+ * The paper's setting (appendix C.4), for a GPU: three thousand steps, batches of 1,024 and 64, ResNet18 on pictures of 224
+ * pixels. What the paper leaves open is as its released code has it. ImageMol's weights stand in for general pretraining.
+ */
+const paper: Partial<Settings> = {
+  ticks: 3000,
+  pool: { files: ["muv.csv.gz", "hiv.csv.gz"], molecules: 134_000 },
+  size: 224,
+  network: { width: 64, blocks: [2, 2, 2, 2], stem: "large" },
+  clusters: [100, 1000, 10_000],
+  intact: 0.8,
+  augmentation: { flip: 0.5, grey: 0.2, rotation: 360, fill: "black" },
+  batch: { pretrain: 1024, finetune: 64, reweight: 64 },
+  classification: { pretrain: 0.02, finetune: 0.05, reweight: 200 },
+  regression: { pretrain: 0.02, finetune: 0.001, reweight: 1 },
+  gamma: 0.001,
+  warmup: 0,
+  product: "difference",
+  generalTicks: 10_000,
+  finetuneTicks: 2000,
+  scoreEvery: 100
+}
+
+/** The settings, with other defaults where an experiment needs them. */
+export const config = (change: Partial<Settings>) =>
+  Config.make({ schema, defaults: { ...small, ...change }, presets: { paper } })

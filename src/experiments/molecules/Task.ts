@@ -1,0 +1,153 @@
+import type * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import type * as Cache from "../../data/molecules/Cache.ts"
+import * as MoleculeNet from "../../data/molecules/MoleculeNet.ts"
+import * as Molecules from "../../data/molecules/Molecules.ts"
+import * as Table from "../../data/molecules/Table.ts"
+import { sourceFile, type TableSchema } from "../../data/molecules/TableSchema.ts"
+import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
+import * as Dataset from "../../dsl/Dataset.ts"
+import * as NdArray from "../../dsl/NdArray.ts"
+import * as Seed from "../../dsl/Seed.ts"
+import type { Settings } from "./Settings.ts"
+
+/** Unlabelled molecules with their pseudo-labels. */
+export interface Pool {
+  readonly pictures: PictureBatches.Pictures
+  /** int32 [pictures, 3]. */
+  readonly clusters: NdArray.NdArray<tf.Tensor2D>
+  /** Clusters there are at each granularity. */
+  readonly counts: ReadonlyArray<number>
+}
+
+/** One set of MoleculeNet, split by scaffolds, beside the pool. */
+export interface Task {
+  readonly name: string
+  readonly kind: "classification" | "regression"
+  readonly metric: TableSchema["metric"]
+  /** Labels of a molecule. */
+  readonly tasks: number
+  readonly pool: Pool
+  readonly train: PictureBatches.Labelled
+  readonly validation: PictureBatches.Labelled
+  readonly test: PictureBatches.Labelled
+  /**
+   * Labels of a regression are trained on less their training mean and over their training deviation, and scored in
+   * their own unit: `label · deviation + mean`.
+   */
+  readonly unit: { readonly mean: ReadonlyArray<number>; readonly deviation: ReadonlyArray<number> }
+  /** Molecules read, and those that RDKit refused. */
+  readonly counted: { readonly rows: number; readonly refused: number }
+}
+
+/** How far reading is. */
+export type Report = (progress: Cache.Progress) => Effect.Effect<void>
+
+const picturesOf = Effect.fnUntraced(function* (
+  name: string,
+  smiles: ReadonlyArray<string>,
+  size: number,
+  onProgress: Report
+) {
+  const found = yield* Molecules.pictures(smiles, size, { onProgress })
+  const read = (rows: ArrayLike<number>) =>
+    Effect.mapError(found.read(rows), (error) => new Dataset.DataError({ dataset: name, reason: error.message }))
+  return { ...found, read, count: smiles.length }
+})
+
+// The pool and its clusters are part of the task: the same for every seed, so that they are worked out once.
+const poolSeed = Seed.fold(Seed.make(0), "pool")
+
+/** The unlabelled molecules: drawn from the files once for all, without those that RDKit refuses. */
+export const pool = Effect.fnUntraced(function* (settings: Settings, report: Report) {
+  const path = yield* Path.Path
+  const { clusters, data, pool, size } = settings
+  const lists = yield* Effect.forEach(pool.files, (file) => Table.allSmiles(path.join(data, file)))
+  const all = lists.flat()
+  const order = Seed.permutation(Seed.fold(poolSeed, "order"), all.length)
+  const smiles = Array.from(order.subarray(0, pool.molecules), (row) => all[row]!)
+  const { keys, rows } = yield* Molecules.maccs(smiles, { onProgress: report })
+  const pictures = yield* picturesOf("pool", smiles, size, report)
+  const found = yield* Effect.forEach(clusters, (k) =>
+    Molecules.clusters(keys, { k, seed: Seed.fold(poolSeed, "clusters") })
+  )
+  const labels = Int32Array.from({ length: 3 * rows.length }, (_, i) => found[i % 3]!.labels[Math.floor(i / 3)]!)
+  return {
+    pictures: PictureBatches.subset(pictures, rows),
+    clusters: NdArray.int32([rows.length, 3] as const, labels),
+    counts: found.map(({ k }) => k)
+  } satisfies Pool as Pool
+})
+
+const schemaOf = (name: string) => {
+  const found = MoleculeNet.all.find((schema) => schema.name === name)
+  const names = MoleculeNet.all.map((schema) => schema.name).join(", ")
+  return found === undefined
+    ? Effect.fail(
+        new Dataset.DataError({ dataset: name, reason: `MoleculeNet has no set of this name: it has ${names}` })
+      )
+    : Effect.succeed(found)
+}
+
+const unitOf = (kind: Task["kind"], labels: Float32Array, tasks: number): Task["unit"] => {
+  const columns = Array.from({ length: tasks }, (_, task) =>
+    Array.from({ length: labels.length / tasks }, (_, row) => labels[row * tasks + task]!).filter(
+      (v) => !Number.isNaN(v)
+    )
+  )
+  if (kind === "classification") return { mean: columns.map(() => 0), deviation: columns.map(() => 1) }
+  const mean = columns.map((column) => column.reduce((sum, v) => sum + v, 0) / column.length)
+  const deviation = columns.map((column, i) =>
+    Math.sqrt(column.reduce((sum, v) => sum + (v - mean[i]!) ** 2, 0) / column.length)
+  )
+  return { mean, deviation }
+}
+
+const fileOf = Effect.fnUntraced(function* (folder: string, schema: TableSchema) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const names = [...new Set([`${schema.name}.csv`, `${schema.name}.csv.gz`, sourceFile(schema)])].filter(
+    (n) => n !== undefined
+  )
+  for (const name of names) {
+    const file = path.join(folder, name)
+    if (yield* Effect.orElseSucceed(fs.exists(file), () => false)) return file
+  }
+  const reason = `there is no ${names.join(", ")} in ${folder}: fetch it with 'tapweight data fetch ${schema.name} --to ${folder}'`
+  return yield* new Dataset.DataError({ dataset: schema.name, reason })
+})
+
+/** The task of one set, read from the folder of tables. */
+export const make = Effect.fnUntraced(function* (settings: Settings, pool: Pool, name: string, report: Report) {
+  const schema = yield* schemaOf(name)
+  const table = yield* Table.read(yield* fileOf(settings.data, schema), schema)
+  const structures = yield* Molecules.structures(table.smiles, { onProgress: report })
+  const pictures = yield* picturesOf(name, table.smiles, settings.size, report)
+  const split = Molecules.scaffoldSplit(structures)
+  const tasks = table.tasks.length
+  const kind = schema.task
+  const labels = NdArray.float32([table.smiles.length, tasks] as const, table.labels)
+  const raw = NdArray.rows(labels, split.train)
+  const unit = unitOf(kind, raw.data as Float32Array, tasks)
+  const part = (rows: Int32Array): PictureBatches.Labelled => {
+    const own = NdArray.rows(labels, rows)
+    const scaled = Float32Array.from(own.data, (v, i) => (v - unit.mean[i % tasks]!) / unit.deviation[i % tasks]!)
+    return {
+      pictures: PictureBatches.subset(pictures, rows),
+      labels: NdArray.float32(own.shape, scaled) as NdArray.NdArray<tf.Tensor2D>
+    }
+  }
+  return {
+    name,
+    kind,
+    metric: schema.metric,
+    tasks,
+    pool,
+    train: part(split.train),
+    validation: part(split.validation),
+    test: part(split.test),
+    unit,
+    counted: { rows: table.smiles.length, refused: structures.refused.length }
+  } satisfies Task as Task
+})
