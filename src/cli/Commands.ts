@@ -20,6 +20,7 @@ import { stored } from "./Execute.ts"
 import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
+import { reproduce } from "./Reproduce.ts"
 
 /** A check that was asked for and did not hold. */
 export class CheckError extends Schema.TaggedError<CheckError>()("CheckError", { reason: Schema.String }) {
@@ -39,16 +40,7 @@ const run = Command.make(
     quiet: Options.quiet
   },
   Effect.fnUntraced(function* (options) {
-    const loaded = yield* Load.load(options.program)
-    const resolved = yield* Launch.resolve(loaded, options)
-    const problem = yield* Launch.problemOf(loaded, resolved.value)
-    const plan = yield* Effect.fromResult(Plan.make(problem))
-    // Inside the engine, so that one that cannot start leaves no folder behind.
-    yield* Effect.gen(function* () {
-      const folder = yield* Launch.prepare(options.runs, loaded, resolved, { problem, plan }, options.engine)
-      yield* Launch.saying(options.quiet)(`run ${folder.path}  seed ${resolved.value.seed}  engine ${options.engine}`)
-      yield* Launch.finish(folder, loaded, resolved.value, 1, options)
-    }).pipe(Effect.provide(Options.engineLayer(options.engine)))
+    yield* Launch.start(yield* Load.load(options.program), options)
   })
 ).pipe(
   Command.withDescription("Runs a program into a new run folder and prints its result"),
@@ -200,7 +192,7 @@ const verify = Command.make(
 /** The command line. */
 export const tapweight = Command.make("tapweight").pipe(
   Command.withDescription("Multi-level optimization as a typed language: run, plan, resume and verify programs"),
-  Command.withSubcommands([run, plan, resume, verify, data])
+  Command.withSubcommands([run, plan, resume, verify, data, reproduce])
 )
 
 /** Runs the command line. */

@@ -156,3 +156,24 @@ export const finish = Effect.fnUntraced(function* (
   yield* print(options.format, said.text, { run: folder.path, result: said.result })
   yield* say(`\nsaved in ${folder.path}`)
 })
+
+/** Runs a program into a new run folder and prints its result. */
+export const start = Effect.fnUntraced(function* (
+  loaded: Load.Loaded,
+  options: Given & {
+    readonly engine: Options.EngineName
+    readonly runs: string
+    readonly format: "text" | "json"
+    readonly quiet: boolean
+  }
+) {
+  const resolved = yield* resolve(loaded, options)
+  const problem = yield* problemOf(loaded, resolved.value)
+  const plan = yield* Effect.fromResult(Plan.make(problem))
+  // Inside the engine, so that one that cannot start leaves no folder behind.
+  yield* Effect.gen(function* () {
+    const folder = yield* prepare(options.runs, loaded, resolved, { problem, plan }, options.engine)
+    yield* saying(options.quiet)(`run ${folder.path}  seed ${resolved.value.seed}  engine ${options.engine}`)
+    yield* finish(folder, loaded, resolved.value, 1, options)
+  }).pipe(Effect.provide(Options.engineLayer(options.engine)))
+})

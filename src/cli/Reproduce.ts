@@ -1,0 +1,62 @@
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { exhibits } from "../experiments/molecules/Paper.ts"
+import * as Launch from "./Launch.ts"
+import * as Load from "./Load.ts"
+import * as Options from "./Options.ts"
+
+const names = Object.keys(exhibits) as [string, ...Array<string>]
+const contents = names.map((name) => `${name} (${exhibits[name]!.title})`).join(", ")
+
+/** Repeats a table or figure of the paper: the molecules' program with that table's sets and methods. */
+export const reproduce = Command.make(
+  "reproduce",
+  {
+    what: Argument.Literals("table", names).pipe(Argument.withDescription(`What to repeat: ${contents}`)),
+    scale: Flag.Literals("scale", ["small", "paper"]).pipe(
+      Flag.withDescription("small finishes on two cores; paper has the paper's hyperparameters and wants a GPU"),
+      Flag.withDefault("small")
+    ),
+    seeds: Flag.Int("seeds").pipe(Flag.withDescription("Seeds to compare over"), Flag.withDefault(3)),
+    data: Flag.Directory("data", { mustExist: true }).pipe(
+      Flag.withDescription("Folder of the tables: 'tapweight data fetch' fills one")
+    ),
+    sets: Flag.String("sets").pipe(
+      Flag.withMetavar("name,name"),
+      Flag.withDescription("MoleculeNet's sets, where not the table's"),
+      Flag.optional
+    ),
+    set: Options.settings.set,
+    config: Options.settings.config,
+    engine: Options.engine,
+    runs: Options.runs,
+    format: Options.format,
+    quiet: Options.quiet
+  },
+  Effect.fnUntraced(function* ({ data, scale, seeds, sets, what, ...options }) {
+    const exhibit = exhibits[what]!
+    const chosen = Option.match(sets, { onNone: () => exhibit.sets, onSome: (text) => text.split(",") })
+    const wanted = { data, seeds, sets: chosen, methods: exhibit.methods }
+    yield* Launch.start(yield* Load.load("molecules"), {
+      ...options,
+      preset: scale === "paper" ? Option.some("paper") : Option.none(),
+      set: [
+        ...Object.entries(wanted).map(
+          ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`
+        ),
+        ...options.set
+      ]
+    })
+  })
+).pipe(
+  Command.withDescription("Repeats a table or figure of the paper and prints its numbers beside the paper's"),
+  Command.withExamples([
+    {
+      command: "tapweight reproduce table6 --scale small --seeds 3 --data DIR",
+      description: "The ablations on five sets of MoleculeNet"
+    }
+  ])
+)
