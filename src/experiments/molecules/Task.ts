@@ -1,12 +1,11 @@
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type * as Cache from "../../data/molecules/Cache.ts"
 import * as MoleculeNet from "../../data/molecules/MoleculeNet.ts"
 import * as Molecules from "../../data/molecules/Molecules.ts"
 import * as Table from "../../data/molecules/Table.ts"
-import { sourceFile, type TableSchema } from "../../data/molecules/TableSchema.ts"
+import type { TableSchema } from "../../data/molecules/TableSchema.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import * as Dataset from "../../dsl/Dataset.ts"
 import * as NdArray from "../../dsl/NdArray.ts"
@@ -105,23 +104,10 @@ const unitOf = (kind: Task["kind"], labels: Float32Array, tasks: number): Task["
   return { mean, deviation }
 }
 
-const fileOf = Effect.fnUntraced(function* (folder: string, schema: TableSchema) {
-  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
-  const names = [...new Set([`${schema.name}.csv`, `${schema.name}.csv.gz`, sourceFile(schema)])].filter(
-    (n) => n !== undefined
-  )
-  for (const name of names) {
-    const file = path.join(folder, name)
-    if (yield* Effect.orElseSucceed(fs.exists(file), () => false)) return file
-  }
-  const reason = `there is no ${names.join(", ")} in ${folder}: fetch it with 'tapweight data fetch ${schema.name} --to ${folder}'`
-  return yield* new Dataset.DataError({ dataset: schema.name, reason })
-})
-
 /** The task of one set, read from the folder of tables. */
 export const make = Effect.fnUntraced(function* (settings: Settings, pool: Pool, name: string, report: Report) {
   const schema = yield* schemaOf(name)
-  const table = yield* Table.read(yield* fileOf(settings.data, schema), schema)
+  const table = yield* Table.read(yield* Table.find(settings.data, schema), schema)
   const structures = yield* Molecules.structures(table.smiles, { onProgress: report })
   const pictures = yield* picturesOf(name, table.smiles, settings.size, report)
   const split = Molecules.scaffoldSplit(structures)
