@@ -6,6 +6,7 @@ import * as Tree from "../dsl/Tree.ts"
 import { CompileError, type Device, Engine, type Failure } from "./Engine.ts"
 import "./internal/gradients.ts"
 import { registerTrainingKernels } from "./internal/kernels.ts"
+import { refuseTf32 } from "./internal/tf32.ts"
 import * as WebGpu from "./internal/webgpu.ts"
 import { StepFailure } from "./Objective.ts"
 
@@ -17,7 +18,10 @@ const addons = { tensorflow: "@tensorflow/tfjs-node", "tensorflow-gpu": "@tensor
 // The addons are optional peers: the specifier is a value so that nothing tries to resolve them before they are asked for.
 const loadAddon = (backend: keyof typeof addons) =>
   Effect.tryPromise({
-    try: () => import(addons[backend] as string) as Promise<unknown>,
+    try: () => {
+      if (backend === "tensorflow-gpu") refuseTf32()
+      return import(addons[backend] as string) as Promise<unknown>
+    },
     catch: (cause) =>
       new CompileError({
         op: `engine '${backend}'`,
@@ -65,8 +69,20 @@ const select = (backend: Backend): Effect.Effect<void, CompileError> => {
       if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js has no backend '${name}'`)
       await tf.ready()
       if (backend === "webgpu") WebGpu.adopt()
+      // TensorFlow goes back to the cpu by itself where CUDA does not start.
+      const { isUsingGpuDevice } = tf.backend() as { readonly isUsingGpuDevice?: boolean }
+      if (backend === "tensorflow-gpu" && isUsingGpuDevice !== true)
+        throw new Error(
+          "TensorFlow found no GPU that it can use: it needs an NVIDIA driver, CUDA and cuDNN (docs/engines.md says which); " +
+            "or choose the engine 'tensorflow'"
+        )
     },
-    catch: (cause) => new CompileError({ op: `engine '${backend}'`, level: "", reason: String(cause) })
+    catch: (cause) =>
+      new CompileError({
+        op: `engine '${backend}'`,
+        level: "",
+        reason: cause instanceof Error ? cause.message : String(cause)
+      })
   })
 }
 

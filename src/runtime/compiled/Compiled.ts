@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import { float32 } from "../../dsl/NdArray.ts"
 import type * as Tree from "../../dsl/Tree.ts"
 import { CompileError, Engine, type Failure } from "../Engine.ts"
+import { refuseTf32 } from "../internal/tf32.ts"
 import { StepFailure } from "../Objective.ts"
 import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, shaped, type Types } from "./Devices.ts"
 import { typesOf, wordsOf } from "./Devices.ts"
@@ -89,6 +90,7 @@ const programOf = (
 export const service = (session: Session.Session, options: Options = {}): Engine["Service"] => {
   const { ask, tell } = session
   const provider = options.provider ?? "cpu"
+  if (provider === "cuda") refuseTf32()
   const programs = Programs.make(session, {
     provider,
     threads: options.threads ?? defaultThreads,
