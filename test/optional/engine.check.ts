@@ -16,6 +16,7 @@ import * as Solver from "../../src/levels/Solver.ts"
 import * as Eager from "../../src/runtime/Eager.ts"
 import { Engine } from "../../src/runtime/Engine.ts"
 import * as Run from "../../src/runtime/Run.ts"
+import * as Noise from "../../src/tensor/Noise.ts"
 import { tinyResidual } from "../support/convolutional.ts"
 import { all, differences } from "../support/kernelCases.ts"
 import { triLevel } from "../support/programs.ts"
@@ -135,6 +136,14 @@ describe.runIf(name === "webgpu" || name === "compiled-webgpu")(`${name}: what g
       }).pipe(Effect.provide(engine))
     )
 
+    it.live("a key of noise that has been on the device is refused", () =>
+      Effect.gen(function* () {
+        const key = () => tf.cast(tf.sum(tf.ones([2, 64]), 1), "int32") as tf.Tensor1D
+        yield* forwarding(false)
+        assert.match(yield* failing(() => Noise.uniform(key(), [4])), /key of noise/)
+      }).pipe(Effect.provide(engine))
+    )
+
     it.live("numbers asked for inside of a step are refused", () =>
       Effect.gen(function* () {
         const reason = yield* failing(() => tf.scalar(tf.matMul(tf.ones([64, 64]), tf.ones([64, 64])).dataSync()[0]!))
@@ -142,6 +151,13 @@ describe.runIf(name === "webgpu" || name === "compiled-webgpu")(`${name}: what g
       }).pipe(Effect.provide(engine))
     )
   }
+
+  it.live.runIf(name === "compiled-webgpu")("an operator without a kernel is refused by name, not run on the cpu", () =>
+    Effect.gen(function* () {
+      const reason = yield* failing(({ a }) => tf.cast(tf.mod(tf.cast(a, "int32"), tf.scalar(2, "int32")), "float32"))
+      assert.match(reason, /no kernel for Mod \(/)
+    }).pipe(Effect.provide(engine))
+  )
 
   it.live("a tensor over its limits fails the step", () =>
     Effect.gen(function* () {

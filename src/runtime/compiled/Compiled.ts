@@ -201,7 +201,8 @@ export const service = (session: Session.Session, options: Options = {}): Engine
         steps.set(compiled, made)
         return compiled as never
       }),
-    sequences: { run: sequence, bytes: (device) => 4 * wordsOf(leavesOf(device)) },
+    // Devices add in any order, so that a tick run again need not end in the same bits.
+    ...(provider === "cpu" ? { sequences: { run: sequence, bytes: (device) => 4 * wordsOf(leavesOf(device)) } } : {}),
     observe: (f) =>
       Effect.map(
         specialized(((state: never, batch: never) => [[], f(state, batch)]) as never),

@@ -78,7 +78,8 @@ export const create = async (model: Uint8Array, options: SessionOptions): Promis
     return await InferenceSession.create(model, strictly(options))
   } catch (cause) {
     if (provider === "cpu") throw cause
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    // Without the place in its own sources that ONNX Runtime begins with.
+    const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/^\S+\.cc:\d+ .* was false\. /s, "")
     if (!reason.includes("fallback to CPU EP has been explicitly disabled"))
       throw new Error(`the provider '${provider}' does not start (${reason.trim()}): ${needs[provider]}`, { cause })
     const operators = await onCpu(model, options)
