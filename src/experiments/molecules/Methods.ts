@@ -99,12 +99,12 @@ export const make = (
     } satisfies Found
   })
 
-  /** Pretraining by a problem over θ, then finetuning; `seconds` is of both. */
+  /** Pretraining by a problem over θ in a trial, then finetuning; `seconds` is of both. */
   const pretrained = Effect.fnUntraced(function* (
     name: string,
+    trial: string,
     problem: ReturnType<typeof levels.pretraining> | typeof levels.tapweight | typeof levels.bilevel
   ) {
-    const trial = `${folder}/${name}/pretrain`
     const outcome = yield* session.trial(trial, { problem: problem as typeof levels.tapweight, ticks, seed, weights })
     const found = yield* finetuned(name, encoderOf(outcome.vars))
     const beta = outcome.vars["beta"] as NdArray.NdArray
@@ -113,23 +113,23 @@ export const make = (
   })
 
   const learned = (name: "tapweight" | "bilevel") =>
-    Effect.map(pretrained(name, levels[name]), ({ beta, ...found }) => ({
+    Effect.map(pretrained(name, `${folder}/${name}/pretrain`, levels[name]), ({ beta, ...found }) => ({
       ...found,
       lambda: softmax(Array.from(beta.data))
     }))
 
-  /** Continued pretraining at fixed weights λ, then finetuning. */
-  const fixed = (name: string, lambda: ReadonlyArray<number>) => {
+  /** Continued pretraining at fixed weights λ in a trial, then finetuning. */
+  const weighted = (name: string, trial: string, lambda: ReadonlyArray<number>) => {
     // softmax(log λ) = λ; a weight of zero becomes one that no loss can be heard at.
     const beta = NdArray.float32(
       [lambda.length] as const,
       lambda.map((weight) => Math.log(Math.max(weight, 1e-12)))
-    )
-    return Effect.map(
-      pretrained(name, levels.pretraining(beta as NdArray.NdArray<tf.Tensor1D>)),
-      ({ beta: _, ...found }) => found
-    )
+    ) as NdArray.NdArray<tf.Tensor1D>
+    return Effect.map(pretrained(name, trial, levels.pretraining(beta)), ({ beta: _, ...found }) => found)
   }
+  /** The same at weights that do not depend on the set, so that one pretraining serves all sets. */
+  const fixed = (name: string, lambda: ReadonlyArray<number>) =>
+    weighted(name, `pretraining/${name}/seed-${seed}`, lambda)
   const equal = weights.map(() => 1 / weights.length)
 
   /** The methods compared, in an order in which each finds what it needs. */
@@ -142,7 +142,7 @@ export const make = (
     if (wanted.has("tapweight") || wanted.has("final")) {
       const tapweight = yield* learned("tapweight")
       found.push(tapweight)
-      if (wanted.has("final")) found.push(yield* fixed("final", tapweight.lambda))
+      if (wanted.has("final")) found.push(yield* weighted("final", `${folder}/final/pretrain`, tapweight.lambda))
     }
     return found
   })
