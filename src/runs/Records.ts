@@ -20,11 +20,12 @@ export const Head = Struct({
   from: Int,
   at: Schema.DateTimeUtc
 })
-/** One update of one level. */
+/** One update of one level. `wait` is how much of `w` the attempt has spent waiting for data, in seconds. */
 export const Step = Struct({
   t: Schema.tag("step"),
   ...where,
   w: Number,
+  wait: optionalKey(Number),
   tick: Int,
   loss: Number,
   parts: optionalKey(Schema.Record(String, Number)),

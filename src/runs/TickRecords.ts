@@ -32,6 +32,7 @@ export const of = (
       t: "step",
       ...where,
       w: seconds,
+      wait: Math.round(tick.waited) / 1000,
       tick: updatesAt(planned, tick.index),
       loss: level.loss,
       gnorm: level.gradientNorm,

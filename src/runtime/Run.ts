@@ -14,6 +14,7 @@ import * as Feed from "./Feed.ts"
 import * as Moment from "./Moment.ts"
 import * as Pace from "./Pace.ts"
 import * as Plan from "./Plan.ts"
+import * as Prefetch from "./Prefetch.ts"
 import { type LevelReport, notFinite, reportOf } from "./Report.ts"
 import { initial, initialVars, type State, type Vars } from "./State.ts"
 import * as Step from "./Step.ts"
@@ -41,6 +42,8 @@ export interface Tick {
   readonly index: number
   /** Levels that acted, in order, with what they reported. */
   readonly levels: { readonly [level: string]: LevelReport }
+  /** Milliseconds that the run has waited for data since it began. */
+  readonly waited: number
   /** The whole state on the host: what a checkpoint holds. */
   readonly snapshot: Effect.Effect<HostTree>
   /** Values of some variables on the host. */
@@ -128,12 +131,14 @@ export const ticks = <E, R>(
         return made
       })
 
+      const every = options.diagnosticsEvery ?? 0
+      const momentOf = (index: number) => Moment.at(plan, index, every > 0 && index % every === 0)
+      const data = yield* Prefetch.make((index) => feed(Moment.batchIndices(plan, index, momentOf(index))))
+
       /** What runs a tick. */
       const callOf = Effect.fnUntraced(function* (index: number) {
-        const every = options.diagnosticsEvery ?? 0
-        const moment = Moment.at(plan, index, every > 0 && index % every === 0)
-        const batch = yield* feed(Moment.batchIndices(plan, index, moment))
-        return { step: yield* stepOf(moment), batch }
+        const batch = yield* data.take(index)
+        return { step: yield* stepOf(momentOf(index)), batch }
       })
 
       let pace = Pace.start
@@ -149,7 +154,7 @@ export const ticks = <E, R>(
         const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
         const broken = notFinite(index, levels)
         if (broken !== undefined) return Effect.fail(broken)
-        last = tickOf(engine, observe, look, index, levels)
+        last = tickOf(engine, observe, look, index, levels, data.waited())
         return Effect.succeed<readonly [Tick]>([last])
       }
 
@@ -157,6 +162,7 @@ export const ticks = <E, R>(
       const alone = Effect.fnUntraced(function* () {
         const index = asked + 1
         const { batch, step } = yield* callOf(index)
+        if (index < options.ticks) yield* data.ahead(index + 1)
         return yield* cell.step(step, batch).pipe(
           Effect.mapError(failedAt(index)),
           Effect.flatMap((metrics) => {
@@ -240,10 +246,12 @@ const tickOf = (
   observe: Observe,
   look: Look,
   index: number,
-  levels: Tick["levels"]
+  levels: Tick["levels"],
+  waited: number
 ): Tick => ({
   index,
   levels,
+  waited,
   snapshot: Effect.orDie(look(index, engine.download)) as Effect.Effect<HostTree>,
   read: (variables) =>
     Effect.orDie(

@@ -11,6 +11,9 @@ import * as Score from "./Score.ts"
 import type { Method, Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
+/** How long a method trained, and how much of that it waited for data. */
+export type Seconds = { readonly training: number; readonly waiting: number }
+
 /** What one method gave on one set with one seed. */
 export interface Found {
   readonly method: string
@@ -19,8 +22,8 @@ export interface Found {
   /** In the metric of the set. */
   readonly validation: number
   readonly test: number
-  /** Seconds of training, pretraining included where the method has any; general pretraining is not counted. */
-  readonly seconds: number
+  /** Of pretraining, where the method has any, and finetuning; general pretraining is not counted. */
+  readonly seconds: Seconds
   /** Learned weights, where the method learns any. */
   readonly lambda?: ReadonlyArray<number>
 }
@@ -30,17 +33,21 @@ const encoderOf = (vars: HostVars): Levels.Encoder => ({
   statistics: vars["thetaStatistics"] as unknown as ResNet.HostStatistics
 })
 
-/** Seconds that the ticks of a finished trial took, resumed or not. */
+/** Seconds that the ticks of a finished trial took, resumed or not, and how many of them it waited for data. */
 const secondsOf = (session: Program.Session, trial: string) =>
-  Effect.map(Records.read(Program.trialFolder(session.folder, trial)), (records) => {
-    let [total, before] = [0, 0]
+  Effect.map(Records.read(Program.trialFolder(session.folder, trial)), (records): Seconds => {
+    const total = { w: 0, wait: 0 }
+    let before = { w: 0, wait: 0 }
     for (const record of records) {
       if (record.t !== "step") continue
+      const now = { w: record.w, wait: record.wait ?? 0 }
       // Each attempt counts from its own beginning.
-      total += record.w >= before ? record.w - before : record.w
-      before = record.w
+      const since = now.w >= before.w ? before : { w: 0, wait: 0 }
+      total.w += now.w - since.w
+      total.wait += now.wait - since.wait
+      before = now
     }
-    return total
+    return { training: total.w, waiting: total.wait }
   })
 
 /**
@@ -108,7 +115,8 @@ export const make = (
     const outcome = yield* session.trial(trial, { problem: problem as typeof levels.tapweight, ticks, seed, weights })
     const found = yield* finetuned(name, encoderOf(outcome.vars))
     const beta = outcome.vars["beta"] as NdArray.NdArray
-    const seconds = found.seconds + (yield* secondsOf(session, trial))
+    const { training, waiting } = yield* secondsOf(session, trial)
+    const seconds = { training: found.seconds.training + training, waiting: found.seconds.waiting + waiting }
     return { ...found, seconds, beta }
   })
 

@@ -88,7 +88,8 @@ export const molecules = Program.make({
         result: { found: found.map((one) => ({ ...one, lambda: one.lambda ?? null })), objectives },
         text: [
           ...tasks.map((task) => Report.ofSet(task.name, task.metric, found, settings.methods)),
-          Report.weights(found, objectives)
+          Report.weights(found, objectives),
+          Report.waiting(found)
         ]
           .filter((part) => part !== "")
           .join("\n\n"),

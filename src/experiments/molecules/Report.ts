@@ -44,6 +44,14 @@ const compared = (one: ReadonlyArray<Found>, other: ReadonlyArray<Found>, metric
   return `${by >= 0 ? "+" : ""}${by.toFixed(digitsOf(metric))}${p}`
 }
 
+const trained = ({ seconds }: Found): number => seconds.training
+
+/** The share of training that was spent waiting for data. */
+export const waiting = (found: ReadonlyArray<Found>): string => {
+  const share = mean(found.map(({ seconds }) => seconds.waiting)) / mean(found.map(trained))
+  return `waiting for data: ${(100 * share).toFixed(1)} % of training time`
+}
+
 /** One set's table: validation and test scores, the paper's beside them, cost, and what TapWeight differs from each by. */
 export const ofSet = (
   set: string,
@@ -56,8 +64,7 @@ export const ofSet = (
   const rows = methods.flatMap((method) => {
     const own = of(method)
     if (own.length === 0) return []
-    const cost =
-      base.length === 0 ? "-" : `×${(mean(own.map((f) => f.seconds)) / mean(base.map((f) => f.seconds))).toFixed(2)}`
+    const cost = base.length === 0 ? "-" : `×${(mean(own.map(trained)) / mean(base.map(trained))).toFixed(2)}`
     const paper = Paper.scores[method][set]
     const better = method === "tapweight" ? undefined : compared(of("tapweight"), own, metric)
     return [
