@@ -9,22 +9,17 @@ import * as Stream from "effect/Stream"
 import * as Hypergradient from "../src/dsl/Hypergradient.ts"
 import type { Problem } from "../src/dsl/Problem.ts"
 import * as Product from "../src/levels/Product.ts"
-import * as Solver from "../src/levels/Solver.ts"
 import * as Compiled from "../src/runtime/compiled/Compiled.ts"
 import * as Run from "../src/runtime/Run.ts"
 import { threeLevels } from "./peers/threeLevels.ts"
-import { darts } from "./peers/Workload.ts"
+import { darts, exact } from "./peers/Workload.ts"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { rounds: { type: "string", default: "3" }, threads: { type: "string", default: "2" } }
 })
 
-const estimators = [
-  darts,
-  Hypergradient.implicit({ solver: Solver.identity, product: Product.exact }),
-  Hypergradient.unrolled({ steps: 1, product: Product.exact })
-]
+const estimators = [darts, exact, Hypergradient.unrolled({ steps: 1, product: Product.exact })]
 
 const [settling, steps] = [2, 5]
 

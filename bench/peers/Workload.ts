@@ -35,10 +35,13 @@ export type Columns = { readonly [name: string]: NdArray.NdArray }
 
 /** How many batches are made beforehand; a run goes through them in turn. */
 const held = 4
+/** Betty's `darts`. */
 export const darts = Hypergradient.implicit({
   solver: Solver.identity,
   product: Product.finiteDifference({ radius: 0.01 })
 })
+/** The same with the derivative along the direction in place of a difference. */
+export const exact = Hypergradient.implicit({ solver: Solver.identity, product: Product.exact })
 export const seedOf = (name: string) => Seed.fold(Seed.make(7), name)
 
 export const cycle = <const C extends Columns>(name: string, draw: (seed: Seed.Seed) => C) => {

@@ -12,9 +12,9 @@ import * as Mlp from "../../src/models/Mlp.ts"
 import * as Objective from "../../src/objectives/Objective.ts"
 import { stopGradient } from "../../src/tensor/Smooth.ts"
 import { threeLevels } from "./threeLevels.ts"
-import { type Columns, cycle, darts, initials, seedOf, type Workload } from "./Workload.ts"
+import { type Columns, cycle, darts, exact, initials, seedOf, type Workload } from "./Workload.ts"
 
-const logistic = (inner: "repeat" | "unroll"): Workload => {
+const logistic = (inner: "repeat" | "unroll", estimator = darts): Workload => {
   const features = 20
   const rows = 500
   const truth = Seed.normal(seedOf("truth"), features)
@@ -38,7 +38,7 @@ const logistic = (inner: "repeat" | "unroll"): Workload => {
         Objective.binaryCrossEntropy(predict(x, w), y),
         tf.mul(0.5, tf.sum(tf.mul(penalty, tf.square(w))))
       ) as tf.Scalar
-  }).pipe(inner === "repeat" ? Level.repeat(10) : Level.unroll(10), Level.hypergradient(darts))
+  }).pipe(inner === "repeat" ? Level.repeat(10) : Level.unroll(10), Level.hypergradient(estimator))
   const tune = Level.minimize(penalty, {
     name: "tune",
     upstream: [fit],
@@ -62,7 +62,7 @@ const logistic = (inner: "repeat" | "unroll"): Workload => {
   }
 }
 
-const reweighting = (): Workload => {
+const reweighting = (estimator = darts): Workload => {
   const batch = 100
   const classes = 10
   const draw = (seed: Seed.Seed) => ({
@@ -83,7 +83,7 @@ const reweighting = (): Workload => {
       const weights = tf.sigmoid(Mlp.apply(weigher, tf.reshape(stopGradient(losses), [batch, 1])))
       return tf.mean(tf.mul(tf.reshape(weights, [batch]), losses)) as tf.Scalar
     }
-  }).pipe(Level.hypergradient(darts))
+  }).pipe(Level.hypergradient(estimator))
   const reweight = Level.minimize(weigher, {
     name: "reweight",
     upstream: [classifier],
@@ -108,8 +108,10 @@ const reweighting = (): Workload => {
 /** The workloads by name; each is made when it is asked for. */
 export const workloads: { readonly [name: string]: () => Workload } = {
   logistic: () => logistic("repeat"),
+  "logistic-exact": () => logistic("repeat", exact),
   "logistic-ticks": () => logistic("unroll"),
-  reweighting,
+  reweighting: () => reweighting(),
+  "reweighting-exact": () => reweighting(exact),
   transformer: () => threeLevels.transformer(darts),
   resnet: () => threeLevels.resnet(darts)
 }

@@ -99,7 +99,23 @@ export const matmul = (g: Graph, left: Node, right: Node, transposeA: boolean, t
     const flat = (x: Node) => reshape(g, x, x.shape.slice(-2))
     return reshape(g, matmul(g, flat(a), flat(b), ta, tb), shape)
   }
-  return g.node("matmul", [a, b], { ta, tb }, shape, "float32")
+  return throughLowRank(g, a, ta, b, tb) ?? g.node("matmul", [a, b], { ta, tb }, shape, "float32")
+}
+
+/**
+ * `A (B C)` as `(A B) C` where the inner length of `B C` is so small that two products cost less than the one with `B C`
+ * ready made. Gradients of dense layers are such products, of as low a rank as the batch has rows: where one is met only
+ * as a direction (`Product.exact`), it then never comes to be.
+ */
+const throughLowRank = (g: Graph, a: Node, ta: boolean, b: Node, tb: boolean): Node | undefined => {
+  if (b.op !== "matmul" || a.shape.length !== 2 || b.shape.length !== 2) return undefined
+  const [c, d] = b.inputs as [Node, Node]
+  const [tc, td] = [b.attrs["ta"] === true, b.attrs["tb"] === true]
+  const [k, n] = tb ? [b.shape[1]!, b.shape[0]!] : [b.shape[0]!, b.shape[1]!]
+  const rank = tc ? c.shape[0]! : c.shape[1]!
+  // A kernel more must be worth it.
+  if (4 * rank * (k + n) > 3 * k * n) return undefined
+  return tb ? matmul(g, matmul(g, a, d, ta, !td), c, false, !tc) : matmul(g, matmul(g, a, c, ta, tc), d, false, td)
 }
 
 const lastSwapped = (rank: number): ReadonlyArray<number> =>
