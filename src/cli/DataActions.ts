@@ -10,19 +10,11 @@ import * as Fetch from "../data/molecules/Fetch.ts"
 import * as MoleculeNet from "../data/molecules/MoleculeNet.ts"
 import * as Molecules from "../data/molecules/Molecules.ts"
 import * as Table from "../data/molecules/Table.ts"
-import { sourceFile, TableSchema } from "../data/molecules/TableSchema.ts"
-import * as JsonFile from "../runs/JsonFile.ts"
+import { sourceFile, type TableSchema } from "../data/molecules/TableSchema.ts"
+import * as Schemas from "../experiments/molecules/Schemas.ts"
 import * as Launch from "./Launch.ts"
 
 type Format = "text" | "json"
-
-const schemaOf = Effect.fnUntraced(function* (name: string) {
-  if (name.endsWith(".json")) return yield* JsonFile.read(name, TableSchema)
-  const found = MoleculeNet.all.find((schema) => schema.name === name)
-  if (found !== undefined) return found
-  const known = MoleculeNet.all.map((schema) => schema.name).join(", ")
-  return yield* new DataError({ dataset: name, reason: `no data set of this name is known; known are ${known}` })
-})
 
 const tasksOf = ({ labels }: TableSchema): number => ("allBut" in labels ? labels.count : labels.length)
 
@@ -71,7 +63,7 @@ export const fetch = Effect.fnUntraced(function* (options: {
   readonly format: Format
   readonly quiet: boolean
 }) {
-  const schema = yield* schemaOf(options.name)
+  const schema = yield* Schemas.named(options.name)
   const { source } = schema
   if (source === undefined) {
     return yield* new DataError({ dataset: schema.name, reason: "its schema names no source to fetch it from" })
@@ -123,7 +115,7 @@ export const check = Effect.fnUntraced(function* (options: {
   readonly format: Format
   readonly quiet: boolean
 }) {
-  const schema = yield* schemaOf(options.name)
+  const schema = yield* Schemas.named(options.name)
   const file = yield* Table.find(options.data, schema)
   const table = yield* Table.read(file, schema)
   const found = yield* Molecules.structures(table.smiles, {

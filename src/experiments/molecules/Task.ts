@@ -2,7 +2,6 @@ import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import type * as Cache from "../../data/molecules/Cache.ts"
-import * as MoleculeNet from "../../data/molecules/MoleculeNet.ts"
 import * as Molecules from "../../data/molecules/Molecules.ts"
 import * as Table from "../../data/molecules/Table.ts"
 import type { TableSchema } from "../../data/molecules/TableSchema.ts"
@@ -10,6 +9,7 @@ import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import * as Dataset from "../../dsl/Dataset.ts"
 import * as NdArray from "../../dsl/NdArray.ts"
 import * as Seed from "../../dsl/Seed.ts"
+import * as Schemas from "./Schemas.ts"
 import type { Settings } from "./Settings.ts"
 
 /** Unlabelled molecules with their pseudo-labels. */
@@ -80,16 +80,6 @@ export const pool = Effect.fnUntraced(function* (settings: Settings, report: Rep
   } satisfies Pool as Pool
 })
 
-const schemaOf = (name: string) => {
-  const found = MoleculeNet.all.find((schema) => schema.name === name)
-  const names = MoleculeNet.all.map((schema) => schema.name).join(", ")
-  return found === undefined
-    ? Effect.fail(
-        new Dataset.DataError({ dataset: name, reason: `MoleculeNet has no set of this name: it has ${names}` })
-      )
-    : Effect.succeed(found)
-}
-
 const unitOf = (kind: Task["kind"], labels: Float32Array, tasks: number): Task["unit"] => {
   const columns = Array.from({ length: tasks }, (_, task) =>
     Array.from({ length: labels.length / tasks }, (_, row) => labels[row * tasks + task]!).filter(
@@ -106,10 +96,10 @@ const unitOf = (kind: Task["kind"], labels: Float32Array, tasks: number): Task["
 
 /** The task of one set, read from the folder of tables. */
 export const make = Effect.fnUntraced(function* (settings: Settings, pool: Pool, name: string, report: Report) {
-  const schema = yield* schemaOf(name)
+  const schema = yield* Schemas.named(name)
   const table = yield* Table.read(yield* Table.find(settings.data, schema), schema)
   const structures = yield* Molecules.structures(table.smiles, { onProgress: report })
-  const pictures = yield* picturesOf(name, table.smiles, settings.size, report)
+  const pictures = yield* picturesOf(schema.name, table.smiles, settings.size, report)
   const split = Molecules.scaffoldSplit(structures)
   const tasks = table.tasks.length
   const kind = schema.task
@@ -125,7 +115,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, pool: Pool,
     }
   }
   return {
-    name,
+    name: schema.name,
     kind,
     metric: schema.metric,
     tasks,

@@ -45,8 +45,9 @@ const toFailure = (cause: unknown): Failure => {
   return { level: "", reason: cause instanceof Error ? cause.message : String(cause) }
 }
 
-const partOf = ({ draws, feeds, model }: Lowered): Part => ({
-  model: model === undefined ? undefined : encode(model),
+const partOf = ({ draws, feeds, model }: Lowered, provider: Provider): Part => ({
+  // Elsewhere than on the cpu there is no operator that seals.
+  model: model === undefined ? undefined : encode(model, provider === "cpu"),
   feeds,
   draws
 })
@@ -67,7 +68,7 @@ const programOf = (
   const kept = leavesOf(trees[0]).length
   const key: LeafType = { dtype: "int32", shape: [2] }
   return {
-    ...partOf(lowered),
+    ...partOf(lowered, provider),
     inputs: traced.inputs.map(({ dtype, shape }) => ({ dtype: dtype as "float32", shape })),
     kept: results.slice(0, kept),
     sent: results.slice(kept),
@@ -75,7 +76,7 @@ const programOf = (
       lowered.keys === undefined
         ? undefined
         : {
-            ...partOf(lowered.keys),
+            ...partOf(lowered.keys, "cpu"),
             results: resultsOf(
               lowered.keys.sources.map(() => key),
               lowered.keys

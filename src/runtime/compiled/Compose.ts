@@ -98,7 +98,7 @@ export const compose = (pieces: ReadonlyArray<Piece>, labels: ReadonlyArray<Read
     operations
   }
   return {
-    model: asked.size === 0 ? undefined : encode(model),
+    model: asked.size === 0 ? undefined : encode(model, true),
     feeds: [...feeds].map(([index, { name }]) => ({ index, name })),
     draws: [],
     inputs,

@@ -3,6 +3,7 @@
  * graphs keep channels first and filters as [out, in, height, width], as ONNX does, between transposes that mostly cancel.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import * as Columns from "./Columns.ts"
 import { matmul } from "./Contraction.ts"
 import { binary, unary } from "./Elementwise.ts"
 import type { Graph, Node, Shape } from "./Graph.ts"
@@ -129,23 +130,19 @@ const resizeGradient =
     )
 
 export const kernels: { readonly [name: string]: Kernel } = {
-  Conv2D: (g, { filter, x }, attrs) =>
-    last(
-      g,
-      Convolution.forward(g, first(g, x!), dense(g, filter!), geometry("Conv2D", x!.shape, filter!.shape, attrs, false))
-    ),
-  Conv2DBackpropInput: (g, { dy, filter }, attrs) =>
-    last(
-      g,
-      Convolution.toInput(
-        g,
-        first(g, dy!),
-        dense(g, filter!),
-        geometry("Conv2DBackpropInput", attrs.inputShape, filter!.shape, attrs, false)
-      )
-    ),
+  Conv2D: (g, { filter, x }, attrs) => {
+    const form = geometry("Conv2D", x!.shape, filter!.shape, attrs, false)
+    if (Columns.pays(form)) return Columns.forward(g, x!, filter!, form)
+    return last(g, Convolution.forward(g, first(g, x!), dense(g, filter!), form))
+  },
+  Conv2DBackpropInput: (g, { dy, filter }, attrs) => {
+    const form = geometry("Conv2DBackpropInput", attrs.inputShape, filter!.shape, attrs, false)
+    if (Columns.pays(form)) return Columns.toInput(g, dy!, filter!, form)
+    return last(g, Convolution.toInput(g, first(g, dy!), dense(g, filter!), form))
+  },
   Conv2DBackpropFilter: (g, { dy, x }, attrs) => {
     const form = geometry("Conv2DBackpropFilter", x!.shape, attrs.filterShape, attrs, false)
+    if (Columns.pays(form)) return Columns.toFilter(g, x!, dy!, form)
     return transpose(g, Convolution.toFilter(g, first(g, x!), first(g, dy!), form), [2, 3, 1, 0])
   },
   DepthwiseConv2dNative: (g, { filter, x }, attrs) =>

@@ -155,18 +155,33 @@ const opset = (w: Writer, domain: string, version: number): void =>
     w.number(2, version)
   })
 
-/** The bytes of a model. */
-export const encode = ({ constants, inputs, operations, outputs }: Model): Uint8Array => {
+/** What {@link encode} calls the output that seals a model. */
+export const seal = "seal"
+
+const sealing: Operation = { name: seal, op: "SequenceEmpty", domain: "", inputs: [], outputs: [seal], attrs: {} }
+
+const sequence = (w: Writer, name: string): void => {
+  w.text(1, name)
+  w.message(2, () => w.message(4, () => w.message(1, () => w.message(1, () => w.number(1, types.float32)))))
+}
+
+/**
+ * The bytes of a model. One that is `sealed` has an empty sequence as its first output: ONNX Runtime's binding for Node
+ * copies every output once more, also one that it was given memory for, and at a sequence it stops with an error instead.
+ */
+export const encode = ({ constants, inputs, operations, outputs }: Model, sealed: boolean): Uint8Array => {
   const w = new Writer()
   w.number(1, 10)
   w.text(2, "tapweight")
   w.message(7, () => {
     // ONNX Runtime orders operators itself: depth first from the results, of several inputs the one listed last first.
     // Listed in reverse they run in the order of their making, which frees what a backward pass holds as it goes.
-    for (const each of operations.toReversed()) w.message(1, () => operation(w, each))
+    for (const each of [...operations, ...(sealed ? [sealing] : [])].toReversed())
+      w.message(1, () => operation(w, each))
     w.text(2, "step")
     for (const each of constants) w.message(5, () => tensor(w, each))
     for (const each of inputs) w.message(11, () => value(w, each))
+    if (sealed) w.message(12, () => sequence(w, seal))
     for (const each of outputs) w.message(12, () => value(w, each))
   })
   opset(w, "", 21)

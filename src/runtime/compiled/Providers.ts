@@ -12,6 +12,8 @@ const strictly = ({ provider, spinning, threads }: SessionOptions): InferenceSes
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
   executionMode: "sequential",
+  // A second set of all memory, allotted at the second run, beside what the first run has taken; it saves no time.
+  enableMemPattern: false,
   // Graphs come simplified and fused: ONNX Runtime's own passes find nothing more, and take longer than all the rest.
   graphOptimizationLevel: "disabled",
   // What is wrong is thrown as well; the log would say it twice.

@@ -5,6 +5,7 @@ import { size } from "../../dsl/NdArray.ts"
 import * as Noise from "./NoiseModule.ts"
 import { type Answer, bits, type Envelope, type Load, type Numbers, pack, type Part } from "./Protocol.ts"
 import { type Program, type Replies, type Request, type Result, type SessionOptions, unpack } from "./Protocol.ts"
+import { seal } from "./Onnx.ts"
 import { create as createSession } from "./Providers.ts"
 import { Store } from "./Store.ts"
 import type { LeafType } from "./Trace.ts"
@@ -45,6 +46,8 @@ const load = async (program: Program, options: SessionOptions): Promise<number> 
   return nextProgram++
 }
 
+type Fed = { [name: string]: Tensor }
+
 // Arrays come back step after step, and a tensor costs more to make than to find.
 const tensors = new WeakMap<Numbers, Tensor>()
 const tensorOf = (array: Numbers, { dtype, shape }: LeafType): Tensor => {
@@ -54,6 +57,20 @@ const tensorOf = (array: Numbers, { dtype, shape }: LeafType): Tensor => {
   const made = new Tensor(dtype, array, shape)
   if (array.byteLength === array.buffer.byteLength) tensors.set(array, made)
   return made
+}
+
+/** Runs a model into the arrays given. */
+const execute = async (session: InferenceSession, feeds: Fed, fetches: Fed): Promise<void> => {
+  if (!session.outputNames.includes(seal)) {
+    await session.run(feeds, fetches)
+    return
+  }
+  try {
+    await session.run(feeds, { ...fetches, [seal]: null })
+  } catch (error) {
+    // Thrown when all is computed: see `encode`.
+    if (!(error instanceof Error && error.message.includes("Non tensor type"))) throw error
+  }
 }
 
 /** Arrays by the names that a model gives its outputs; `taken` lists those from the store. */
@@ -67,13 +84,13 @@ const compute = async (
 ): Promise<ReadonlyMap<string, Numbers>> => {
   const outputs = new Map<string, Numbers>()
   if (part.session === undefined) return outputs
-  const feeds: { [name: string]: Tensor } = {}
+  const feeds: Fed = {}
   for (const { index, name } of part.feeds) feeds[name] = tensorOf(inputs[index]!, types[index]!)
   for (const [i, { key, name, salt, shape }] of part.draws.entries()) {
     part.noise!.fill(i, keys[key]!, salt)
     feeds[name] = tensorOf(part.noise!.arrays[i]!, { dtype: "float32", shape })
   }
-  const fetches: { [name: string]: Tensor } = {}
+  const fetches: Fed = {}
   for (const result of results) {
     const { source } = result
     if (source.from !== "model" || outputs.has(source.name)) continue
@@ -82,7 +99,7 @@ const compute = async (
     outputs.set(source.name, array)
     fetches[source.name] = tensorOf(array, result)
   }
-  await part.session.run(feeds, fetches)
+  await execute(part.session, feeds, fetches)
   return outputs
 }
 

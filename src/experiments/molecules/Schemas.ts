@@ -1,0 +1,15 @@
+import * as Effect from "effect/Effect"
+import * as MoleculeNet from "../../data/molecules/MoleculeNet.ts"
+import { TableSchema } from "../../data/molecules/TableSchema.ts"
+import { DataError } from "../../dsl/Dataset.ts"
+import * as JsonFile from "../../runs/JsonFile.ts"
+
+/** MoleculeNet's schema of this name or, where the name ends in .json, the one that this file holds. */
+export const named = Effect.fnUntraced(function* (name: string) {
+  if (name.endsWith(".json")) return yield* JsonFile.read(name, TableSchema)
+  const found = MoleculeNet.all.find((schema) => schema.name === name)
+  if (found !== undefined) return found
+  const known = MoleculeNet.all.map((schema) => schema.name).join(", ")
+  const reason = `no data set of this name is known; known are ${known}, and any whose schema is in a .json file`
+  return yield* new DataError({ dataset: name, reason })
+})
