@@ -85,10 +85,9 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
   const statisticsOf = Var.make("statistics", statistics)
   const beta = Var.make("beta", Init.zeros([objectives(settings).length]))
 
-  const sgd = (peak: number) =>
-    Optimizer.momentum(Rate.step({ rate: peak, ...settings.schedule }), { momentum: settings.momentum }).pipe(
-      Optimizer.weightDecay(settings.decay)
-    )
+  const descent = (rate: Rate.Rate) =>
+    Optimizer.momentum(rate, { momentum: settings.momentum }).pipe(Optimizer.weightDecay(settings.decay))
+  const sgd = (rate: number) => descent(Rate.step({ rate, ...settings.schedule }))
   const unlabelled = PictureBatches.pretraining(task.pool.pictures, task.pool.clusters, {
     batch: batch.pretrain,
     augmentation,
@@ -204,7 +203,8 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
           name: "finetune",
           buffers: Var.make("statistics", start === undefined ? statistics : () => start.statistics),
           data: train,
-          optimizer: sgd(rates.finetune),
+          // To zero at the end: at a constant rate the running statistics lag behind, and scores jump from tick to tick.
+          optimizer: descent(Rate.linear({ peak: rates.finetune, warmup: 0, total: settings.finetuneTicks })),
           objective: ({ omega, statistics }, batch) => {
             const [loss, next] = finetuneLoss(omega, statistics, batch)
             return { loss, buffers: next }

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core"
+import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Metrics from "../../data/Metrics.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"

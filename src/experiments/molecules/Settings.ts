@@ -80,33 +80,36 @@ const schema = Schema.Struct({
 /** Settings of the molecules' experiments. */
 export type Settings = (typeof schema)["Type"]
 
-/** Sizes that two cores finish: small pictures and a narrow network on real data, everything else as the paper's. */
+/**
+ * A setting that two cores finish: small pictures, a narrow network and no general pretraining, on real data. As many clusters
+ * to a molecule as the paper has; upright pictures, since so small a network does not learn to see them turned.
+ */
 export const small: Settings = {
   seed: 0,
   seeds: 3,
-  ticks: 300,
+  ticks: 400,
   data: "data",
   sets: ["bace"],
   methods: ["finetune", "equal", "bilevel", "tapweight", "final"],
   pool: { files: ["muv.csv.gz"], molecules: 8000 },
-  size: 64,
+  size: 48,
   network: { width: 16, blocks: [1, 1, 1, 1], stem: "large" },
-  clusters: [100, 300, 1000],
+  clusters: [10, 30, 100],
   permutations: 100,
   intact: 0.5,
-  augmentation: { flip: 0.5, grey: 0.2, rotation: 360, fill: "white" },
-  batch: { pretrain: 48, finetune: 48, reweight: 96 },
-  classification: { pretrain: 0.05, finetune: 0.03, reweight: 20 },
-  regression: { pretrain: 0.05, finetune: 0.01, reweight: 20 },
+  augmentation: { flip: 0.5, grey: 0, rotation: 0, fill: "white" },
+  batch: { pretrain: 32, finetune: 48, reweight: 96 },
+  classification: { pretrain: 0.1, finetune: 0.03, reweight: 300 },
+  regression: { pretrain: 0.1, finetune: 0.03, reweight: 300 },
   momentum: 0.9,
   decay: 1e-5,
-  schedule: { every: 100, factor: 0.9 },
+  schedule: { every: 150, factor: 0.7 },
   gamma: 0.01,
   mix: 1,
   warmup: 30,
   product: "exact",
   radius: 0.01,
-  generalTicks: 300,
+  generalTicks: 0,
   finetuneTicks: 150,
   scoreEvery: 25,
   useless: false
