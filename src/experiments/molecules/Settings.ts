@@ -130,6 +130,7 @@ const paper: Partial<Settings> = {
   batch: { pretrain: 1024, finetune: 64, reweight: 64 },
   classification: { pretrain: 0.02, finetune: 0.05, reweight: 200 },
   regression: { pretrain: 0.02, finetune: 0.001, reweight: 1 },
+  schedule: { every: 100, factor: 0.9 },
   gamma: 0.001,
   warmup: 0,
   product: "difference",
