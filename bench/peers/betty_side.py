@@ -75,7 +75,7 @@ class Params(torch.nn.Module):
             if name == prefix or name.startswith(prefix + "."):
                 path = name[len(prefix) + 1 :]
                 # Filters come as [height, width, in, out].
-                parameter = torch.nn.Parameter(tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor)
+                parameter = torch.nn.Parameter(tensor.permute(3, 2, 0, 1).contiguous() if path.endswith("filter") else tensor)
                 self.register_parameter(path.replace(".", "_") or "value", parameter)
                 self.leaf[path] = parameter
 

@@ -56,8 +56,12 @@ export const bits = (seed: Seed, count: number): Uint32Array => {
 }
 
 /** `count` float32 numbers, uniform in [0, 1). */
-export const uniform = (seed: Seed, count: number): Float32Array =>
-  Float32Array.from(bits(seed, count), (b) => (b >>> 8) / 0x100_0000)
+export const uniform = (seed: Seed, count: number): Float32Array => {
+  const drawn = bits(seed, count)
+  const out = new Float32Array(count)
+  for (let i = 0; i < count; i++) out[i] = (drawn[i]! >>> 8) / 0x100_0000
+  return out
+}
 
 /** `count` float32 numbers, standard normal (Box-Muller). */
 export const normal = (seed: Seed, count: number): Float32Array => {

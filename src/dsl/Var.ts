@@ -31,8 +31,18 @@ export declare namespace Var {
 export const make = <const Name extends string, H extends HostTree>(
   name: Name,
   init: (seed: Seed.Seed, root: Seed.Seed) => H
-): Var<Name, Extract<Live<H>, Tree>> =>
-  ({ name, init: (root: Seed.Seed) => init(Seed.fold(root, name), root) }) as never
+): Var<Name, Extract<Live<H>, Tree>> => {
+  // Drawn once for each seed: a variable that starts where this one does asks for the same values again.
+  const drawn = new WeakMap<Seed.Seed, H>()
+  const draw = (root: Seed.Seed): H => {
+    const known = drawn.get(root)
+    if (known !== undefined) return known
+    const value = init(Seed.fold(root, name), root)
+    drawn.set(root, value)
+    return value
+  }
+  return { name, init: draw } as never
+}
 
 /** The initial value of a variable, for one that starts where it does. */
 export const initial = <T extends Tree>(variable: Var<string, T>, root: Seed.Seed): Host<T> =>

@@ -42,7 +42,8 @@ export const levelsOf = (problem: Problem.Any): ReadonlyMap<string, Definition> 
 
 /** Initial values of every variable on the host: a function of the seed alone. */
 export const initialVars = (problem: Problem.Any, seed: Seed.Seed): { readonly [variable: string]: Tree.HostTree } => {
-  const draw = (variable: Definition["own"]) => variable.init(Seed.fold(seed, "init"))
+  const root = Seed.fold(seed, "init")
+  const draw = (variable: Definition["own"]) => variable.init(root)
   return {
     ...Object.fromEntries(
       Wiring.definitions(problem)

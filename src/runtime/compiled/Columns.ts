@@ -10,13 +10,17 @@ import { gather, pad, reshape } from "./Layout.ts"
 
 /** Places of all results together, for each filter, up to which the product is the faster form: measured. */
 const mostPlaces = 16
+/** Numbers in filters from which on it matters. */
+const leastNumbers = 1024
 
 /**
  * Whether to compute so. ONNX Runtime's convolution goes through all filters once for each image, and wants them transposed:
  * with few places that takes longer than to lay out the windows of all images.
  */
-export const pays = ({ groups, result }: Geometry): boolean =>
-  groups === 1 && result[0]! * result[2]! * result[3]! <= mostPlaces * result[1]!
+export const pays = ({ groups, image, result, window }: Geometry): boolean =>
+  groups === 1 &&
+  result[0]! * result[2]! * result[3]! <= mostPlaces * result[1]! &&
+  size(window) * image[1]! * result[1]! >= leastNumbers
 
 /** Of each place of the result and each place of the window, where in the flat image it looks; −1 in the padding. */
 const looks = ({ dilations, image, pads, result, strides, window }: Geometry): ReadonlyArray<number> => {
@@ -61,7 +65,7 @@ export const toInput = (g: Graph, dy: Node, filter: Node, form: Geometry): Node 
   const flows = reshape(g, matmul(g, rowsOf(g, dy), matrix(g, filter), false, true), [batch, seen.length, channels])
   const seeing = Array.from({ length: size(form.image.slice(2)) }, (): Array<number> => [])
   for (const [i, place] of seen.entries()) seeing[place]?.push(i)
-  const most = Math.max(...seeing.map(({ length }) => length))
+  const most = Math.max(1, ...seeing.map(({ length }) => length))
   const places = seeing.flatMap((from) => Array.from({ length: most }, (_, i) => from[i] ?? -1))
   const found = reshape(g, rowsAt(g, flows, places), [batch, seeing.length, most, channels])
   return reshape(g, reduce(g, "sum", found, [2], false), lastOf(form.image))

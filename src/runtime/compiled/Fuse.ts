@@ -57,7 +57,16 @@ const gelu: Rule = (node, alone) => {
   return undefined
 }
 
-const rules: ReadonlyArray<Rule> = [gelu, multiple, biased]
+/** `Σ x²` over all elements. */
+const squares: Rule = (node, alone) => {
+  const [square] = node.inputs as [Node]
+  if (node.op !== "sum" || node.shape.length > 0 || square.op !== "mul" || square.inputs[0] !== square.inputs[1])
+    return undefined
+  if (!alone(square)) return undefined
+  return { op: "ReduceSumSquare", domain: "", inputs: [square.inputs[0]!], attrs: { keepdims: 0 }, absorbed: [square] }
+}
+
+const rules: ReadonlyArray<Rule> = [gelu, multiple, biased, squares]
 
 /** Fusions by the node they end with, none of them into an operator of ONNX Runtime's own for operations in `apart`. */
 export const find = (

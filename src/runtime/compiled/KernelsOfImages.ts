@@ -10,6 +10,7 @@ import type { Graph, Node, Shape } from "./Graph.ts"
 import type { Kernel } from "./Kernels.ts"
 import { reshape, transpose } from "./Layout.ts"
 import * as Convolution from "./Convolution.ts"
+import * as Phases from "./Phases.ts"
 import { CompileError } from "../Engine.ts"
 
 type Four = [number, number, number, number]
@@ -133,6 +134,7 @@ export const kernels: { readonly [name: string]: Kernel } = {
   Conv2D: (g, { filter, x }, attrs) => {
     const form = geometry("Conv2D", x!.shape, filter!.shape, attrs, false)
     if (Columns.pays(form)) return Columns.forward(g, x!, filter!, form)
+    if (Phases.pays(form)) return Phases.forward(g, x!, filter!, form)
     return last(g, Convolution.forward(g, first(g, x!), dense(g, filter!), form))
   },
   Conv2DBackpropInput: (g, { dy, filter }, attrs) => {
@@ -143,6 +145,7 @@ export const kernels: { readonly [name: string]: Kernel } = {
   Conv2DBackpropFilter: (g, { dy, x }, attrs) => {
     const form = geometry("Conv2DBackpropFilter", x!.shape, attrs.filterShape, attrs, false)
     if (Columns.pays(form)) return Columns.toFilter(g, x!, dy!, form)
+    if (Phases.pays(form)) return Phases.toFilter(g, x!, dy!, form)
     return transpose(g, Convolution.toFilter(g, first(g, x!), first(g, dy!), form), [2, 3, 1, 0])
   },
   DepthwiseConv2dNative: (g, { filter, x }, attrs) =>

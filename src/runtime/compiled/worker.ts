@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads"
 import { type InferenceSession, Tensor } from "onnxruntime-node"
 import { size } from "../../dsl/NdArray.ts"
 import * as Noise from "./NoiseModule.ts"
-import { type Answer, bits, type Envelope, type Load, type Numbers, pack, type Part } from "./Protocol.ts"
+import { type Answer, bits, type Envelope, type Load, type Numbers, pack, type Packed, type Part } from "./Protocol.ts"
 import { type Program, type Replies, type Request, type Result, type SessionOptions, unpack } from "./Protocol.ts"
 import { seal } from "./Onnx.ts"
 import { create as createSession } from "./Providers.ts"
@@ -128,6 +128,12 @@ const call = async (program: Loaded, inputs: ReadonlyArray<Numbers>, taken: Arra
   return [resolve(kept, inputs, outputs, taken), resolve(sent, inputs, outputs, taken)] as const
 }
 
+// At once: a collector that sees little else come and go lets such memory lie for long.
+const free = (packed: Packed): void => {
+  const { transfer } = packed as ArrayBuffer & { readonly transfer: (length: number) => ArrayBuffer }
+  transfer.call(packed, 0)
+}
+
 const lent = new Map<number, Numbers>()
 const borrow = ({ lent: loans, packed, returned }: Load): void => {
   for (const id of returned) lent.delete(id)
@@ -194,6 +200,8 @@ const run = async ({
     for (const array of [...own, ...taken]) store.spare(array)
     if (consume) store.release(held)
     return { kept: [], sent: sent.buffer, done, error }
+  } finally {
+    free(load.packed)
   }
 }
 
@@ -212,8 +220,11 @@ const handle = async (request: Request): Promise<Replies[keyof Replies]> => {
       return undefined
     case "run":
       return run(request)
-    case "upload":
-      return unpack(request.types, request.packed).map((array) => store.hold(array.slice()))
+    case "upload": {
+      const held = unpack(request.types, request.packed).map((array) => store.hold(array.slice()))
+      free(request.packed)
+      return held
+    }
     case "download":
       return pack(request.handles.map((each) => store.get(each)))
     case "release":
