@@ -70,7 +70,11 @@ const line = (cells: ReadonlyArray<string>) =>
   cells.map((cell, i) => (i === 0 ? cell.padEnd(columns[0][1]) : cell.padStart(columns[i]![1]))).join("  ")
 
 /** Measures one workload and prints its row; the result is what is said of it below the table. */
-const measure = (name: string, { peer, settling, steps, target, tensors, title }: Workload, folder: string) =>
+const measure = (
+  name: string,
+  { compiledOnly, peer, settling, steps, target, tensors, title }: Workload,
+  folder: string
+) =>
   Effect.gen(function* () {
     const file = join(folder, `${peer}.safetensors`)
     writeFileSync(file, Safetensors.encode(tensors))
@@ -86,7 +90,7 @@ const measure = (name: string, { peer, settling, steps, target, tensors, title }
       if (bilevel.has(peer)) jax!.push(yield* beside("jax_side.py"))
     }
     // An order of magnitude needs no median.
-    wasm!.push(yield* own("wasm"))
+    if (compiledOnly !== true) wasm!.push(yield* own("wasm"))
     const times = (rounds: ReadonlyArray<Round>) => rounds.map(({ step }) => step.toFixed(2)).join(" ")
     const middle = (rounds: ReadonlyArray<Round>, of: (round: Round) => number, digits = 0) =>
       rounds.length === 0 ? "-" : median(rounds, of).toFixed(digits)

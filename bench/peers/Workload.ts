@@ -18,6 +18,8 @@ export interface Workload {
   readonly problem: Problem.Problem<any>
   /** Levels I and II alone, of a workload of three levels. */
   readonly held?: Problem.Problem<any>
+  /** Whether it asks for what eager engines cannot do: exact products. */
+  readonly compiledOnly?: boolean
   /** Ticks that make up one measured step. */
   readonly ticks: number
   /** Measured steps of one round, after the settling ones. */

@@ -14,7 +14,7 @@ import { stopGradient } from "../../src/tensor/Smooth.ts"
 import { threeLevels } from "./threeLevels.ts"
 import { type Columns, cycle, darts, exact, initials, seedOf, type Workload } from "./Workload.ts"
 
-const logistic = (inner: "repeat" | "unroll", estimator = darts): Workload => {
+const logistic = (inner: "repeat" | "unroll"): Workload => {
   const features = 20
   const rows = 500
   const truth = Seed.normal(seedOf("truth"), features)
@@ -38,7 +38,7 @@ const logistic = (inner: "repeat" | "unroll", estimator = darts): Workload => {
         Objective.binaryCrossEntropy(predict(x, w), y),
         tf.mul(0.5, tf.sum(tf.mul(penalty, tf.square(w))))
       ) as tf.Scalar
-  }).pipe(inner === "repeat" ? Level.repeat(10) : Level.unroll(10), Level.hypergradient(estimator))
+  }).pipe(inner === "repeat" ? Level.repeat(10) : Level.unroll(10), Level.hypergradient(darts))
   const tune = Level.minimize(penalty, {
     name: "tune",
     upstream: [fit],
@@ -108,10 +108,9 @@ const reweighting = (estimator = darts): Workload => {
 /** The workloads by name; each is made when it is asked for. */
 export const workloads: { readonly [name: string]: () => Workload } = {
   logistic: () => logistic("repeat"),
-  "logistic-exact": () => logistic("repeat", exact),
   "logistic-ticks": () => logistic("unroll"),
   reweighting: () => reweighting(),
-  "reweighting-exact": () => reweighting(exact),
+  "reweighting-exact": () => ({ ...reweighting(exact), compiledOnly: true }),
   transformer: () => threeLevels.transformer(darts),
   resnet: () => threeLevels.resnet(darts)
 }
