@@ -12,29 +12,18 @@ import * as Molecules from "../data/molecules/Molecules.ts"
 import * as Table from "../data/molecules/Table.ts"
 import { sourceFile, type TableSchema } from "../data/molecules/TableSchema.ts"
 import * as Schemas from "../experiments/molecules/Schemas.ts"
+import * as Columns from "../runs/Columns.ts"
 import * as Launch from "./Launch.ts"
 
 type Format = "text" | "json"
 
 const tasksOf = ({ labels }: TableSchema): number => ("allBut" in labels ? labels.count : labels.length)
 
-const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i]!))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
-}
-
 /** Prints the sets known by name. */
 export const list = (format: Format) =>
   Launch.print(
     format,
-    columns([
+    Columns.words([
       ["name", "molecules", "labels", "metric", "file", "what"],
       ...MoleculeNet.all.map((schema) => [
         schema.name,

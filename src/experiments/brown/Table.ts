@@ -1,3 +1,4 @@
+import * as Columns from "../../runs/Columns.ts"
 import { deviation, mean, pairedP } from "../Statistics.ts"
 
 /** Scores of one method, a number per seed. */
@@ -13,21 +14,11 @@ const percent = (values: ReadonlyArray<number>): string => {
 }
 
 /** Mean ± sample deviation over seeds, in percent. */
-export const table = (rows: ReadonlyArray<Row>): string => {
-  const cells = [
+export const table = (rows: ReadonlyArray<Row>): string =>
+  Columns.words([
     ["method", "seeds", "validation %", "test %"],
     ...rows.map((row) => [row.method, `${row.test.length}`, percent(row.validation), percent(row.test)])
-  ]
-  const widths = cells[0]!.map((_, i) => Math.max(...cells.map((row) => row[i]!.length)))
-  return cells
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i]!))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
-}
+  ])
 
 /** How one method's test scores differ from another's over the same seeds. */
 export const paired = (row: Row, baseline: Row): string => {

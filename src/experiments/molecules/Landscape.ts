@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Columns from "../../runs/Columns.ts"
 import * as Program from "../../runs/Program.ts"
 import * as Levels from "./Levels.ts"
 import { everywhere, problem } from "./Program.ts"
@@ -47,7 +48,7 @@ export const landscape = Program.make({
       const heading = ["weights", ...tasks.map((task) => `${task.name} (${task.metric})`)]
       return {
         result: { found: found.map(({ method, seed, set, validation }) => ({ method, seed, set, validation })) },
-        text: Report.columns([heading, ...rows])
+        text: Columns.numbers([heading, ...rows])
       }
     })
 })

@@ -1,4 +1,5 @@
 /** Tables of what the methods gave, with the paper's numbers beside ours. */
+import * as Columns from "../../runs/Columns.ts"
 import { deviation, mean, pairedP } from "../Statistics.ts"
 import type { Found } from "./Methods.ts"
 import * as Paper from "./Paper.ts"
@@ -10,14 +11,6 @@ const said: { readonly [M in Method]: string } = {
   bilevel: "TapWeight without MLO (eq. 9)",
   tapweight: "TapWeight",
   final: "continued pretraining, learned final weights"
-}
-
-/** Cells in columns, the first of them to the left. */
-export const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
-  return rows
-    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  "))
-    .join("\n")
 }
 
 const isPercent = (metric: string): boolean => metric === "roc-auc"
@@ -86,14 +79,17 @@ export const ofSet = (
   })
   const seeds = new Set(found.filter((each) => each.set === set).map((each) => each.seed)).size
   const heading = [`${set} (${isPercent(metric) ? "AUROC %, more is better" : `${metric}, less is better`})`]
-  return columns([[...heading, "validation", `test, ${seeds} seeds`, "paper", "cost", "TapWeight − it"], ...rows])
+  return Columns.numbers([
+    [...heading, "validation", `test, ${seeds} seeds`, "paper", "cost", "TapWeight − it"],
+    ...rows
+  ])
 }
 
 /** Learned weights, a line for each seed. */
 export const weights = (found: ReadonlyArray<Found>, objectives: ReadonlyArray<string>): string => {
   const learned = found.filter((each) => each.lambda !== undefined)
   if (learned.length === 0) return ""
-  return columns([
+  return Columns.numbers([
     ["learned weights λ", "method", "seed", ...objectives],
     ...learned.map(({ lambda, method, seed, set }) => [
       set,
