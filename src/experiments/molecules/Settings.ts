@@ -105,7 +105,7 @@ export const small: Settings = {
   decay: 1e-5,
   schedule: { every: 150, factor: 0.7 },
   gamma: 0.5,
-  mix: 1,
+  mix: 0.3,
   warmup: 30,
   product: "exact",
   radius: 0.01,
