@@ -94,6 +94,20 @@ export const epochRows = (rows: number, batch: number): ((seed: Seed.Seed, index
   }
 }
 
+/** {@link epochRows}, or a `DataError` where there are fewer rows than one batch. */
+export const epochs = (
+  name: string,
+  rows: number,
+  batch: number
+): Effect.Effect<ReturnType<typeof epochRows>, DataError> => {
+  if (!Number.isInteger(batch) || batch < 1) {
+    return Effect.fail(new DataError({ dataset: name, reason: `batch is ${batch}: give a whole number of at least 1` }))
+  }
+  if (rows >= batch) return Effect.succeed(epochRows(rows, batch))
+  const reason = `it has ${rows} rows, fewer than one batch of ${batch}: add rows or make the batch smaller`
+  return Effect.fail(new DataError({ dataset: name, reason }))
+}
+
 /**
  * Mini-batches of rows held in memory, visited in a fresh permutation each epoch (an incomplete last batch is dropped).
  * Fails with a `DataError` when opened if columns differ in length or hold fewer rows than one batch.
@@ -107,19 +121,10 @@ export const fromRows = <const C extends Columns>(
   const fields = Object.fromEntries(
     Object.entries(columns).map(([key, c]) => [key, { dtype: c.dtype, shape: [batch, ...c.shape.slice(1)] }])
   )
-  const open = Effect.flatMap(countRows(name, columns), (rows) => {
-    if (!Number.isInteger(batch) || batch < 1) {
-      return Effect.fail(
-        new DataError({ dataset: name, reason: `batch is ${batch}: give a whole number of at least 1` })
-      )
-    }
-    if (rows < batch) {
-      const reason = `it has ${rows} rows, fewer than one batch of ${batch}: add rows or make the batch smaller`
-      return Effect.fail(new DataError({ dataset: name, reason }))
-    }
-    const order = epochRows(rows, batch)
-    return Effect.succeed((seed: Seed.Seed, index: number) => Effect.sync(() => pick(columns, order(seed, index))))
-  })
+  const open = countRows(name, columns).pipe(
+    Effect.flatMap((rows) => epochs(name, rows, batch)),
+    Effect.map((order) => (seed: Seed.Seed, index: number) => Effect.sync(() => pick(columns, order(seed, index))))
+  )
   return make(name, { fields, open } as never) as never
 }
 

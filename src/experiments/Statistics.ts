@@ -9,6 +9,12 @@ export const deviation = (values: ReadonlyArray<number>): number => {
   return Math.sqrt(values.reduce((sum, v) => sum + (v - m) ** 2, 0) / (values.length - 1))
 }
 
+/** Mean ± sample deviation, both times `scale`; the mean alone of a single value. */
+export const spread = (values: ReadonlyArray<number>, scale: number, digits: number): string => {
+  const around = values.length > 1 ? ` ± ${(scale * deviation(values)).toFixed(digits)}` : ""
+  return `${(scale * mean(values)).toFixed(digits)}${around}`
+}
+
 /** Weights λ of parameters β. */
 export const softmax = (beta: ReadonlyArray<number>): ReadonlyArray<number> => {
   const exponentials = beta.map((b) => Math.exp(b - Math.max(...beta)))

@@ -66,7 +66,8 @@ export const ran = (
   }
 }
 
-const common = (a: number, b: number): number => (b === 0 ? a : common(b, a % b))
+/** The greatest common divisor of whole numbers. */
+export const common = (a: number, b: number): number => (b === 0 ? a : common(b, a % b))
 
 /** Ticks from `tick` to the next at which a look is expected; Infinity where none is. */
 export const expected = ({ gaps, seen }: Pace, tick: number): number => {

@@ -22,13 +22,13 @@ export const make = <A, E>(
     let waited = 0
     return {
       take: (tick) =>
-        Effect.suspend(() => {
-          const begun = performance.now()
+        Effect.clockWith((clock) => {
+          const begun = clock.currentTimeNanosUnsafe()
           const found = next?.tick === tick ? Fiber.join(next.drawn) : draw(tick)
           next = undefined
           return Effect.ensuring(
             found,
-            Effect.sync(() => (waited += performance.now() - begun))
+            Effect.sync(() => (waited += Number(clock.currentTimeNanosUnsafe() - begun) / 1e6))
           )
         }),
       ahead: (tick) =>

@@ -227,11 +227,9 @@ export const ticks = <E, R>(
     })
   ) as never
 
-const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b))
-
 /** Ticks after which the levels' turns repeat. */
 const cycleOf = (plan: Plan.Plan): number =>
-  plan.levels.reduce((sofar, { period }) => (sofar * period) / divisor(sofar, period), 1)
+  plan.levels.reduce((sofar, { period }) => (sofar * period) / Pace.common(sofar, period), 1)
 
 /** Uses the state as it was after a tick. */
 type Look = <A, E>(tick: number, use: (state: Device<State>) => Effect.Effect<A, E>) => Effect.Effect<A, E | Failure>

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
 import * as Prefetch from "../../src/runtime/Prefetch.ts"
 
 describe("drawing ahead", () => {
@@ -56,15 +58,18 @@ describe("drawing ahead", () => {
     })
   )
 
-  it.live("waiting is counted where the data is slower, and not where it was drawn in time", () =>
+  it.effect("waiting is counted where the data is slower, and not where it was drawn in time", () =>
     Effect.gen(function* () {
       const data = yield* Prefetch.make(() => Effect.sleep(30))
       yield* data.ahead(1)
-      yield* Effect.sleep(60)
+      yield* Effect.yieldNow
+      yield* TestClock.adjust(60)
       yield* data.take(1)
-      assert.isBelow(data.waited(), 15)
-      yield* data.take(2)
-      assert.isAtLeast(data.waited(), 25)
+      assert.strictEqual(data.waited(), 0)
+      const taking = yield* Effect.forkChild(data.take(2), { startImmediately: true })
+      yield* TestClock.adjust(50)
+      yield* Fiber.join(taking)
+      assert.strictEqual(data.waited(), 30)
     })
   )
 })

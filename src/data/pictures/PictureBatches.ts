@@ -22,16 +22,6 @@ export const subset = (pictures: Pictures, chosen: ArrayLike<number>): Pictures 
   read: (rows) => pictures.read(Int32Array.from(rows, (row) => chosen[row]!))
 })
 
-const enough = (name: string, rows: number, batch: number): Effect.Effect<void, Dataset.DataError> =>
-  rows >= batch
-    ? Effect.void
-    : Effect.fail(
-        new Dataset.DataError({
-          dataset: name,
-          reason: `it has ${rows} pictures, fewer than one batch of ${batch}: add pictures or make the batch smaller`
-        })
-      )
-
 const normalized = (views: Augment.Views, size: number) =>
   NdArray.float32([views.length / (3 * size * size), size, size, 3] as const, Augment.normalize(views))
 
@@ -69,8 +59,7 @@ export const pretraining = (
   const { augmentation, batch, intact, permutations } = options
   const { count, size } = pictures
   const granularities = clusters.shape[1]!
-  const open = Effect.map(enough("pretraining", count, batch), () => {
-    const rowsOf = Dataset.epochRows(count, batch)
+  const open = Effect.map(Dataset.epochs("pretraining", count, batch), (rowsOf) => {
     // The permutations are part of the task, and so the same in every run.
     const orders = Jigsaw.permutations(permutations, Seed.make(0))
     return (seed: Seed.Seed, index: number) => {
@@ -141,8 +130,7 @@ export const labelled = (
   const { augmentation, batch } = options
   const { count, size } = pictures
   const tasks = labels.shape[1]!
-  const open = Effect.map(enough(name, count, batch), () => {
-    const rowsOf = Dataset.epochRows(count, batch)
+  const open = Effect.map(Dataset.epochs(name, count, batch), (rowsOf) => {
     return (seed: Seed.Seed, index: number) => {
       const rows = rowsOf(seed, index)
       return Effect.map(pictures.read(rows), (read) => ({

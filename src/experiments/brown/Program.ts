@@ -1,13 +1,12 @@
 import * as Effect from "effect/Effect"
 import type * as Transformer from "../../models/Transformer.ts"
 import type { NdArray } from "../../dsl/NdArray.ts"
-import * as Chart from "../../runs/Chart.ts"
 import * as Program from "../../runs/Program.ts"
-import * as Records from "../../runs/Records.ts"
 import type { Outcome } from "../../runs/Trial.ts"
 import * as Levels from "./Levels.ts"
 import { config, type Settings } from "./Settings.ts"
 import * as Score from "./Score.ts"
+import * as LambdaChart from "../LambdaChart.ts"
 import { softmax } from "../Statistics.ts"
 import * as Table from "./Table.ts"
 import * as Task from "./Task.ts"
@@ -75,7 +74,9 @@ export const brown = Program.make({
       })
       const objectives = Levels.objectives(settings)
       const weights = found.map(({ beta }, i) => ({ seed: seeds[i]!, lambda: softmax(beta) }))
-      const charts = yield* Effect.forEach(seeds, (seed) => lambdaChart(session, seed))
+      const charts = yield* Effect.forEach(seeds, (seed) =>
+        LambdaChart.make(session, `seed-${seed}/tapweight/search`, `seed ${seed}`)
+      )
       const learned = weights.map(
         ({ lambda, seed }) => `  seed ${seed}  ${lambda.map((w, i) => `${objectives[i]} ${w.toFixed(3)}`).join("  ")}`
       )
@@ -93,12 +94,4 @@ export const brown = Program.make({
         charts: Object.fromEntries(seeds.map((seed, i) => [`lambda-seed-${seed}.svg`, charts[i]!]))
       }
     })
-})
-
-const lambdaChart = Effect.fnUntraced(function* (session: Program.Session, seed: number) {
-  const folder = Program.trialFolder(session.folder, `seed-${seed}/tapweight/search`)
-  const points = (yield* Records.read(folder)).filter((record) => record.t === "lambda")
-  const names = points[0]?.names ?? []
-  const series = names.map((name, i) => ({ name, points: points.map((p) => [p.k, p.lambda[i]!] as [number, number]) }))
-  return Chart.lambdaChart(series, { title: `λ over steps, seed ${seed}`, x: "step", y: "λ" })
 })

@@ -1,9 +1,7 @@
 import * as Schema from "effect/Schema"
 import * as Config from "../../runs/Config.ts"
 import * as Program from "../../runs/Program.ts"
-
-const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
-const rate = Schema.Finite.check(Schema.isGreaterThan(0))
+import { positive, rate, whole } from "../Fields.ts"
 
 const schema = Schema.Struct({
   ...Program.common,
@@ -18,7 +16,7 @@ const schema = Schema.Struct({
   batch: Schema.Struct({ pretrain: positive, finetune: positive, reweight: positive }),
   rate: Schema.Struct({ pretrain: rate, finetune: rate, reweight: rate }),
   gamma: rate,
-  warmup: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+  warmup: whole,
   radius: rate,
   finetuneTicks: positive,
   scoreEvery: positive,

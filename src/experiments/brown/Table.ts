@@ -1,5 +1,5 @@
 import * as Columns from "../../runs/Columns.ts"
-import { deviation, mean, pairedP } from "../Statistics.ts"
+import { mean, pairedP, spread } from "../Statistics.ts"
 
 /** Scores of one method, a number per seed. */
 export interface Row {
@@ -8,10 +8,7 @@ export interface Row {
   readonly test: ReadonlyArray<number>
 }
 
-const percent = (values: ReadonlyArray<number>): string => {
-  const spread = values.length > 1 ? ` ± ${(100 * deviation(values)).toFixed(1)}` : ""
-  return `${(100 * mean(values)).toFixed(1)}${spread}`
-}
+const percent = (values: ReadonlyArray<number>): string => spread(values, 100, 1)
 
 /** Mean ± sample deviation over seeds, in percent. */
 export const table = (rows: ReadonlyArray<Row>): string =>

@@ -1,8 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Chemistry from "../../data/molecules/Chemistry.ts"
-import * as Chart from "../../runs/Chart.ts"
 import * as Program from "../../runs/Program.ts"
-import * as Records from "../../runs/Records.ts"
+import * as LambdaChart from "../LambdaChart.ts"
 import * as Levels from "./Levels.ts"
 import * as Methods from "./Methods.ts"
 import * as Report from "./Report.ts"
@@ -20,17 +19,6 @@ export const telling = (): Task.Report => {
     return Effect.logInfo(`${kind}: ${done} of ${total} molecules, ${Math.round(rate)} a second`)
   }
 }
-
-/** λ over the steps of every seed's search on one set (the paper's figure 2). */
-const lambdaChart = Effect.fnUntraced(function* (session: Program.Session, set: string, seed: number) {
-  const folder = Program.trialFolder(session.folder, `${set}/seed-${seed}/tapweight/pretrain`)
-  const points = (yield* Records.read(folder)).filter((record) => record.t === "lambda")
-  const series = (points[0]?.names ?? []).map((name, i) => ({
-    name,
-    points: points.map((p) => [p.k, p.lambda[i]!] as [number, number])
-  }))
-  return Chart.lambdaChart(series, { title: `λ over steps, ${set}, seed ${seed}`, x: "step", y: "λ" })
-})
 
 /** Runs `each` for every set and seed, from one general encoder a seed, the pool being read once. */
 export const everywhere = <A, E, R>(
@@ -82,7 +70,10 @@ export const molecules = Program.make({
       const charted = settings.methods.includes("tapweight") || settings.methods.includes("final")
       const pairs = charted ? tasks.flatMap((task) => seeds.map((seed) => [task.name, seed] as const)) : []
       const charts = yield* Effect.forEach(pairs, ([set, seed]) =>
-        Effect.map(lambdaChart(session, set, seed), (chart) => [`lambda-${set}-seed-${seed}.svg`, chart] as const)
+        Effect.map(
+          LambdaChart.make(session, `${set}/seed-${seed}/tapweight/pretrain`, `${set}, seed ${seed}`),
+          (chart) => [`lambda-${set}-seed-${seed}.svg`, chart] as const
+        )
       )
       return {
         result: { found: found.map((one) => ({ ...one, lambda: one.lambda ?? null })), objectives },

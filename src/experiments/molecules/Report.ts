@@ -1,6 +1,6 @@
 /** Tables of what the methods gave, with the paper's numbers beside ours. */
 import * as Columns from "../../runs/Columns.ts"
-import { deviation, mean, pairedP } from "../Statistics.ts"
+import * as Statistics from "../Statistics.ts"
 import type { Found } from "./Methods.ts"
 import * as Paper from "./Paper.ts"
 import type { Method } from "./Settings.ts"
@@ -15,14 +15,11 @@ const said: { readonly [M in Method]: string } = {
 
 const isPercent = (metric: string): boolean => metric === "roc-auc"
 const digitsOf = (metric: string): number => (isPercent(metric) ? 1 : 3)
+const scaleOf = (metric: string): number => (isPercent(metric) ? 100 : 1)
 
 /** Mean ± sample deviation; AUROC in percent. */
-export const spread = (values: ReadonlyArray<number>, metric: string): string => {
-  const scale = isPercent(metric) ? 100 : 1
-  const digits = digitsOf(metric)
-  const around = values.length > 1 ? ` ± ${(scale * deviation(values)).toFixed(digits)}` : ""
-  return `${(scale * mean(values)).toFixed(digits)}${around}`
-}
+export const spread = (values: ReadonlyArray<number>, metric: string): string =>
+  Statistics.spread(values, scaleOf(metric), digitsOf(metric))
 
 /** How two methods' test scores differ over the same seeds. */
 const compared = (one: ReadonlyArray<Found>, other: ReadonlyArray<Found>, metric: string): string | undefined => {
@@ -31,9 +28,8 @@ const compared = (one: ReadonlyArray<Found>, other: ReadonlyArray<Found>, metric
     return same === undefined ? [] : [test - same.test]
   })
   if (differences.length === 0) return undefined
-  const scale = isPercent(metric) ? 100 : 1
-  const by = scale * mean(differences)
-  const p = differences.length < 2 ? "" : `, exact paired p ${pairedP(differences).toFixed(3)}`
+  const by = scaleOf(metric) * Statistics.mean(differences)
+  const p = differences.length < 2 ? "" : `, exact paired p ${Statistics.pairedP(differences).toFixed(3)}`
   return `${by >= 0 ? "+" : ""}${by.toFixed(digitsOf(metric))}${p}`
 }
 
@@ -41,7 +37,7 @@ const trained = ({ seconds }: Found): number => seconds.training
 
 /** The share of training that was spent waiting for data. */
 export const waiting = (found: ReadonlyArray<Found>): string => {
-  const share = mean(found.map(({ seconds }) => seconds.waiting)) / mean(found.map(trained))
+  const share = Statistics.mean(found.map(({ seconds }) => seconds.waiting)) / Statistics.mean(found.map(trained))
   return `waiting for data: ${(100 * share).toFixed(1)} % of training time`
 }
 
@@ -57,7 +53,10 @@ export const ofSet = (
   const rows = methods.flatMap((method) => {
     const own = of(method)
     if (own.length === 0) return []
-    const cost = base.length === 0 ? "-" : `×${(mean(own.map(trained)) / mean(base.map(trained))).toFixed(2)}`
+    const cost =
+      base.length === 0
+        ? "-"
+        : `×${(Statistics.mean(own.map(trained)) / Statistics.mean(base.map(trained))).toFixed(2)}`
     const paper = Paper.scores[method][set]
     const better = method === "tapweight" ? undefined : compared(of("tapweight"), own, metric)
     return [

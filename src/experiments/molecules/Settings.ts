@@ -1,10 +1,7 @@
 import * as Schema from "effect/Schema"
 import * as Config from "../../runs/Config.ts"
 import * as Program from "../../runs/Program.ts"
-
-const positive = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
-const rate = Schema.Finite.check(Schema.isGreaterThan(0))
-const share = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+import { positive, rate, share, whole } from "../Fields.ts"
 
 /** What is compared. */
 export const Method = Schema.Literals(["finetune", "equal", "bilevel", "tapweight", "final"])
@@ -60,7 +57,7 @@ const schema = Schema.Struct({
   /** Strength of the finetuning loss beside the pretraining losses in the bilevel ablation (equation 9). */
   mix: rate,
   /** Ticks before λ first moves. */
-  warmup: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+  warmup: whole,
   /**
    * How curvature meets a vector: the released code's finite difference, or exactly. Across the kinks of a network of
    * relus and pools a difference at any useful distance is off by as much as its own size.
@@ -69,7 +66,7 @@ const schema = Schema.Struct({
   /** Distance of the finite-difference evaluations, see `Product.finiteDifference`. */
   radius: rate,
   /** Updates of the general pretraining that every method starts from; 0 for none. */
-  generalTicks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+  generalTicks: whole,
   /** Updates of the finetuning that follows, and how often its validation score is taken. */
   finetuneTicks: positive,
   scoreEvery: positive,

@@ -83,7 +83,7 @@ describe("batches of pictures", () => {
   it("too few pictures for a batch are refused with what to change", () => {
     const { open } = PictureBatches.pretraining(pictures, clusters, { ...options, batch: 12 })
     const failed = Effect.runSync(Effect.flip(Effect.scoped(open)))
-    assert.match(failed.message, /11 pictures, fewer than one batch of 12/)
+    assert.match(failed.message, /11 rows, fewer than one batch of 12/)
   })
 
   it("joined datasets give both batches, each as it would alone under its own seed, and refuse a field in common", () => {
