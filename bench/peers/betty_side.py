@@ -3,13 +3,11 @@
 The file (safetensors) holds the initial values and the batches that the other side, workloads.ts, starts from.
 """
 
-import json
-import resource
-import struct
 import sys
 import time
 
 import numpy as np
+import side
 import torch
 import torch.nn.functional as F
 from betty import hypergradient
@@ -18,22 +16,11 @@ from betty.engine import Engine
 from betty.logging import logger_base
 from betty.problems import ImplicitProblem
 
-TOLD = 3
-
-
 def load(path):
-    with open(path, "rb") as file:
-        raw = file.read()
-    (length,) = struct.unpack("<Q", raw[:8])
-    tensors = {}
-    for name, entry in json.loads(raw[8 : 8 + length]).items():
-        if name == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        dtype = np.float32 if entry["dtype"] == "F32" else np.int32
-        array = np.frombuffer(raw[8 + length + begin : 8 + length + end], dtype).reshape(entry["shape"]).copy()
-        tensors[name] = torch.from_numpy(array if dtype is np.float32 else array.astype(np.int64))
-    return tensors
+    return {
+        name: torch.from_numpy(array.copy() if array.dtype == np.float32 else array.astype(np.int64))
+        for name, array in side.load(path).items()
+    }
 
 
 def darts(vector, curr, prev):
@@ -98,19 +85,10 @@ class Level(ImplicitProblem):
         return told
 
 
-def batches(tensors, level):
-    found = {}
-    for name, tensor in tensors.items():
-        if name.startswith(f"data.{level}."):
-            _, _, index, field = name.split(".")
-            found.setdefault(int(index), {})[field] = tensor
-    return [found[i] for i in sorted(found)]
-
-
 def level(kind, name, tensors, variable, optimizer, **config):
     params = Params(tensors, variable)
     problem = kind(name=name, module=params, optimizer=optimizer(params.parameters()), config=Config(**config))
-    return problem.feed(batches(tensors, name))
+    return problem.feed(side.batches(tensors, name))
 
 
 def sgd(rate):
@@ -333,21 +311,12 @@ def main():
         run(1)
         if step == 0:
             start = time.perf_counter() - begun
-        if step < TOLD:
+        if step < side.TOLD:
             losses.append([problem.last for problem in problems])
     settled = time.perf_counter()
     run(int(steps))
     elapsed = time.perf_counter() - settled
-    print(
-        json.dumps(
-            {
-                "step": 1000 * elapsed / int(steps),
-                "start": 1000 * start,
-                "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                "losses": losses,
-            }
-        )
-    )
+    side.tell(elapsed, int(steps), start, losses)
 
 
 main()

@@ -1,13 +1,10 @@
 """One round of one bilevel workload in JAX under jit, as JSON: jax_side.py <workload> <threads> <settling> <steps> <file>
 
 Each outer step is one compiled function; the hop is the exact derivative of the lower gradient along v, which is what JAX
-offers where the other sides take a finite difference. The file is read as betty_side.py reads it.
+offers where the other sides take a finite difference.
 """
 
-import json
 import os
-import resource
-import struct
 import sys
 import time
 
@@ -17,36 +14,11 @@ if int(threads) < (os.cpu_count() or 1):
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-
-TOLD = 3
-
-
-def load(path):
-    with open(path, "rb") as file:
-        raw = file.read()
-    (length,) = struct.unpack("<Q", raw[:8])
-    tensors = {}
-    for key, entry in json.loads(raw[8 : 8 + length]).items():
-        if key == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        dtype = np.float32 if entry["dtype"] == "F32" else np.int32
-        tensors[key] = np.frombuffer(raw[8 + length + begin : 8 + length + end], dtype).reshape(entry["shape"])
-    return tensors
+import side  # noqa: E402
 
 
 def params(tensors, prefix):
     return {key[len(prefix) :]: jnp.asarray(x) for key, x in tensors.items() if key == prefix or key.startswith(prefix + ".")}
-
-
-def batches(tensors, level):
-    found = {}
-    for key, tensor in tensors.items():
-        if key.startswith(f"data.{level}."):
-            _, _, index, field = key.split(".")
-            found.setdefault(int(index), {})[field] = tensor
-    return [found[i] for i in sorted(found)]
 
 
 def entropy(logits, targets):
@@ -126,9 +98,9 @@ def reweighting(tensors):
 
 def main():
     begun = time.perf_counter()
-    tensors = load(path)
+    tensors = side.load(path)
     step, state, levels = {"logistic": logistic, "reweighting": reweighting}[name](tensors)
-    low, high = (batches(tensors, level) for level in levels)
+    low, high = (side.batches(tensors, level) for level in levels)
     drawn = 0
 
     def run(state):
@@ -142,7 +114,7 @@ def main():
         if i == 0:
             jax.block_until_ready(values)
             start = time.perf_counter() - begun
-        if i < TOLD:
+        if i < side.TOLD:
             losses.append([float(value) for value in values])
     jax.block_until_ready(state)
     settled = time.perf_counter()
@@ -150,16 +122,7 @@ def main():
         state, values = run(state)
     jax.block_until_ready(state)
     elapsed = time.perf_counter() - settled
-    print(
-        json.dumps(
-            {
-                "step": 1000 * elapsed / int(steps),
-                "start": 1000 * start,
-                "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                "losses": losses,
-            }
-        )
-    )
+    side.tell(elapsed, int(steps), start, losses)
 
 
 main()

@@ -15,6 +15,22 @@ import * as Transformer from "../../src/models/Transformer.ts"
 import * as Objective from "../../src/objectives/Objective.ts"
 import { cycle, initials, type Workload } from "./Workload.ts"
 
+/** What the workloads here have in common. */
+const workload = (
+  problem: Problem.Problem<any>,
+  held: Problem.Problem<any>,
+  data: ReadonlyArray<Pick<Workload, "tensors">>,
+  own: Pick<Workload, "title" | "peer" | "steps" | "target">
+): Workload => ({
+  ...own,
+  problem,
+  held,
+  ticks: 1,
+  settling: 3,
+  levels: ["pretrain", "finetune", "reweight"],
+  tensors: [...initials(problem), ...data.flatMap(({ tensors }) => tensors)]
+})
+
 const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
   const config = { vocabulary: 4000, length: 64, width: 256, heads: 4, layers: 4, hidden: 1024 }
   const { length, vocabulary, width } = config
@@ -90,19 +106,13 @@ const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
     reweight: { data: validation.dataset, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
     hypergradient: estimator
   })
-  const problem = Problem.close(reweight) as never
-  return {
+  const held = Problem.close(finetune.pipe(Level.fix(beta))) as never
+  return workload(Problem.close(reweight) as never, held, [corpus, train, validation], {
     title: "TapWeight, Transformer of 4 layers, d 256, T 64, B 16",
     peer: "transformer",
-    problem,
-    held: Problem.close(finetune.pipe(Level.fix(beta))) as never,
-    ticks: 1,
     steps: 10,
-    settling: 3,
-    target: 1.3,
-    levels: ["pretrain", "finetune", "reweight"],
-    tensors: [...initials(problem), ...corpus.tensors, ...train.tensors, ...validation.tensors]
-  }
+    target: 1.3
+  })
 }
 
 const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
@@ -168,19 +178,13 @@ const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
     reweight: { data: validation.dataset, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
     hypergradient: estimator
   })
-  const problem = Problem.close(reweight) as never
-  return {
+  const held = Problem.close(finetune.pipe(Level.fix(beta))) as never
+  return workload(Problem.close(reweight) as never, held, [corpus, train, validation], {
     title: "TapWeight, ResNet18 on pictures of 64 pixels, B 16 at each level",
     peer: "resnet",
-    problem,
-    held: Problem.close(finetune.pipe(Level.fix(beta))) as never,
-    ticks: 1,
     steps: 6,
-    settling: 3,
-    target: 1.1,
-    levels: ["pretrain", "finetune", "reweight"],
-    tensors: [...initials(problem), ...corpus.tensors, ...train.tensors, ...validation.tensors]
-  }
+    target: 1.1
+  })
 }
 
 /** The levels of a three-level workload under an estimator: what `bench/shares.ts` takes apart. */

@@ -57,9 +57,8 @@ describe("tapweight reproduce", () => {
   it("runs a table's methods on the sets that are named, from files to a table", () => {
     writeFileSync(join(scratch, "pool.smi"), smiles.join("\n"))
     writeFileSync(join(scratch, "esol.csv"), `smiles,logp\n${smiles.map((s, i) => `${s},${(i % 7) / 3}`).join("\n")}\n`)
-    const { code, err, out } = reproduce(
-      ...["table6", "--data", ".", "--sets", "esol", "--seeds", "2", "-s", 'pool.files=["pool.smi"]', ...tiny]
-    )
+    const args = ["table6", "--data", ".", "--sets", "esol", "--seeds", "2", "-s", 'pool.files=["pool.smi"]']
+    const { code, err, out } = reproduce(...args, ...tiny)
     assert.strictEqual(code, 0, err)
     assert.match(out, /^esol \(rmse, less is better\) +validation +test, 2 seeds +paper +cost/m)
     for (const [method, paper] of [

@@ -1,7 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expectTypeOf, test } from "vitest"
 import type * as Dataset from "../../src/dsl/Dataset.ts"
-import * as Hypergradient from "../../src/dsl/Hypergradient.ts"
 import * as Level from "../../src/dsl/Level.ts"
 import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Problem from "../../src/dsl/Problem.ts"
@@ -50,19 +49,6 @@ const reweight = Level.minimize(beta, {
   data: valid,
   optimizer,
   objective: ({ omega }, { x, y }) => tf.sum(tf.squaredDifference(tf.matMul(x, omega), y))
-})
-
-/** A level that carries statistics beside what it minimizes. */
-const statistics = Var.make("statistics", () => ({ mean: vector() }))
-const normalized = Level.minimize(omega, {
-  name: "normalized",
-  buffers: statistics,
-  data: valid,
-  optimizer,
-  objective: ({ omega, statistics }, { x }) => ({
-    loss: tf.sum(tf.matMul(x, omega)),
-    buffers: { mean: tf.add(statistics.mean, 1) }
-  })
 })
 
 /** Two levels that each need what the other owns. */
@@ -156,90 +142,11 @@ describe("what the compiler refuses", () => {
   })
 })
 
-describe("what the compiler refuses of buffers", () => {
-  const spec = { data: valid, optimizer }
-  const nothing = () => tf.scalar(0)
-
-  test("returning none", () => {
-    Level.minimize(omega, {
-      ...spec,
-      buffers: statistics,
-      // @ts-expect-error Property 'buffers' is missing in type '{ loss: tf.Scalar; }' but required in type 'BufferedLoss
-      objective: ({ omega }) => ({ loss: tf.sum(omega) as tf.Scalar })
-    })
-  })
-
-  test("returning some that are not declared", () => {
-    Level.minimize(omega, {
-      ...spec,
-      // @ts-expect-error this level has no buffers: declare them beside the objective
-      objective: ({ omega }) => ({ loss: tf.sum(omega) as tf.Scalar, buffers: { mean: tf.tensor1d([0]) } })
-    })
-  })
-
-  test("returning others than are declared", () => {
-    Level.minimize(omega, {
-      ...spec,
-      buffers: statistics,
-      // @ts-expect-error 'variance' does not exist in type '{ readonly mean: Tensor<Rank>; }'
-      objective: ({ omega }) => ({ loss: tf.sum(omega) as tf.Scalar, buffers: { variance: tf.tensor1d([0]) } })
-    })
-  })
-
-  test("reading some that no level read here carries", () => {
-    Level.minimize(beta, {
-      ...spec,
-      upstream: [finetune],
-      // @ts-expect-error Property 'statistics' does not exist on type
-      objective: ({ beta, statistics }) => tf.dot(beta, statistics.mean)
-    })
-  })
-
-  test("the variable itself", () => {
-    // @ts-expect-error 'statistics' is minimized: a level's buffers are a variable of their own
-    Level.minimize(statistics, { ...spec, buffers: statistics, objective: nothing as never })
-  })
-
-  test("a variable minimized upstream", () => {
-    // @ts-expect-error 'theta' is minimized: a level's buffers are a variable of their own
-    Level.minimize(alpha, { ...spec, upstream: [pretrain], buffers: theta, objective: nothing as never })
-  })
-
-  test("minimizing what a level below carries", () => {
-    // @ts-expect-error 'statistics' is a level's buffers: only that level moves it, and the levels above read it through
-    Level.minimize(statistics, { ...spec, upstream: [normalized], objective: nothing })
-  })
-
-  test("carrying what a level below carries", () => {
-    // @ts-expect-error 'statistics' is a level's buffers already: give each level its own
-    Level.minimize(beta, { ...spec, upstream: [normalized], buffers: statistics, objective: nothing as never })
-  })
-
-  test("giving what a level below carries", () => {
-    // @ts-expect-error 'statistics' is a level's buffers: only that level moves it, and the levels above read it through
-    Level.minimize(beta, { ...spec, upstream: [normalized], given: [statistics], objective: nothing })
-  })
-
-  test("carrying what a level below is given", () => {
-    const reader = Level.minimize(alpha, { ...spec, given: [statistics], objective: nothing })
-    // @ts-expect-error 'statistics' is a level's buffers: only that level moves it, and the levels above read it through
-    Level.minimize(beta, { ...spec, upstream: [reader], buffers: statistics, objective: nothing as never })
-    // @ts-expect-error 'statistics' is a level's buffers: only that level moves it, and the levels above read it through
-    Level.minimize(beta, { ...spec, upstream: [reader, normalized], objective: nothing })
-  })
-
-  test("holding them constant", () => {
-    // @ts-expect-error 'statistics' is not given here, so there is nothing to fix
-    Problem.close(normalized.pipe(Level.fix(statistics)))
-  })
-})
-
 type Theta = Var.Var<"theta", { readonly encoder: tf.Tensor2D; readonly head: tf.Tensor1D }>
 type Omega = Var.Var<"omega", tf.Tensor2D>
 type Beta = Var.Var<"beta", tf.Tensor1D>
 type Alpha = Var.Var<"alpha", tf.Tensor1D>
 type Gamma = Var.Var<"gamma", tf.Tensor1D>
-type Statistics = Var.Var<"statistics", { readonly mean: tf.Tensor1D }>
 
 describe("what types tell", () => {
   test("a level tells what it owns, needs, binds, how its data fails and what its data needs", () => {
@@ -320,35 +227,6 @@ describe("what types tell", () => {
       .toEqualTypeOf<
         { readonly encoder: NdArray.NdArray<tf.Tensor2D>; readonly head: NdArray.NdArray<tf.Tensor1D> } | undefined
       >()
-  })
-
-  test("a level with buffers binds them, and the level above reads them", () => {
-    expectTypeOf(normalized).toEqualTypeOf<
-      Level.Level<Omega, never, Omega | Level.Carried<Statistics>, never, never, Statistics>
-    >()
-    const top = Level.minimize(beta, {
-      upstream: [normalized.pipe(Level.repeat(2), Level.hypergradient(Hypergradient.detached))],
-      data: valid,
-      optimizer,
-      objective: (vars) => {
-        expectTypeOf(vars).toEqualTypeOf<{
-          readonly beta: tf.Tensor1D
-          readonly omega: tf.Tensor2D
-          readonly statistics: { readonly mean: tf.Tensor1D }
-        }>()
-        return tf.dot(vars.beta, vars.statistics.mean) as tf.Scalar
-      }
-    })
-    // One level further up they are out of sight.
-    Level.minimize(alpha, {
-      upstream: [top],
-      data: valid,
-      optimizer,
-      objective: (vars) => {
-        expectTypeOf(vars).toEqualTypeOf<{ readonly alpha: tf.Tensor1D; readonly beta: tf.Tensor1D }>()
-        return tf.sum(vars.alpha)
-      }
-    })
   })
 
   test("modifiers keep the level's type", () => {
