@@ -74,7 +74,7 @@ describe("the molecules' levels", () => {
     for (const useless of [false, true]) {
       it.effect(`${kind}${useless ? ", a useless objective beside" : ""}: every method's problem runs`, () =>
         Effect.gen(function* () {
-          const options = { ...settings, useless }
+          const options: Settings = { ...settings, useless, validation: useless ? "loss" : "ranking" }
           const levels = Levels.make(options, task(kind), undefined)
           for (const name of ["tapweight", "bilevel"] as const) {
             const ticks = yield* Stream.runCollect(

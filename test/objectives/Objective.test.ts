@@ -71,6 +71,38 @@ describe("supervised losses", () => {
     close(values(gradient), [(slope(0.5) - 1) / 2, 0, 0, (0.5 - 1) / 2])
   })
 
+  tidily("pairs are ranked within each task, over what is known; frequencies have no say", () => {
+    const z = [0.5, 3, -1, 2, 0.25, -2, 1, 40]
+    const y = [1, 0, 0, 1, 1, 1, 0, 0]
+    const at = (known: ReadonlyArray<number>, shift = 0) =>
+      value(
+        Objective.pairwiseRanking(
+          tf.tensor2d(
+            z.map((v, i) => v + (i % 2) * shift),
+            [4, 2]
+          ),
+          tf.tensor2d(y, [4, 2]),
+          tf.tensor2d([...known], [4, 2])
+        )
+      )
+    const all = Array.from(y, () => 1)
+    const pair = (positive: number, negative: number) => Math.log1p(Math.exp(z[negative]! - z[positive]!))
+    const first = (pair(0, 2) + pair(0, 6) + pair(4, 2) + pair(4, 6)) / 4
+    const second = (pair(3, 1) + pair(3, 7) + pair(5, 1) + pair(5, 7)) / 4
+    close([at(all), at(all, 7)], [(first + second) / 2, (first + second) / 2])
+    // The second task has no known negative left, then neither task has; then each has one pair.
+    close([at([1, 0, 1, 1, 1, 1, 1, 0]), at([1, 0, 0, 1, 1, 1, 0, 0])], [first, 0])
+    close([at([1, 1, 1, 1, 0, 0, 0, 0])], [(pair(0, 2) + pair(3, 1)) / 2])
+  })
+
+  tidily("the ranking loss is differentiable twice", () => {
+    const y = tf.tensor2d([1, 0, 0, 1, 1, 0], [6, 1])
+    checkSecond(
+      (z) => Objective.pairwiseRanking(tf.reshape(z, [6, 1]), y, tf.onesLike(y)),
+      tf.tensor1d([0.5, -1, 0.3, 2, -0.2, 1])
+    )
+  })
+
   tidily("weighted cross-entropy divides by the weights, but by no less than 1", () => {
     const at = (...weights: Array<number>) =>
       value(Objective.weightedCrossEntropy(logits(), labels(2, 1, 2), tf.tensor1d(weights)))

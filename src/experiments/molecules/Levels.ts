@@ -15,14 +15,9 @@ import * as Init from "../../models/Init.ts"
 import * as Mlp from "../../models/Mlp.ts"
 import * as ResNet from "../../models/ResNet.ts"
 import * as Objective from "../../objectives/Objective.ts"
+import type { Encoder } from "./Encoder.ts"
 import type { Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
-
-/** A trained encoder: its parameters, and the running statistics of its batch normalisation. */
-export interface Encoder {
-  readonly params: ResNet.HostParams
-  readonly statistics: ResNet.HostStatistics
-}
 
 type Dense = Mlp.Dense
 type Heads = { readonly clusters: readonly [Dense, Dense, Dense]; readonly jigsaw: Dense; readonly coin: Dense }
@@ -78,10 +73,12 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
   })
   const theta = Var.make("theta", (seed) => ({ encoder: encoder(seed), heads: heads(seed) }))
   const thetaStatistics = Var.make("thetaStatistics", statistics)
-  const omega = Var.make("omega", (seed, root) => ({
-    encoder: Var.initial(theta, root).encoder,
-    head: dense("head", task.tasks)(seed)
-  }))
+  // From zero: random outputs of a hundred features would shake the encoder before the head has learned anything.
+  const head = {
+    w: Init.zeros([features, task.tasks])(Seed.make(0)),
+    b: Init.zeros([task.tasks])(Seed.make(0))
+  }
+  const omega = Var.make("omega", (_, root) => ({ encoder: Var.initial(theta, root).encoder, head }))
   const statisticsOf = Var.make("statistics", statistics)
   const beta = Var.make("beta", Init.zeros([objectives(settings).length]))
 
@@ -115,6 +112,13 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
     const [features, next] = ResNet.train(omega.encoder, statistics, batch.pictures)
     return [downstream(Mlp.affine(omega.head, features), batch), next] as const
   }
+  /** What level III minimizes. */
+  const validationLoss = (omega: Omega, statistics: ResNet.Statistics, batch: PictureBatches.LabelledBatch) => {
+    const predicted = Mlp.affine(omega.head, ResNet.train(omega.encoder, statistics, batch.pictures)[0])
+    return task.kind === "classification" && settings.validation === "ranking"
+      ? Objective.pairwiseRanking(predicted, batch.labels, batch.known)
+      : downstream(predicted, batch)
+  }
 
   const pretrain = Level.minimize(theta, {
     name: "pretrain",
@@ -146,16 +150,13 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
     data: validation,
     optimizer: Optimizer.sgd(Rate.step({ rate: rates.reweight, ...settings.schedule })),
     objective: ({ beta, omega, statistics }, batch) => ({
-      loss: finetuneLoss(omega, statistics, batch)[0],
+      loss: validationLoss(omega, statistics, batch),
       metrics: told(beta as tf.Tensor1D)
     })
   }).pipe(Level.warmup(settings.warmup))
 
   // Equation 9: one model learns the pretraining objectives and the task at once.
-  const shared = Var.make("theta", (seed, root) => ({
-    ...Var.initial(theta, root),
-    head: dense("head", task.tasks)(seed)
-  }))
+  const shared = Var.make("theta", (_, root) => ({ ...Var.initial(theta, root), head }))
   const joint = Level.minimize(shared, {
     name: "joint",
     given: [beta],
@@ -180,7 +181,7 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
     data: validation,
     optimizer: Optimizer.sgd(Rate.step({ rate: 2 * settings.gamma * rates.reweight, ...settings.schedule })),
     objective: ({ beta, theta, thetaStatistics }, batch) => ({
-      loss: finetuneLoss(theta, thetaStatistics, batch)[0],
+      loss: validationLoss(theta, thetaStatistics, batch),
       metrics: told(beta as tf.Tensor1D)
     })
   }).pipe(Level.warmup(settings.warmup))
@@ -194,10 +195,7 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
     pretraining: (weights?: NdArray<tf.Tensor1D>) => Problem.close(pretrain.pipe(Level.fix(beta, weights))),
     /** Finetuning alone, from an encoder. */
     finetuning: (start: Encoder | undefined) => {
-      const omega = Var.make("omega", (seed) => ({
-        encoder: start?.params ?? encoder(seed),
-        head: dense("head", task.tasks)(seed)
-      }))
+      const omega = Var.make("omega", (seed) => ({ encoder: start?.params ?? encoder(seed), head }))
       return Problem.close(
         Level.minimize(omega, {
           name: "finetune",

@@ -6,6 +6,7 @@ import * as Program from "../../runs/Program.ts"
 import * as Records from "../../runs/Records.ts"
 import type { HostVars } from "../../runs/Trial.ts"
 import { softmax } from "../Statistics.ts"
+import { type Encoder, read, write } from "./Encoder.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
 import type { Method, Settings } from "./Settings.ts"
@@ -28,7 +29,7 @@ export interface Found {
   readonly lambda?: ReadonlyArray<number>
 }
 
-const encoderOf = (vars: HostVars): Levels.Encoder => ({
+const encoderOf = (vars: HostVars): Encoder => ({
   params: (vars["theta"] as unknown as { readonly encoder: ResNet.HostParams }).encoder,
   statistics: vars["thetaStatistics"] as unknown as ResNet.HostStatistics
 })
@@ -50,9 +51,16 @@ const secondsOf = (session: Program.Session, trial: string) =>
     return { training: total.w, waiting: total.wait }
   })
 
+/** The encoder at the end of a trial over θ, kept beside it as `encoder.safetensors` under torchvision's names. */
+const kept = Effect.fnUntraced(function* (session: Program.Session, trial: string, vars: HostVars) {
+  const encoder = encoderOf(vars)
+  yield* write(`${Program.trialFolder(session.folder, trial).path}/encoder.safetensors`, encoder)
+  return encoder
+})
+
 /**
- * General pretraining under equal weights, which every method starts from; none where it has no ticks. Of the task it
- * reads the unlabelled molecules alone.
+ * What every method starts from: the encoder that the settings name, trained on under equal weights where general
+ * pretraining has ticks; undefined for random weights. Of the task it reads the unlabelled molecules alone.
  */
 export const general = Effect.fnUntraced(function* (
   session: Program.Session,
@@ -60,13 +68,18 @@ export const general = Effect.fnUntraced(function* (
   task: Task,
   seed: number
 ) {
-  if (settings.generalTicks === 0) return undefined
-  const { vars } = yield* session.trial(`general/seed-${seed}`, {
-    problem: Levels.make({ ...settings, useless: false }, task, undefined).pretraining(),
-    ticks: settings.generalTicks,
+  const start = settings.encoder === null ? undefined : yield* read(settings.encoder, settings.network)
+  const { general } = settings
+  if (general.ticks === 0) return start
+  const rates = { ...settings[task.kind], pretrain: general.rate }
+  const generally = { ...settings, [task.kind]: rates, useless: false }
+  const trial = `general/seed-${seed}`
+  const { vars } = yield* session.trial(trial, {
+    problem: Levels.make(generally, task, start).pretraining(),
+    ticks: general.ticks,
     seed
   })
-  return encoderOf(vars)
+  return yield* kept(session, trial, vars)
 })
 
 /** Everything that one set and one seed are tried with, from one general encoder. */
@@ -75,7 +88,7 @@ export const make = (
   settings: Settings,
   task: Task,
   seed: number,
-  start: Levels.Encoder | undefined
+  start: Encoder | undefined
 ) => {
   const levels = Levels.make(settings, task, start)
   const folder = `${task.name}/seed-${seed}`
@@ -83,7 +96,7 @@ export const make = (
   const weights = Levels.objectives(settings)
 
   /** Finetuning from an encoder: selected on validation data, tested once. */
-  const finetuned = Effect.fnUntraced(function* (name: string, encoder: Levels.Encoder | undefined) {
+  const finetuned = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined) {
     const trial = `${folder}/${name}/finetune`
     const outcome = yield* session.trial(trial, {
       problem: levels.finetuning(encoder),
@@ -113,7 +126,7 @@ export const make = (
     problem: ReturnType<typeof levels.pretraining> | typeof levels.tapweight | typeof levels.bilevel
   ) {
     const outcome = yield* session.trial(trial, { problem: problem as typeof levels.tapweight, ticks, seed, weights })
-    const found = yield* finetuned(name, encoderOf(outcome.vars))
+    const found = yield* finetuned(name, yield* kept(session, trial, outcome.vars))
     const beta = outcome.vars["beta"] as NdArray.NdArray
     const { training, waiting } = yield* secondsOf(session, trial)
     const seconds = { training: found.seconds.training + training, waiting: found.seconds.waiting + waiting }

@@ -63,10 +63,21 @@ const schema = Schema.Struct({
    * relus and pools a difference at any useful distance is off by as much as its own size.
    */
   product: Schema.Literals(["exact", "difference"]),
+  /**
+   * What level III minimizes on a classification: the task's own loss, as the paper does, or how badly pairs are ranked. A
+   * split by scaffolds may have another share of positives in each part (BBBP: 84 % and 41 %); the loss then asks above all
+   * for other frequencies, which AUROC does not see and no weighting of objectives can give.
+   */
+  validation: Schema.Literals(["loss", "ranking"]),
   /** Distance of the finite-difference evaluations, see `Product.finiteDifference`. */
   radius: rate,
-  /** Updates of the general pretraining that every method starts from; 0 for none. */
-  generalTicks: whole,
+  /**
+   * A safetensors file with the encoder's first weights under torchvision's names (ImageMol's, ImageNet's), of this network;
+   * random ones where null.
+   */
+  encoder: Schema.NullOr(Schema.NonEmptyString),
+  /** The general pretraining that every method starts from: its updates, 0 for none, and its rate. */
+  general: Schema.Struct({ ticks: whole, rate }),
   /** Updates of the finetuning that follows, and how often its validation score is taken. */
   finetuneTicks: positive,
   scoreEvery: positive,
@@ -105,8 +116,10 @@ export const small: Settings = {
   mix: 0.3,
   warmup: 30,
   product: "exact",
+  validation: "ranking",
   radius: 0.01,
-  generalTicks: 0,
+  encoder: null,
+  general: { ticks: 0, rate: 0.1 },
   finetuneTicks: 150,
   scoreEvery: 25,
   useless: false
@@ -131,7 +144,8 @@ const paper: Partial<Settings> = {
   gamma: 0.001,
   warmup: 0,
   product: "difference",
-  generalTicks: 10_000,
+  validation: "loss",
+  general: { ticks: 10_000, rate: 0.02 },
   finetuneTicks: 2000,
   scoreEvery: 100
 }
