@@ -6,6 +6,6 @@ export default defineConfig({
     typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
     maxWorkers: 2,
     setupFiles: ["test/support/setup.ts"],
-    testTimeout: 120_000
+    testTimeout: 300_000
   }
 })

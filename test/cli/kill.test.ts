@@ -1,40 +1,12 @@
-import { spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
 import * as Seed from "../../src/dsl/Seed.ts"
+import { type Blow, tapweight } from "../support/commandLine.ts"
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
 const program = fileURLToPath(new URL("../support/killable.ts", import.meta.url))
-
-interface Blow {
-  /** Sent `after` milliseconds from when standard error first matches. */
-  readonly when: RegExp
-  readonly after: number
-  readonly signal: NodeJS.Signals
-}
-
-/** Runs the command line, perhaps with a signal at some moment. */
-const tapweight = (args: ReadonlyArray<string>, blow?: Blow) =>
-  new Promise<{ code: number | null; signal: string | null; out: string; err: string }>((resolve) => {
-    const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] })
-    let out = ""
-    let err = ""
-    let timer: NodeJS.Timeout | undefined
-    child.stdout.on("data", (chunk) => (out += chunk))
-    child.stderr.on("data", (chunk) => {
-      err += chunk
-      if (blow !== undefined && timer === undefined && blow.when.test(err)) {
-        timer = setTimeout(() => child.kill(blow.signal), blow.after)
-      }
-    })
-    child.on("close", (code, signal) => {
-      clearTimeout(timer)
-      resolve({ code, signal, out, err })
-    })
-  })
 
 const only = (root: string): string => join(root, "killable", readdirSync(join(root, "killable"))[0]!)
 const bytes = (folder: string) =>
@@ -57,12 +29,12 @@ describe("a run that is stopped and resumed", () => {
         signal: "SIGKILL"
       }))
       const runs = join(root, "killed")
-      const first = await tapweight([...start, "--runs", runs], moments[0]!)
+      const first = await tapweight([...start, "--runs", runs], { blow: moments[0]! })
       assert.strictEqual(first.signal, "SIGKILL")
       const folder = only(runs)
       let progressed = 0
       for (const moment of moments.slice(1)) {
-        const attempt = await tapweight(["resume", folder, ...options], moment)
+        const attempt = await tapweight(["resume", folder, ...options], { blow: moment })
         assert.strictEqual(attempt.signal, "SIGKILL", `it ended before it was killed: ${attempt.err}`)
         if (/tick=/.test(attempt.err)) progressed++
       }
@@ -80,14 +52,14 @@ describe("a run that is stopped and resumed", () => {
     const root = mkdtempSync(join(tmpdir(), "tapweight-stop-"))
     try {
       const stop = (signal: NodeJS.Signals): Blow => ({ when: /tick=/, after: 150, signal })
-      const stopped = await tapweight(["run", program, "--engine", "cpu", "--runs", root], stop("SIGTERM"))
+      const stopped = await tapweight(["run", program, "--engine", "cpu", "--runs", root], { blow: stop("SIGTERM") })
       assert.strictEqual(stopped.code, 75, stopped.err)
       const folder = only(root)
       assert.include(stopped.err, "tapweight resume")
       const status = JSON.parse(readFileSync(join(folder, "status.json"), "utf8"))
       assert.strictEqual(status.state, "interrupted")
       const newest = readdirSync(join(folder, "checkpoints")).sort().at(-1)!
-      const again = await tapweight(["resume", folder, "--engine", "cpu"], stop("SIGINT"))
+      const again = await tapweight(["resume", folder, "--engine", "cpu"], { blow: stop("SIGINT") })
       assert.strictEqual(again.code, 130, again.err)
       assert.isAbove(readdirSync(join(folder, "checkpoints")).sort().at(-1)!.localeCompare(newest), 0)
       const end = await tapweight(["resume", folder, "--engine", "cpu", "--format", "json", "--quiet"])

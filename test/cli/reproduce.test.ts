@@ -1,25 +1,28 @@
-import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { codes } from "../../src/cli/Exit.ts"
+import { type Blow, tapweight } from "../support/commandLine.ts"
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
 let scratch = ""
 beforeAll(() => {
   scratch = mkdtempSync(join(tmpdir(), "tapweight-reproduce-"))
+  writeFileSync(join(scratch, "pool.smi"), smiles.join("\n"))
+  writeFileSync(join(scratch, "esol.csv"), `smiles,logp\n${smiles.map((s, i) => `${s},${(i % 7) / 3}`).join("\n")}\n`)
 })
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
-const reproduce = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [main, "reproduce", ...args], {
+const within = (args: ReadonlyArray<string>, blow?: Blow) =>
+  tapweight(args, {
     cwd: scratch,
-    encoding: "utf8",
-    env: { ...process.env, TAPWEIGHT_CACHE: join(scratch, "cache") }
+    env: { TAPWEIGHT_CACHE: join(scratch, "cache") },
+    ...(blow === undefined ? {} : { blow })
   })
-  return { code: status, out: stdout, err: stderr }
+const reproduce = (...args: ReadonlyArray<string>) => within(["reproduce", ...args])
+
+interface Result {
+  readonly result: { readonly found: ReadonlyArray<{ readonly seconds: unknown }> }
 }
 
 const letters = ["C", "CC", "CO", "CN", "c1ccccc1", "CCO", "CCN", "OCCO", "Cc1ccccc1", "c1ccncc1", "CCC", "CCCl"]
@@ -39,26 +42,25 @@ const tiny = [
     "batch.reweight=4",
     "ticks=3",
     "warmup=1",
+    "general.ticks=2",
     "finetuneTicks=2",
     "scoreEvery=1"
   ])
   .flatMap((setting) => ["-s", setting])
 
 describe("tapweight reproduce", () => {
-  it("says what it lacks, and which tables there are", () => {
-    const none = reproduce("table6", "--data", ".")
+  it("says what it lacks, and which tables there are", async () => {
+    const none = await reproduce("table6", "--data", ".")
     assert.strictEqual(none.code, codes.refused, none.err)
     assert.match(none.err, /muv\.csv\.gz/)
-    const unknown = reproduce("table99", "--data", ".")
+    const unknown = await reproduce("table99", "--data", ".")
     assert.strictEqual(unknown.code, codes.usage, unknown.err)
     assert.match(unknown.err + unknown.out, /table1.*table9/s)
   })
 
-  it("runs a table's methods on the sets that are named, from files to a table", () => {
-    writeFileSync(join(scratch, "pool.smi"), smiles.join("\n"))
-    writeFileSync(join(scratch, "esol.csv"), `smiles,logp\n${smiles.map((s, i) => `${s},${(i % 7) / 3}`).join("\n")}\n`)
+  it("runs a table's methods on the sets that are named, from files to a table", async () => {
     const args = ["table6", "--data", ".", "--sets", "esol", "--seeds", "2", "-s", 'pool.files=["pool.smi"]']
-    const { code, err, out } = reproduce(...args, ...tiny)
+    const { code, err, out } = await reproduce(...args, ...tiny)
     assert.strictEqual(code, 0, err)
     assert.match(out, /^esol \(rmse, less is better\) +validation +test, 2 seeds +paper +cost/m)
     for (const [method, paper] of [
@@ -71,5 +73,31 @@ describe("tapweight reproduce", () => {
     }
     assert.match(out, /^learned weights λ +method +seed +mg1 +mg2 +mg3 +jigsaw +mask$/m)
     assert.match(out, /waiting for data/)
+  })
+
+  it("stopped by Ctrl-C in the midst of its trials and resumed, ends with what an undisturbed run found", async () => {
+    const sets = ["table7", "--data", ".", "--sets", "esol", "--seeds", "1", "-s", 'pool.files=["pool.smi"]']
+    const longer = [...tiny, "-s", "ticks=40"]
+    const first = await reproduce(...sets, ...longer, "--runs", "alone")
+    assert.strictEqual(first.code, 0, first.err)
+    const blow: Blow = { when: /trial=esol\/seed-0\/tapweight\/pretrain/, after: 200, signal: "SIGINT" }
+    const stopped = await within(["reproduce", ...sets, ...longer, "--runs", "stopped"], blow)
+    assert.strictEqual(stopped.code, codes.interrupted, stopped.err)
+    const end = await within(["resume", "@latest", "--runs", "stopped"])
+    assert.strictEqual(end.code, 0, end.err)
+    const only = (runs: string) => {
+      const root = join(scratch, runs, "molecules")
+      return join(root, readdirSync(root)[0]!)
+    }
+    const found = (runs: string) =>
+      (JSON.parse(readFileSync(join(only(runs), "result.json"), "utf8")) as Result).result.found.map(
+        ({ seconds: _, ...rest }) => rest
+      )
+    assert.deepStrictEqual(found("stopped"), found("alone"))
+    for (const method of ["tapweight", "final"]) {
+      const encoder = (runs: string) =>
+        readFileSync(join(only(runs), "trials/esol/seed-0", method, "pretrain/encoder.safetensors"), "base64")
+      assert.strictEqual(encoder("stopped"), encoder("alone"))
+    }
   })
 })

@@ -23,6 +23,8 @@ const settings: Settings = {
   permutations: 5,
   batch: { pretrain: 6, finetune: 6, reweight: 8 },
   warmup: 1,
+  classification: { ...small.classification, reweight: 200 },
+  regression: { ...small.regression, reweight: 200 },
   ticks: 4,
   finetuneTicks: 4
 }
@@ -154,6 +156,10 @@ describe("what is said of them", () => {
       /finetuning alone\s+61\.0 ± 1\.0\s+71\.0 ± 1\.0\s+80\.1\s+×1\.00\s+\+5\.0, exact paired p 0\.250/
     )
     assert.match(text, /TapWeight\s+66\.0 ± 1\.0\s+76\.0 ± 1\.0\s+83\.1\s+×3\.50\s+-/)
+    assert.strictEqual(
+      Report.progress(all.slice(0, 3), ["finetune", "tapweight"], 3),
+      "bace, seed 1, finetune: 3 of 6 trainings done, about 2 minutes left"
+    )
     assert.strictEqual(Report.waiting(all), "waiting for data: 10.0 % of training time")
   })
 })

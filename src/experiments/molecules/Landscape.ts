@@ -32,8 +32,11 @@ export const landscape = Program.make({
   run: (session, settings: Settings) =>
     Effect.gen(function* () {
       const tried = weightings(Levels.objectives(settings))
-      const { found: each, tasks } = yield* everywhere(session, settings, (methods) =>
-        Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
+      const { found: each, tasks } = yield* everywhere(
+        session,
+        settings,
+        tried.map(([name]) => name),
+        (methods) => Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
       )
       const found = each.flat()
       const rows = tried.map(([name]) => [

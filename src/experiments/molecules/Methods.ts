@@ -88,7 +88,9 @@ export const make = (
   settings: Settings,
   task: Task,
   seed: number,
-  start: Encoder | undefined
+  start: Encoder | undefined,
+  /** Hears of every finished training. */
+  tell: (found: Found) => Effect.Effect<void>
 ) => {
   const levels = Levels.make(settings, task, start)
   const folder = `${task.name}/seed-${seed}`
@@ -134,10 +136,10 @@ export const make = (
   })
 
   const learned = (name: "tapweight" | "bilevel") =>
-    Effect.map(pretrained(name, `${folder}/${name}/pretrain`, levels[name]), ({ beta, ...found }) => ({
-      ...found,
-      lambda: softmax(Array.from(beta.data))
-    }))
+    pretrained(name, `${folder}/${name}/pretrain`, levels[name]).pipe(
+      Effect.map(({ beta, ...found }) => ({ ...found, lambda: softmax(Array.from(beta.data)) })),
+      Effect.tap(tell)
+    )
 
   /** Continued pretraining at fixed weights λ in a trial, then finetuning. */
   const weighted = (name: string, trial: string, lambda: ReadonlyArray<number>) => {
@@ -146,7 +148,10 @@ export const make = (
       [lambda.length] as const,
       lambda.map((weight) => Math.log(Math.max(weight, 1e-12)))
     ) as NdArray.NdArray<tf.Tensor1D>
-    return Effect.map(pretrained(name, trial, levels.pretraining(beta)), ({ beta: _, ...found }) => found)
+    return pretrained(name, trial, levels.pretraining(beta)).pipe(
+      Effect.map(({ beta: _, ...found }) => found),
+      Effect.tap(tell)
+    )
   }
   /** The same at weights that do not depend on the set, so that one pretraining serves all sets. */
   const fixed = (name: string, lambda: ReadonlyArray<number>) =>
@@ -157,7 +162,7 @@ export const make = (
   const all = Effect.fnUntraced(function* (methods: ReadonlyArray<Method>) {
     const wanted = new Set(methods)
     const found: Array<Found> = []
-    if (wanted.has("finetune")) found.push(yield* finetuned("finetune", start))
+    if (wanted.has("finetune")) found.push(yield* Effect.tap(finetuned("finetune", start), tell))
     if (wanted.has("equal")) found.push(yield* fixed("equal", equal))
     if (wanted.has("bilevel")) found.push(yield* learned("bilevel"))
     if (wanted.has("tapweight") || wanted.has("final")) {

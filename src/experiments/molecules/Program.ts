@@ -20,10 +20,14 @@ export const telling = (): Task.Report => {
   }
 }
 
-/** Runs `each` for every set and seed, from one general encoder a seed, the pool being read once. */
+/**
+ * Runs `each` for every set and seed, from one general encoder a seed, the pool being read once. `names` are what it finds
+ * each time.
+ */
 export const everywhere = <A, E, R>(
   session: Program.Session,
   settings: Settings,
+  names: ReadonlyArray<string>,
   each: (methods: ReturnType<typeof Methods.make>, task: Task.Task, seed: number) => Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function* () {
@@ -31,9 +35,14 @@ export const everywhere = <A, E, R>(
     const pool = yield* Task.pool(settings, report)
     const tasks = yield* Effect.forEach(settings.sets, (set) => Task.make(settings, pool, set, report))
     const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)
+    const told: Array<Methods.Found> = []
+    const tell = (found: Methods.Found) => {
+      told.push(found)
+      return Effect.logInfo(Report.progress(told, names, seeds.length * tasks.length))
+    }
     const found = yield* Effect.forEach(seeds, (seed) =>
       Effect.flatMap(Methods.general(session, settings, tasks[0]!, seed), (start) =>
-        Effect.forEach(tasks, (task) => each(Methods.make(session, settings, task, seed, start), task, seed))
+        Effect.forEach(tasks, (task) => each(Methods.make(session, settings, task, seed, start, tell), task, seed))
       )
     )
     return { tasks, seeds, found: found.flat() }
@@ -64,7 +73,7 @@ export const molecules = Program.make({
         found: each,
         seeds,
         tasks
-      } = yield* everywhere(session, settings, (methods) => methods.all(settings.methods))
+      } = yield* everywhere(session, settings, settings.methods, (methods) => methods.all(settings.methods))
       const found = each.flat()
       const objectives = Levels.objectives(settings)
       const charted = settings.methods.includes("tapweight") || settings.methods.includes("final")

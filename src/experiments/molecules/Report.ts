@@ -84,6 +84,20 @@ export const ofSet = (
   ])
 }
 
+/**
+ * How far a comparison is, after its last training: every name in `names` is to be found `each` times. Time left goes by
+ * the mean of a name's own trainings, and of all where it has none yet.
+ */
+export const progress = (found: ReadonlyArray<Found>, names: ReadonlyArray<string>, each: number): string => {
+  const last = found.at(-1)!
+  const left = names.reduce((sum, name) => {
+    const own = found.filter(({ method }) => method === name)
+    return sum + (each - own.length) * Statistics.mean((own.length > 0 ? own : found).map(trained))
+  }, 0)
+  const done = `${found.length} of ${names.length * each} trainings done`
+  return `${last.set}, seed ${last.seed}, ${last.method}: ${done}, about ${Math.ceil(left / 60)} minutes left`
+}
+
 /** Learned weights, a line for each seed. */
 export const weights = (found: ReadonlyArray<Found>, objectives: ReadonlyArray<string>): string => {
   const learned = found.filter((each) => each.lambda !== undefined)
