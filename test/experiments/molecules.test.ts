@@ -156,6 +156,11 @@ describe("what is said of them", () => {
       /finetuning alone\s+61\.0 ± 1\.0\s+71\.0 ± 1\.0\s+80\.1\s+×1\.00\s+\+5\.0, exact paired p 0\.250/
     )
     assert.match(text, /TapWeight\s+66\.0 ± 1\.0\s+76\.0 ± 1\.0\s+83\.1\s+×3\.50\s+-/)
+    assert.match(
+      Report.costs(all, ["finetune", "tapweight"], { ticks: 100, finetuneTicks: 50 }),
+      /TapWeight\s+×3\.50\s+×2\.25\s+×3\.29\s+×3\.93$/
+    )
+    assert.strictEqual(Report.costs(all.filter(({ method }) => method === "tapweight"), ["tapweight"], { ticks: 1, finetuneTicks: 1 }), "")
     assert.strictEqual(
       Report.progress(all.slice(0, 3), ["finetune", "tapweight"], 3),
       "bace, seed 1, finetune: 3 of 6 trainings done, about 2 minutes left"

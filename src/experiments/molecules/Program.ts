@@ -89,6 +89,7 @@ export const molecules = Program.make({
         text: [
           ...tasks.map((task) => Report.ofSet(task.name, task.metric, found, settings.methods)),
           Report.weights(found, objectives),
+          Report.costs(found, settings.methods, settings),
           Report.waiting(found)
         ]
           .filter((part) => part !== "")

@@ -98,6 +98,30 @@ export const progress = (found: ReadonlyArray<Found>, names: ReadonlyArray<strin
   return `${last.set}, seed ${last.seed}, ${last.method}: ${done}, about ${Math.ceil(left / 60)} minutes left`
 }
 
+/**
+ * Table 9: training time over finetuning's, all sets and seeds together, as trained and as it would be if pretraining and
+ * finetuning had as many updates each; the paper's beside it. Empty without finetuning alone to compare with.
+ */
+export const costs = (
+  found: ReadonlyArray<Found>,
+  methods: ReadonlyArray<Method>,
+  { finetuneTicks, ticks }: { readonly finetuneTicks: number; readonly ticks: number }
+): string => {
+  const seconds = (method: string) => Statistics.mean(found.filter((each) => each.method === method).map(trained))
+  const base = seconds("finetune")
+  const others = methods.filter((method) => method !== "finetune" && found.some((each) => each.method === method))
+  if (Number.isNaN(base) || others.length === 0) return ""
+  const times = (x: number | undefined) => (x === undefined ? "-" : `×${x.toFixed(2)}`)
+  const rows = others.map((method) => {
+    const pretraining = (seconds(method) - base) / ticks
+    const [muv, qm9] = Paper.costs[method] ?? []
+    const measured = [seconds(method) / base, 1 + pretraining / (base / finetuneTicks)]
+    return [said[method], ...[...measured, muv, qm9].map(times)]
+  })
+  const heading = ["training time over finetuning's", "as trained", "equal updates", "paper, MUV", "paper, Qm9"]
+  return Columns.numbers([heading, ...rows])
+}
+
 /** Learned weights, a line for each seed. */
 export const weights = (found: ReadonlyArray<Found>, objectives: ReadonlyArray<string>): string => {
   const learned = found.filter((each) => each.lambda !== undefined)
