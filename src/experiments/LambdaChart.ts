@@ -2,14 +2,25 @@ import * as Effect from "effect/Effect"
 import * as Chart from "../runs/Chart.ts"
 import * as Program from "../runs/Program.ts"
 import * as Records from "../runs/Records.ts"
+import { mean } from "./Statistics.ts"
 
-/** λ over the steps of one trial, as an SVG (the paper's figure 2); `of` says what of. */
-export const make = Effect.fnUntraced(function* (session: Program.Session, trial: string, of: string) {
-  const records = yield* Records.read(Program.trialFolder(session.folder, trial))
-  const points = records.filter((record) => record.t === "lambda")
-  const series = (points[0]?.names ?? []).map((name, i) => ({
+/** λ over the steps of trials, their mean where there are several, as an SVG (the paper's figure 2); `of` says what of. */
+export const make = Effect.fnUntraced(function* (session: Program.Session, trials: ReadonlyArray<string>, of: string) {
+  const all = yield* Effect.forEach(trials, (trial) =>
+    Effect.map(Records.read(Program.trialFolder(session.folder, trial)), (records) =>
+      records.filter((record) => record.t === "lambda")
+    )
+  )
+  const [first = [], ...others] = all
+  const at = others.map((points) => new Map(points.map(({ k, lambda }) => [k, lambda])))
+  const series = (first[0]?.names ?? []).map((name, i) => ({
     name,
-    points: points.map((p) => [p.k, p.lambda[i]!] as [number, number])
+    points: first.flatMap(({ k, lambda }) => {
+      const known = [lambda, ...at.map((found) => found.get(k))].flatMap((found) => found ?? [])
+      // A step that not every trial has would bend the line.
+      if (known.length < trials.length * lambda.length) return []
+      return [[k, mean(known.filter((_, j) => j % lambda.length === i))] as const]
+    })
   }))
   return Chart.lambdaChart(series, { title: `λ over steps, ${of}`, x: "step", y: "λ" })
 })

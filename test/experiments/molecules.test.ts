@@ -160,7 +160,22 @@ describe("what is said of them", () => {
       Report.costs(all, ["finetune", "tapweight"], { ticks: 100, finetuneTicks: 50 }),
       /TapWeight\s+×3\.50\s+×2\.25\s+×3\.29\s+×3\.93$/
     )
-    assert.strictEqual(Report.costs(all.filter(({ method }) => method === "tapweight"), ["tapweight"], { ticks: 1, finetuneTicks: 1 }), "")
+    const sets = [
+      { name: "bace", metric: "roc-auc" },
+      { name: "esol", metric: "rmse" }
+    ]
+    // The same scores as errors: TapWeight's larger ones are the worse ones.
+    const both = [...all, ...all.map((each) => ({ ...each, set: "esol" }))]
+    assert.match(Report.wins(both, ["finetune", "tapweight"], sets), /finetuning alone\s+3 of 6\s+1\.000$/)
+    assert.strictEqual(Report.wins(all, ["finetune", "tapweight"], sets.slice(0, 1)), "")
+    assert.strictEqual(
+      Report.costs(
+        all.filter(({ method }) => method === "tapweight"),
+        ["tapweight"],
+        { ticks: 1, finetuneTicks: 1 }
+      ),
+      ""
+    )
     assert.strictEqual(
       Report.progress(all.slice(0, 3), ["finetune", "tapweight"], 3),
       "bace, seed 1, finetune: 3 of 6 trainings done, about 2 minutes left"

@@ -75,7 +75,7 @@ export const brown = Program.make({
       const objectives = Levels.objectives(settings)
       const weights = found.map(({ beta }, i) => ({ seed: seeds[i]!, lambda: softmax(beta) }))
       const charts = yield* Effect.forEach(seeds, (seed) =>
-        LambdaChart.make(session, `seed-${seed}/tapweight/search`, `seed ${seed}`)
+        LambdaChart.make(session, [`seed-${seed}/tapweight/search`], `seed ${seed}`)
       )
       const learned = weights.map(
         ({ lambda, seed }) => `  seed ${seed}  ${lambda.map((w, i) => `${objectives[i]} ${w.toFixed(3)}`).join("  ")}`

@@ -77,17 +77,21 @@ export const molecules = Program.make({
       const found = each.flat()
       const objectives = Levels.objectives(settings)
       const charted = settings.methods.includes("tapweight") || settings.methods.includes("final")
-      const pairs = charted ? tasks.flatMap((task) => seeds.map((seed) => [task.name, seed] as const)) : []
-      const charts = yield* Effect.forEach(pairs, ([set, seed]) =>
-        Effect.map(
-          LambdaChart.make(session, `${set}/seed-${seed}/tapweight/pretrain`, `${set}, seed ${seed}`),
-          (chart) => [`lambda-${set}-seed-${seed}.svg`, chart] as const
+      const groups = seeds.length > 1 ? [seeds, ...seeds.map((seed) => [seed])] : [seeds]
+      const drawn = (charted ? tasks : []).flatMap(({ name: set }) => groups.map((of) => [set, of] as const))
+      const charts = yield* Effect.forEach(drawn, ([set, of]) => {
+        const trials = of.map((seed) => `${set}/seed-${seed}/tapweight/pretrain`)
+        const [file, title] = of.length > 1 ? ["", `mean of ${of.length} seeds`] : [`-seed-${of[0]}`, `seed ${of[0]}`]
+        return Effect.map(
+          LambdaChart.make(session, trials, `${set}, ${title}`),
+          (chart) => [`lambda-${set}${file}.svg`, chart] as const
         )
-      )
+      })
       return {
         result: { found: found.map((one) => ({ ...one, lambda: one.lambda ?? null })), objectives },
         text: [
           ...tasks.map((task) => Report.ofSet(task.name, task.metric, found, settings.methods)),
+          Report.wins(found, settings.methods, tasks),
           Report.weights(found, objectives),
           Report.costs(found, settings.methods, settings),
           Report.waiting(found)

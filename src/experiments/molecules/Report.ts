@@ -122,6 +122,30 @@ export const costs = (
   return Columns.numbers([heading, ...rows])
 }
 
+/** In how many pairs of one set and seed TapWeight's test score is the better one, over all sets; empty for one set. */
+export const wins = (
+  found: ReadonlyArray<Found>,
+  methods: ReadonlyArray<Method>,
+  tasks: ReadonlyArray<{ readonly name: string; readonly metric: string }>
+): string => {
+  const own = found.filter((each) => each.method === "tapweight")
+  const rows = methods
+    .filter((method) => method !== "tapweight")
+    .map((method) => {
+      const differences = own.flatMap(({ seed, set, test }) => {
+        const other = found.find((each) => each.method === method && each.set === set && each.seed === seed)
+        const sign = isPercent(tasks.find(({ name }) => name === set)!.metric) ? 1 : -1
+        return other === undefined ? [] : [sign * (test - other.test)]
+      })
+      const won = differences.filter((by) => by > 0).length
+      const lost = differences.filter((by) => by < 0).length
+      return [said[method], `${won} of ${differences.length}`, Statistics.signP(won, lost).toFixed(3)]
+    })
+  return tasks.length < 2 || own.length === 0 || rows.length === 0
+    ? ""
+    : Columns.numbers([["TapWeight better than", "sets × seeds", "sign test p"], ...rows])
+}
+
 /** Learned weights, a line for each seed. */
 export const weights = (found: ReadonlyArray<Found>, objectives: ReadonlyArray<string>): string => {
   const learned = found.filter((each) => each.lambda !== undefined)
