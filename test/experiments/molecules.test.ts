@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as MoleculeNet from "../../src/data/molecules/MoleculeNet.ts"
 import type * as PictureBatches from "../../src/data/pictures/PictureBatches.ts"
@@ -11,7 +12,7 @@ import type { Found } from "../../src/experiments/molecules/Methods.ts"
 import * as Paper from "../../src/experiments/molecules/Paper.ts"
 import * as Report from "../../src/experiments/molecules/Report.ts"
 import { type Settings, small } from "../../src/experiments/molecules/Settings.ts"
-import type { Task } from "../../src/experiments/molecules/Task.ts"
+import { splitOf, type Task } from "../../src/experiments/molecules/Task.ts"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Run from "../../src/runtime/Run.ts"
 
@@ -104,6 +105,42 @@ describe("the molecules' levels", () => {
       )
     }
   }
+})
+
+describe("splits of a set", () => {
+  const rows = Int32Array.from({ length: 40 }, (_, i) => i + (i > 3 ? 1 : 0))
+  const structures = { rows, chiral: Array.from(rows, (row) => `scaffold ${row % 5}`) }
+  const labels = Array.from({ length: 41 }, (_, i) => Number(i % 4 === 0))
+
+  it("are of all accepted rows and no other, whichever is asked for", () => {
+    for (const kind of ["scaffold", "random", "stratified"] as const) {
+      const { test, train, validation } = Result.getOrThrow(splitOf(kind, "made", structures, labels, 1))
+      assert.deepStrictEqual(
+        [...train, ...validation, ...test].sort((a, b) => a - b),
+        [...rows]
+      )
+      assert.strictEqual(train.length, 32)
+    }
+    const { train } = Result.getOrThrow(splitOf("stratified", "made", structures, labels, 1))
+    const positives = (of: Int32Array) => of.filter((row) => labels[row] === 1).length
+    assert.strictEqual(positives(train), Math.round(0.8 * positives(rows)))
+  })
+
+  it("within classes of several labels or of measurements are refused, with what to choose", () => {
+    const said = (labels: ReadonlyArray<number>, tasks: number) =>
+      Result.getOrThrow(Result.flip(splitOf("stratified", "made", structures, labels, tasks))).message
+    assert.match(
+      said([...labels, ...labels], 2),
+      /made.*it has 2 labels a molecule: choose split=scaffold or split=random/
+    )
+    assert.match(
+      said(
+        labels.map((_, i) => i / 3),
+        1
+      ),
+      /it has 40 different values/
+    )
+  })
 })
 
 describe("what is said of them", () => {

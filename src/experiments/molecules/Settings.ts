@@ -24,6 +24,11 @@ const schema = Schema.Struct({
   /** MoleculeNet's names of the tasks. */
   sets: Schema.NonEmptyArray(Schema.NonEmptyString),
   methods: Schema.NonEmptyArray(Method),
+  /**
+   * How molecules are parted 8 : 1 : 1, the same for every seed: by scaffolds as the paper does, at random, or at random
+   * within each class of a set with one label.
+   */
+  split: Schema.Literals(["scaffold", "random", "stratified"]),
   /** Unlabelled molecules: files in `data`, and how many molecules are drawn from them. */
   pool: Schema.Struct({ files: Schema.NonEmptyArray(Schema.NonEmptyString), molecules: positive }),
   /** Side of pictures, in pixels. */
@@ -101,6 +106,7 @@ export const small: Settings = {
   data: "data",
   sets: ["bace"],
   methods: ["finetune", "equal", "bilevel", "tapweight", "final"],
+  split: "scaffold",
   pool: { files: ["muv.csv.gz"], molecules: 8000 },
   size: 48,
   network: { width: 16, blocks: [1, 1, 1, 1], stem: "large" },

@@ -1,8 +1,10 @@
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
+import * as Result from "effect/Result"
 import type * as Cache from "../../data/molecules/Cache.ts"
 import * as Molecules from "../../data/molecules/Molecules.ts"
+import * as Split from "../../data/molecules/Split.ts"
 import * as Table from "../../data/molecules/Table.ts"
 import type { TableSchema } from "../../data/molecules/TableSchema.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
@@ -21,7 +23,7 @@ export interface Pool {
   readonly counts: ReadonlyArray<number>
 }
 
-/** One set of MoleculeNet, split by scaffolds, beside the pool. */
+/** One set of MoleculeNet, parted, beside the pool. */
 export interface Task {
   readonly name: string
   readonly kind: "classification" | "regression"
@@ -94,14 +96,35 @@ const unitOf = (kind: Task["kind"], labels: Float32Array, tasks: number): Task["
   return { mean, deviation }
 }
 
+const splitSeed = Seed.fold(Seed.make(0), "split")
+
+/** The parts of a set's accepted molecules, as rows of its table; `labels` are those of the table, row by row. */
+export const splitOf = (
+  kind: Settings["split"],
+  name: string,
+  structures: Pick<Molecules.Structures, "chiral" | "rows">,
+  labels: ArrayLike<number>,
+  tasks: number
+): Result.Result<Split.Split, Dataset.DataError> => {
+  const { rows } = structures
+  if (kind === "scaffold") return Result.succeed(Molecules.scaffoldSplit(structures))
+  const seed = Seed.fold(splitSeed, name)
+  if (kind === "random") return Result.succeed(Split.ofRows(Split.random(seed, rows.length), rows))
+  const own = Array.from(rows, (row) => labels[row * tasks]!)
+  if (tasks === 1 && new Set(own).size <= 10) return Result.succeed(Split.ofRows(Split.stratified(seed, own), rows))
+  const found = tasks === 1 ? `${new Set(own).size} different values` : `${tasks} labels a molecule`
+  const reason = `a stratified split wants one label of few classes, and it has ${found}: choose split=scaffold or split=random`
+  return Result.fail(new Dataset.DataError({ dataset: name, reason }))
+}
+
 /** The task of one set, read from the folder of tables. */
 export const make = Effect.fnUntraced(function* (settings: Settings, pool: Pool, name: string, report: Report) {
   const schema = yield* Schemas.named(name)
   const table = yield* Table.read(yield* Table.find(settings.data, schema), schema)
   const structures = yield* Molecules.structures(table.smiles, { onProgress: report })
   const pictures = yield* picturesOf(schema.name, table.smiles, settings.size, report)
-  const split = Molecules.scaffoldSplit(structures)
   const tasks = table.tasks.length
+  const split = yield* Effect.fromResult(splitOf(settings.split, schema.name, structures, table.labels, tasks))
   const kind = schema.task
   const labels = NdArray.float32([table.smiles.length, tasks] as const, table.labels)
   const raw = NdArray.rows(labels, split.train)
