@@ -202,7 +202,7 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
           buffers: Var.make("statistics", start === undefined ? statistics : () => start.statistics),
           data: train,
           // To zero at the end: at a constant rate the running statistics lag behind, and scores jump from tick to tick.
-          optimizer: descent(Rate.linear({ peak: rates.finetune, warmup: 0, total: settings.finetuneTicks })),
+          optimizer: descent(Rate.linear({ peak: rates.retrain, warmup: 0, total: settings.finetuneTicks })),
           objective: ({ omega, statistics }, batch) => {
             const [loss, next] = finetuneLoss(omega, statistics, batch)
             return { loss, buffers: next }

@@ -10,9 +10,12 @@ export type Method = typeof Method.Type
 /** Settings that differ between tasks of classification and of regression. */
 const Rates = Schema.Struct({
   pretrain: rate,
+  /** Level II's, for ω. */
   finetune: rate,
   /** Level III's, for β. */
-  reweight: rate
+  reweight: rate,
+  /** That of the finetuning that follows every method. */
+  retrain: rate
 })
 
 const schema = Schema.Struct({
@@ -115,8 +118,8 @@ export const small: Settings = {
   intact: 0.5,
   augmentation: { flip: 0.5, grey: 0, rotation: 0, fill: "white" },
   batch: { pretrain: 32, finetune: 48, reweight: 112 },
-  classification: { pretrain: 0.05, finetune: 0.1, reweight: 2 },
-  regression: { pretrain: 0.05, finetune: 0.02, reweight: 2 },
+  classification: { pretrain: 0.05, finetune: 0.02, reweight: 3, retrain: 0.07 },
+  regression: { pretrain: 0.05, finetune: 0.02, reweight: 3, retrain: 0.02 },
   momentum: 0.9,
   decay: 1e-5,
   schedule: { every: 150, factor: 0.7 },
@@ -128,8 +131,8 @@ export const small: Settings = {
   radius: 0.01,
   encoder: null,
   general: { ticks: 300, rate: 0.1 },
-  finetuneTicks: 120,
-  scoreEvery: 30,
+  finetuneTicks: 100,
+  scoreEvery: 25,
   useless: false
 }
 
@@ -146,8 +149,8 @@ const paper: Partial<Settings> = {
   intact: 0.8,
   augmentation: { flip: 0.5, grey: 0.2, rotation: 360, fill: "black" },
   batch: { pretrain: 1024, finetune: 64, reweight: 64 },
-  classification: { pretrain: 0.02, finetune: 0.05, reweight: 200 },
-  regression: { pretrain: 0.02, finetune: 0.001, reweight: 1 },
+  classification: { pretrain: 0.02, finetune: 0.05, reweight: 200, retrain: 0.05 },
+  regression: { pretrain: 0.02, finetune: 0.001, reweight: 1, retrain: 0.001 },
   schedule: { every: 100, factor: 0.9 },
   gamma: 0.001,
   warmup: 0,
