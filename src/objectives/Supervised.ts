@@ -45,6 +45,10 @@ export const pairwiseRanking = (logits: tf.Tensor2D, targets: tf.Tensor2D, known
   return tf.div(tf.sum(means), tf.maximum(tf.sum(tf.minimum(counts, 1)), 1))
 }
 
+/** Mean squared error over the targets there are: `Σ m (z - y)² / max(Σ m, 1)`, `m` as in {@link maskedBinaryCrossEntropy}. */
+export const maskedSquaredError = (predictions: tf.Tensor, targets: tf.Tensor, known: tf.Tensor): tf.Scalar =>
+  tf.div(tf.sum(tf.mul(known, tf.square(tf.sub(predictions, targets)))), tf.maximum(tf.sum(known), 1))
+
 /** Mean squared error of predictions against targets of the same shape. */
 export const meanSquaredError = (predictions: tf.Tensor, targets: tf.Tensor): tf.Scalar =>
   tf.mean(tf.square(tf.sub(predictions, targets)))

@@ -6,6 +6,7 @@ import * as Level from "../../dsl/Level.ts"
 import type { NdArray } from "../../dsl/NdArray.ts"
 import * as Problem from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
+import type { Live } from "../../dsl/Tree.ts"
 import * as Var from "../../dsl/Var.ts"
 import * as Optimizer from "../../levels/Optimizer.ts"
 import * as Product from "../../levels/Product.ts"
@@ -19,10 +20,18 @@ import type { Encoder } from "./Encoder.ts"
 import type { Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
-type Dense = Mlp.Dense
-type Heads = { readonly clusters: readonly [Dense, Dense, Dense]; readonly jigsaw: Dense; readonly coin: Dense }
-type Theta = { readonly encoder: ResNet.Params; readonly heads: Heads }
-type Omega = { readonly encoder: ResNet.Params; readonly head: Dense }
+type HostHeads = {
+  readonly clusters: readonly [Mlp.HostDense, Mlp.HostDense, Mlp.HostDense]
+  readonly jigsaw: Mlp.HostDense
+  readonly coin: Mlp.HostDense
+}
+/** What pretraining starts from: an encoder and, where it was pretrained on the same objectives, their heads. */
+export interface Start extends Encoder {
+  readonly heads?: HostHeads
+}
+
+type Theta = { readonly encoder: ResNet.Params; readonly heads: Live<HostHeads> }
+type Omega = { readonly encoder: ResNet.Params; readonly head: Mlp.Dense }
 
 /** The names of the objectives, in the order of their weights (equation 7). */
 export const objectives = ({ useless }: Pick<Settings, "useless">): ReadonlyArray<string> =>
@@ -53,24 +62,21 @@ const losses = (
   return [found, next] as const
 }
 
-/** The levels of TapWeight on a task, and the problems that the compared methods are, all from one general encoder. */
-export const make = (settings: Settings, task: Task, general: Encoder | undefined) => {
+/** The levels of TapWeight on a task, and the problems that the compared methods are, all from one start. */
+export const make = (settings: Settings, task: Task, start: Start | undefined) => {
   const { augmentation, batch, network } = settings
   const rates = settings[task.kind]
   const features = network.width * 2 ** (network.blocks.length - 1)
   const dense = (name: string, outputs: number) => (seed: Seed.Seed) =>
     Mlp.dense(features, outputs)(Seed.fold(seed, name))
-  const encoder = general === undefined ? ResNet.init(network) : () => general.params
-  const statistics = general === undefined ? ResNet.statistics(network) : () => general.statistics
-  const heads = (seed: Seed.Seed) => ({
-    clusters: task.pool.counts.map((count, i) => dense(`cluster${i}`, count)(seed)) as never as readonly [
-      Mlp.HostDense,
-      Mlp.HostDense,
-      Mlp.HostDense
-    ],
-    jigsaw: dense("jigsaw", 1 + settings.permutations)(seed),
-    coin: dense("coin", 2)(seed)
-  })
+  const encoder = start === undefined ? ResNet.init(network) : () => start.params
+  const statistics = start === undefined ? ResNet.statistics(network) : () => start.statistics
+  const heads = (seed: Seed.Seed): HostHeads =>
+    start?.heads ?? {
+      clusters: task.pool.counts.map((count, i) => dense(`cluster${i}`, count)(seed)) as never as HostHeads["clusters"],
+      jigsaw: dense("jigsaw", 1 + settings.permutations)(seed),
+      coin: dense("coin", 2)(seed)
+    }
   const theta = Var.make("theta", (seed) => ({ encoder: encoder(seed), heads: heads(seed) }))
   const thetaStatistics = Var.make("thetaStatistics", statistics)
   // From zero: random outputs of a hundred features would shake the encoder before the head has learned anything.
@@ -91,9 +97,12 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
     permutations: settings.permutations,
     intact: settings.intact
   })
-  const train = PictureBatches.labelled("train", task.train, { batch: batch.finetune, augmentation })
+  const train = PictureBatches.labelled("train", task.train, {
+    batch: Math.min(batch.finetune, task.train.pictures.count),
+    augmentation
+  })
   const validation = PictureBatches.labelled("validation", task.validation, {
-    batch: batch.reweight,
+    batch: Math.min(batch.reweight, task.validation.pictures.count),
     augmentation
   })
   const hypergradient = Level.hypergradient(
@@ -107,7 +116,7 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
   const downstream = (predicted: tf.Tensor2D, { known, labels }: PictureBatches.LabelledBatch): tf.Scalar =>
     task.kind === "classification"
       ? Objective.maskedBinaryCrossEntropy(predicted, labels, known)
-      : Objective.meanSquaredError(predicted, labels)
+      : Objective.maskedSquaredError(predicted, labels, known)
   const finetuneLoss = (omega: Omega, statistics: ResNet.Statistics, batch: PictureBatches.LabelledBatch) => {
     const [features, next] = ResNet.train(omega.encoder, statistics, batch.pictures)
     return [downstream(Mlp.affine(omega.head, features), batch), next] as const
@@ -120,17 +129,19 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
       : downstream(predicted, batch)
   }
 
-  const pretrain = Level.minimize(theta, {
-    name: "pretrain",
-    given: [beta],
-    buffers: thetaStatistics,
-    data: unlabelled,
-    optimizer: sgd(rates.pretrain),
-    objective: ({ beta, theta, thetaStatistics }, batch) => {
-      const [found, next] = losses(settings, theta, thetaStatistics, batch)
-      return { ...Objective.weighted(tf.softmax(beta), found), buffers: next }
-    }
-  }).pipe(hypergradient)
+  const pretraining = (name: string, rate: number) =>
+    Level.minimize(theta, {
+      name,
+      given: [beta],
+      buffers: thetaStatistics,
+      data: unlabelled,
+      optimizer: sgd(rate),
+      objective: ({ beta, theta, thetaStatistics }, batch) => {
+        const [found, next] = losses(settings, theta, thetaStatistics, batch)
+        return { ...Objective.weighted(tf.softmax(beta), found), buffers: next }
+      }
+    }).pipe(hypergradient)
+  const pretrain = pretraining("pretrain", rates.pretrain)
   const finetune = Level.minimize(omega, {
     name: "finetune",
     upstream: [pretrain],
@@ -193,13 +204,15 @@ export const make = (settings: Settings, task: Task, general: Encoder | undefine
     bilevel: Problem.close(bilevel),
     /** Level I alone with λ held constant: equal by default, or at softmax of the given β. */
     pretraining: (weights?: NdArray<tf.Tensor1D>) => Problem.close(pretrain.pipe(Level.fix(beta, weights))),
+    /** General pretraining under equal weights. What is drawn follows from a level's name: these are batches of its own. */
+    general: () => Problem.close(pretraining("general", settings.general.rate).pipe(Level.fix(beta))),
     /** Finetuning alone, from an encoder. */
-    finetuning: (start: Encoder | undefined) => {
-      const omega = Var.make("omega", (seed) => ({ encoder: start?.params ?? encoder(seed), head }))
+    finetuning: (from: Encoder | undefined) => {
+      const omega = Var.make("omega", (seed) => ({ encoder: from?.params ?? encoder(seed), head }))
       return Problem.close(
         Level.minimize(omega, {
           name: "finetune",
-          buffers: Var.make("statistics", start === undefined ? statistics : () => start.statistics),
+          buffers: Var.make("statistics", from === undefined ? statistics : () => from.statistics),
           data: train,
           // To zero at the end: at a constant rate the running statistics lag behind, and scores jump from tick to tick.
           optimizer: descent(Rate.linear({ peak: rates.retrain, warmup: 0, total: settings.finetuneTicks })),

@@ -60,7 +60,7 @@ const kept = Effect.fnUntraced(function* (session: Program.Session, trial: strin
 
 /**
  * What every method starts from: the encoder that the settings name, trained on under equal weights where general
- * pretraining has ticks; undefined for random weights. Of the task it reads the unlabelled molecules alone.
+ * pretraining has ticks, and its heads; undefined for random weights. Of the task it reads the unlabelled molecules alone.
  */
 export const general = Effect.fnUntraced(function* (
   session: Program.Session,
@@ -68,18 +68,18 @@ export const general = Effect.fnUntraced(function* (
   task: Task,
   seed: number
 ) {
-  const start = settings.encoder === null ? undefined : yield* read(settings.encoder, settings.network)
   const { general } = settings
+  const start: Levels.Start | undefined =
+    settings.encoder === null ? undefined : yield* read(settings.encoder, settings.network)
   if (general.ticks === 0) return start
-  const rates = { ...settings[task.kind], pretrain: general.rate }
-  const generally = { ...settings, [task.kind]: rates, useless: false }
   const trial = `general/seed-${seed}`
   const { vars } = yield* session.trial(trial, {
-    problem: Levels.make(generally, task, start).pretraining(),
+    problem: Levels.make({ ...settings, useless: false }, task, start).general(),
     ticks: general.ticks,
     seed
   })
-  return yield* kept(session, trial, vars)
+  const { heads } = vars["theta"] as never as { readonly heads: NonNullable<Levels.Start["heads"]> }
+  return { ...(yield* kept(session, trial, vars)), heads } satisfies Levels.Start as Levels.Start
 })
 
 /** Everything that one set and one seed are tried with, from one general encoder. */
@@ -88,7 +88,7 @@ export const make = (
   settings: Settings,
   task: Task,
   seed: number,
-  start: Encoder | undefined,
+  start: Levels.Start | undefined,
   /** Hears of every finished training. */
   tell: (found: Found) => Effect.Effect<void>
 ) => {
@@ -155,7 +155,7 @@ export const make = (
   }
   /** The same at weights that do not depend on the set, so that one pretraining serves all sets. */
   const fixed = (name: string, lambda: ReadonlyArray<number>) =>
-    weighted(name, `pretraining/${name}/seed-${seed}`, lambda)
+    weighted(name, `pretraining/${name}/${ticks}-at-${settings[task.kind].pretrain}/seed-${seed}`, lambda)
   const equal = weights.map(() => 1 / weights.length)
 
   /** The methods compared, in an order in which each finds what it needs. */

@@ -52,6 +52,7 @@ const schema = Schema.Struct({
     rotation: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
     fill: Schema.Literals(["black", "white"])
   }),
+  /** Rows of a batch; those of levels II and III are at most all of their split. */
   batch: Schema.Struct({ pretrain: positive, finetune: positive, reweight: positive }),
   classification: Rates,
   regression: Rates,
