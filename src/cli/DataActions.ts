@@ -59,8 +59,10 @@ export const fetch = Effect.fnUntraced(function* (options: {
   }
   const file = join(options.to, sourceFile(schema)!)
   const say = Launch.saying(options.quiet)
-  if (existsSync(file)) yield* say(`${file} is there already`)
-  else {
+  if (existsSync(file)) {
+    yield* Fetch.verify(source.url, file, source.sha256)
+    yield* say(`${file} is there already`)
+  } else {
     const got = yield* Fetch.download(
       source.url,
       file,

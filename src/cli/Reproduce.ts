@@ -20,7 +20,10 @@ export const reproduce = Command.make(
       Flag.withDescription("small finishes on two cores; paper has the paper's hyperparameters and wants a GPU"),
       Flag.withDefault("small")
     ),
-    seeds: Flag.Int("seeds").pipe(Flag.withDescription("Seeds to compare over"), Flag.withDefault(3)),
+    seeds: Flag.Int("seeds").pipe(
+      Flag.withDescription("Seeds to compare over: 3 where nothing says more"),
+      Flag.optional
+    ),
     data: Flag.Directory("data", { mustExist: true }).pipe(
       Flag.withDescription("Folder of the tables: 'tapweight data fetch' fills one")
     ),
@@ -38,8 +41,15 @@ export const reproduce = Command.make(
   },
   Effect.fnUntraced(function* ({ data, scale, seeds, sets, what, ...options }) {
     const exhibit = exhibits[what]!
-    const chosen = Option.match(sets, { onNone: () => exhibit.sets, onSome: (text) => text.split(",") })
-    const wanted = { data, seeds, sets: chosen, methods: exhibit.methods }
+    const own = scale === "paper" ? exhibit.paper : exhibit.sets
+    // A settings file may say for itself which sets and seeds it wants.
+    const chosen = Option.isSome(sets) ? sets.value.split(",") : Option.isSome(options.config) ? undefined : own
+    const wanted = {
+      data,
+      methods: exhibit.methods,
+      ...(chosen === undefined ? {} : { sets: chosen }),
+      ...(Option.isSome(seeds) ? { seeds: seeds.value } : {})
+    }
     yield* Launch.start(yield* Load.load("molecules"), {
       ...options,
       preset: scale === "paper" ? Option.some("paper") : Option.none(),

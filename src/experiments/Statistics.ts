@@ -22,18 +22,6 @@ export const softmax = (beta: ReadonlyArray<number>): ReadonlyArray<number> => {
   return exponentials.map((e) => e / total)
 }
 
-/** Two-sided p of so many wins and losses where either is as likely (exact sign test; ties are left out). */
-export const signP = (wins: number, losses: number): number => {
-  const n = wins + losses
-  let chosen = 1
-  let tail = 0
-  for (let k = 0; k <= Math.min(wins, losses); k++) {
-    tail += chosen
-    chosen *= (n - k) / (k + 1)
-  }
-  return Math.min(1, (2 * tail) / 2 ** n)
-}
-
 /**
  * Two-sided p of a paired difference by exact sign flips: the share of the 2ⁿ sign patterns whose mean is at least as far
  * from zero. The smallest it can be is 2 / 2ⁿ.

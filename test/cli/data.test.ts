@@ -94,6 +94,12 @@ describe("tapweight data", () => {
     assert.match(first.out, /own {2}fetched\/own\.csv\n5 rows; 1 label each \(no hash is declared/)
     assert.match(first.err, /sha256 [0-9a-f]{64}/)
     assert.match((await fetched()).err, /is there already/)
+    const declared = { ...own, source: { url, sha256: "0".repeat(64) } }
+    writeFileSync(join(scratch, "own.json"), JSON.stringify(declared))
+    const other = await fetched()
+    assert.strictEqual(other.code, codes.refused, other.err)
+    assert.match(other.err, /own\.csv has the SHA-256 [0-9a-f]{64} in place of 0{64}: move it away and fetch it again/)
+    writeFileSync(join(scratch, "own.json"), JSON.stringify(own))
     await new Promise((resolve) => server.close(resolve))
     rmSync(join(scratch, "fetched"), { recursive: true })
     const without = await fetched()

@@ -21,12 +21,4 @@ describe("Table", () => {
     assert.strictEqual(Statistics.pairedP([1, 1, -2]), 1)
     assert.strictEqual(Statistics.pairedP([1, -1, 2]), 6 / 8)
   })
-
-  it("exact sign test: binomial tails, the same for wins and losses", () => {
-    assert.strictEqual(Statistics.signP(6, 0), 2 / 64)
-    assert.strictEqual(Statistics.signP(1, 5), (2 * (1 + 6)) / 64)
-    assert.strictEqual(Statistics.signP(5, 1), Statistics.signP(1, 5))
-    assert.strictEqual(Statistics.signP(3, 3), 1)
-    assert.strictEqual(Statistics.signP(0, 0), 1)
-  })
 })

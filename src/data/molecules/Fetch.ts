@@ -154,6 +154,19 @@ const fetched = async (url: string, file: string, signal: AbortSignal, options: 
   throw new FetchError({ url, problem, reason: last })
 }
 
+/** Fails where a file is not the one whose hash is declared; without a hash it says nothing of it. */
+export const verify = (url: string, file: string, sha256: string | undefined): Effect.Effect<void, FetchError> =>
+  Effect.tryPromise({
+    try: async () => {
+      if (sha256 === undefined) return
+      const found = await hashOf(file)
+      if (found === sha256) return
+      const reason = `${file} has the SHA-256 ${found} in place of ${sha256}: move it away and fetch it again`
+      throw new FetchError({ url, problem: "wrong file", reason })
+    },
+    catch: (error) => (error instanceof FetchError ? error : errorOf(url, error))
+  })
+
 /**
  * Fetches a file. Until it is complete and its hash, if one is declared, is right, it is called `FILE.part`; a later call
  * goes on from there where the server names the version of its file.

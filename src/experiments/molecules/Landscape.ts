@@ -35,7 +35,7 @@ export const landscape = Program.make({
       const { found: each, tasks } = yield* everywhere(
         session,
         settings,
-        tried.map(([name]) => name),
+        { names: tried.map(([name]) => name), tested: false },
         (methods) => Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
       )
       const found = each.flat()

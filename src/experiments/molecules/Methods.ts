@@ -13,7 +13,7 @@ import type { Method, Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 /** How long a method trained, and how much of that it waited for data. */
-export type Seconds = { readonly training: number; readonly waiting: number }
+export type Seconds = { readonly pretraining: number; readonly finetuning: number; readonly waiting: number }
 
 /** What one method gave on one set with one seed. */
 export interface Found {
@@ -22,9 +22,11 @@ export interface Found {
   readonly seed: number
   /** In the metric of the set. */
   readonly validation: number
+  /** Not a number where test molecules were not to be scored. */
   readonly test: number
-  /** Of pretraining, where the method has any, and finetuning; general pretraining is not counted. */
+  /** General pretraining is not counted. */
   readonly seconds: Seconds
+  readonly updates: { readonly pretraining: number; readonly finetuning: number }
   /** Learned weights, where the method learns any. */
   readonly lambda?: ReadonlyArray<number>
 }
@@ -36,7 +38,7 @@ const encoderOf = (vars: HostVars): Encoder => ({
 
 /** Seconds that the ticks of a finished trial took, resumed or not, and how many of them it waited for data. */
 const secondsOf = (session: Program.Session, trial: string) =>
-  Effect.map(Records.read(Program.trialFolder(session.folder, trial)), (records): Seconds => {
+  Effect.map(Records.read(Program.trialFolder(session.folder, trial)), (records) => {
     const total = { w: 0, wait: 0 }
     let before = { w: 0, wait: 0 }
     for (const record of records) {
@@ -89,6 +91,8 @@ export const make = (
   task: Task,
   seed: number,
   start: Levels.Start | undefined,
+  /** Whether test molecules are scored. */
+  tested: boolean,
   /** Hears of every finished training. */
   tell: (found: Found) => Effect.Effect<void>
 ) => {
@@ -97,7 +101,7 @@ export const make = (
   const { finetuneTicks, ticks } = settings
   const weights = Levels.objectives(settings)
 
-  /** Finetuning from an encoder: selected on validation data, tested once. */
+  /** Finetuning from an encoder: selected on validation data, tested once or not at all. */
   const finetuned = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined) {
     const trial = `${folder}/${name}/finetune`
     const outcome = yield* session.trial(trial, {
@@ -111,17 +115,19 @@ export const make = (
         select: { metric: task.metric, mode: Score.mode(task) }
       }
     })
+    const { training, waiting } = yield* secondsOf(session, trial)
     return {
       method: name,
       set: task.name,
       seed,
-      validation: outcome.selection.best?.score ?? Number.NaN,
-      test: yield* Score.ofVars(outcome.vars, task, task.test),
-      seconds: yield* secondsOf(session, trial)
+      validation: outcome.selection.best!.score,
+      test: tested ? yield* Score.ofVars(outcome.vars, task, task.test) : Number.NaN,
+      seconds: { pretraining: 0, finetuning: training, waiting },
+      updates: { pretraining: 0, finetuning: finetuneTicks }
     } satisfies Found
   })
 
-  /** Pretraining by a problem over θ in a trial, then finetuning; `seconds` is of both. */
+  /** Pretraining by a problem over θ in a trial, then finetuning. */
   const pretrained = Effect.fnUntraced(function* (
     name: string,
     trial: string,
@@ -131,8 +137,8 @@ export const make = (
     const found = yield* finetuned(name, yield* kept(session, trial, outcome.vars))
     const beta = outcome.vars["beta"] as NdArray.NdArray
     const { training, waiting } = yield* secondsOf(session, trial)
-    const seconds = { training: found.seconds.training + training, waiting: found.seconds.waiting + waiting }
-    return { ...found, seconds, beta }
+    const seconds = { ...found.seconds, pretraining: training, waiting: found.seconds.waiting + waiting }
+    return { ...found, seconds, updates: { ...found.updates, pretraining: ticks }, beta }
   })
 
   const learned = (name: "tapweight" | "bilevel") =>

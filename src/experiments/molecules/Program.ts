@@ -4,14 +4,15 @@ import * as Program from "../../runs/Program.ts"
 import * as LambdaChart from "../LambdaChart.ts"
 import * as Levels from "./Levels.ts"
 import * as Methods from "./Methods.ts"
+import * as Pool from "./Pool.ts"
 import * as Report from "./Report.ts"
-import { config, type Settings } from "./Settings.ts"
+import * as Settings from "./Settings.ts"
 import * as Task from "./Task.ts"
 
 const every = 10_000
 
 /** Says how far pictures and keys are, where there are any to work out. */
-export const telling = (): Task.Report => {
+export const telling = (): Pool.Report => {
   let next = every
   return ({ done, kind, rate, total }) => {
     if (rate === 0 || (done < next && done < total)) return Effect.void
@@ -22,17 +23,17 @@ export const telling = (): Task.Report => {
 
 /**
  * Runs `each` for every set and seed, from one general encoder a seed, the pool being read once. `names` are what it finds
- * each time.
+ * each time; test molecules are scored where `tested`.
  */
 export const everywhere = <A, E, R>(
   session: Program.Session,
-  settings: Settings,
-  names: ReadonlyArray<string>,
+  settings: Settings.Settings,
+  { names, tested }: { readonly names: ReadonlyArray<string>; readonly tested: boolean },
   each: (methods: ReturnType<typeof Methods.make>, task: Task.Task, seed: number) => Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function* () {
     const report = telling()
-    const pool = yield* Task.pool(settings, report)
+    const pool = yield* Pool.make(settings, report)
     const tasks = yield* Effect.forEach(settings.sets, (set) => Task.make(settings, pool, set, report))
     const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)
     const told: Array<Methods.Found> = []
@@ -42,17 +43,19 @@ export const everywhere = <A, E, R>(
     }
     const found = yield* Effect.forEach(seeds, (seed) =>
       Effect.flatMap(Methods.general(session, settings, tasks[0]!, seed), (start) =>
-        Effect.forEach(tasks, (task) => each(Methods.make(session, settings, task, seed, start, tell), task, seed))
+        Effect.forEach(tasks, (task) =>
+          each(Methods.make(session, Settings.ofSet(settings, task.name), task, seed, start, tested, tell), task, seed)
+        )
       )
     )
     return { tasks, seeds, found: found.flat() }
   }).pipe(Effect.scoped, Effect.provide(Chemistry.layer()))
 
 /** The three levels on the first set. */
-export const problem = (settings: Settings) =>
+export const problem = (settings: Settings.Settings) =>
   Effect.gen(function* () {
     const report = telling()
-    const pool = yield* Task.pool(settings, report)
+    const pool = yield* Pool.make(settings, report)
     const task = yield* Task.make(settings, pool, settings.sets[0], report)
     return Levels.make(settings, task, undefined).tapweight
   }).pipe(Effect.scoped, Effect.provide(Chemistry.layer()))
@@ -65,15 +68,17 @@ export const molecules = Program.make({
   name: "molecules",
   description:
     "TapWeight on MoleculeNet: five pretraining objectives on pictures of molecules, and the paper's ablations",
-  config: config({}),
+  config: Settings.config({}),
   problem,
-  run: (session, settings: Settings) =>
+  run: (session, settings: Settings.Settings) =>
     Effect.gen(function* () {
       const {
         found: each,
         seeds,
         tasks
-      } = yield* everywhere(session, settings, settings.methods, (methods) => methods.all(settings.methods))
+      } = yield* everywhere(session, settings, { names: settings.methods, tested: true }, (methods) =>
+        methods.all(settings.methods)
+      )
       const found = each.flat()
       const objectives = Levels.objectives(settings)
       const charted = settings.methods.includes("tapweight") || settings.methods.includes("final")
@@ -88,12 +93,17 @@ export const molecules = Program.make({
         )
       })
       return {
-        result: { found: found.map((one) => ({ ...one, lambda: one.lambda ?? null })), objectives },
+        result: {
+          sets: tasks.map(({ counted, name }) => ({ name, ...counted })),
+          found: found.map((one) => ({ ...one, lambda: one.lambda ?? null })),
+          objectives
+        },
         text: [
           ...tasks.map((task) => Report.ofSet(task.name, task.metric, found, settings.methods)),
           Report.wins(found, settings.methods, tasks),
           Report.weights(found, objectives),
-          Report.costs(found, settings.methods, settings),
+          charted ? "λ was learned from the validation molecules: their scores favour the methods that learn it" : "",
+          Report.costs(found, settings.methods),
           Report.waiting(found)
         ]
           .filter((part) => part !== "")

@@ -33,7 +33,7 @@ const compared = (one: ReadonlyArray<Found>, other: ReadonlyArray<Found>, metric
   return `${by >= 0 ? "+" : ""}${by.toFixed(digitsOf(metric))}${p}`
 }
 
-const trained = ({ seconds }: Found): number => seconds.training
+const trained = ({ seconds }: Found): number => seconds.pretraining + seconds.finetuning
 
 /** The share of training that was spent waiting for data. */
 export const waiting = (found: ReadonlyArray<Found>): string => {
@@ -102,20 +102,19 @@ export const progress = (found: ReadonlyArray<Found>, names: ReadonlyArray<strin
  * Table 9: training time over finetuning's, all sets and seeds together, as trained and as it would be if pretraining and
  * finetuning had as many updates each; the paper's beside it. Empty without finetuning alone to compare with.
  */
-export const costs = (
-  found: ReadonlyArray<Found>,
-  methods: ReadonlyArray<Method>,
-  { finetuneTicks, ticks }: { readonly finetuneTicks: number; readonly ticks: number }
-): string => {
-  const seconds = (method: string) => Statistics.mean(found.filter((each) => each.method === method).map(trained))
-  const base = seconds("finetune")
+export const costs = (found: ReadonlyArray<Found>, methods: ReadonlyArray<Method>): string => {
+  const over = (method: string, of: (one: Found) => number) =>
+    Statistics.mean(found.filter((each) => each.method === method).map(of))
+  const base = over("finetune", trained)
+  // Finetuning's own updates, whatever came before it.
+  const update = Statistics.mean(found.map(({ seconds, updates }) => seconds.finetuning / updates.finetuning))
   const others = methods.filter((method) => method !== "finetune" && found.some((each) => each.method === method))
   if (Number.isNaN(base) || others.length === 0) return ""
   const times = (x: number | undefined) => (x === undefined ? "-" : `×${x.toFixed(2)}`)
   const rows = others.map((method) => {
-    const pretraining = (seconds(method) - base) / ticks
+    const pretraining = over(method, ({ seconds, updates }) => seconds.pretraining / updates.pretraining)
     const [muv, qm9] = Paper.costs[method] ?? []
-    const measured = [seconds(method) / base, 1 + pretraining / (base / finetuneTicks)]
+    const measured = [over(method, trained) / base, 1 + pretraining / update]
     return [said[method], ...[...measured, muv, qm9].map(times)]
   })
   const heading = ["training time over finetuning's", "as trained", "equal updates", "paper, MUV", "paper, Qm9"]
@@ -138,12 +137,11 @@ export const wins = (
         return other === undefined ? [] : [sign * (test - other.test)]
       })
       const won = differences.filter((by) => by > 0).length
-      const lost = differences.filter((by) => by < 0).length
-      return [said[method], `${won} of ${differences.length}`, Statistics.signP(won, lost).toFixed(3)]
+      return [said[method], `${won} of ${differences.length}`]
     })
   return tasks.length < 2 || own.length === 0 || rows.length === 0
     ? ""
-    : Columns.numbers([["TapWeight better than", "sets × seeds", "sign test p"], ...rows])
+    : Columns.numbers([["TapWeight's test score is better than that of", "sets × seeds"], ...rows])
 }
 
 /** Learned weights, a line for each seed. */

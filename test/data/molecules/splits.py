@@ -1,4 +1,4 @@
-"""Writes splits.json: scaffold splits and counts as python3-rdkit makes them, for Splits.test.ts to compare with.
+"""Writes splits.json: scaffold splits and counts as python3-rdkit makes them, for Chemistry.test.ts to compare with.
 
     /usr/bin/python3 test/data/molecules/splits.py DATA > test/data/molecules/splits.json
 

@@ -1,0 +1,91 @@
+import type * as tf from "@tensorflow/tfjs-core"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Path from "effect/Path"
+import type * as Cache from "../../data/molecules/Cache.ts"
+import * as KMeans from "../../data/molecules/KMeans.ts"
+import * as MoleculeNet from "../../data/molecules/MoleculeNet.ts"
+import * as Molecules from "../../data/molecules/Molecules.ts"
+import * as Table from "../../data/molecules/Table.ts"
+import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
+import * as Dataset from "../../dsl/Dataset.ts"
+import * as NdArray from "../../dsl/NdArray.ts"
+import * as Seed from "../../dsl/Seed.ts"
+import type { Settings } from "./Settings.ts"
+
+/** Unlabelled molecules with their pseudo-labels. */
+export interface Pool {
+  readonly pictures: PictureBatches.Pictures
+  /** int32 [pictures, 3]. */
+  readonly clusters: NdArray.NdArray<tf.Tensor2D>
+  /** Clusters there are at each granularity. */
+  readonly counts: ReadonlyArray<number>
+}
+
+/** How far reading is. */
+export type Report = (progress: Cache.Progress) => Effect.Effect<void>
+
+/** Pictures of molecules, whose reading fails as a data set's does. */
+export const picturesOf = Effect.fnUntraced(function* (
+  name: string,
+  smiles: ReadonlyArray<string>,
+  size: number,
+  onProgress: Report
+) {
+  const found = yield* Molecules.pictures(smiles, size, { onProgress })
+  const read = (rows: ArrayLike<number>) =>
+    Effect.mapError(found.read(rows), (error) => new Dataset.DataError({ dataset: name, reason: error.message }))
+  return { ...found, read, count: smiles.length }
+})
+
+// The pool and its clusters are part of the task: the same for every seed, so that they are worked out once.
+const poolSeed = Seed.fold(Seed.make(0), "pool")
+
+/** A pool's file: one in the folder, or the table of a known set by the set's name. */
+const poolFile = Effect.fnUntraced(function* (data: string, name: string) {
+  const known = MoleculeNet.all.find((schema) => schema.name === name)
+  return known === undefined ? (yield* Path.Path).join(data, name) : yield* Table.find(data, known)
+})
+
+const saidEvery = 10_000
+
+/** The unlabelled molecules: drawn from the files once for all, without those that RDKit refuses. */
+export const make = Effect.fnUntraced(function* (settings: Settings, report: Report) {
+  const { clusters, data, pool, size } = settings
+  const lists = yield* Effect.forEach(pool.files, (file) => Effect.flatMap(poolFile(data, file), Table.allSmiles))
+  const all = lists.flat()
+  const order = Seed.permutation(Seed.fold(poolSeed, "order"), all.length)
+  const smiles = Array.from(order.subarray(0, pool.molecules), (row) => all[row]!)
+  const { keys, rows } = yield* Molecules.maccs(smiles, { onProgress: report })
+  const pictures = yield* picturesOf("pool", smiles, size, report)
+  const drawn = new Set(pictures.rows)
+  const keep = Array.from(rows.keys()).filter((i) => drawn.has(rows[i]!))
+  yield* Effect.logInfo(
+    `pool: ${smiles.length} of ${all.length} molecules, ${smiles.length - keep.length} refused by RDKit and dropped`
+  )
+  let said = yield* Clock.currentTimeMillis
+  const found = yield* Effect.forEach(clusters, (k) =>
+    Molecules.clusters(
+      keep.map((i) => keys[i]!),
+      {
+        k,
+        seed: Seed.fold(poolSeed, "clusters"),
+        onIteration: (iteration) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            if (now - said < saidEvery) return Effect.void
+            said = now
+            return Effect.logInfo(`${k} clusters: ${iteration} of at most ${KMeans.defaultIterations} iterations`)
+          })
+      }
+    )
+  )
+  const labels = Int32Array.from({ length: 3 * keep.length }, (_, i) => found[i % 3]!.labels[Math.floor(i / 3)]!)
+  return {
+    pictures: PictureBatches.subset(
+      pictures,
+      keep.map((i) => rows[i]!)
+    ),
+    clusters: NdArray.int32([keep.length, 3] as const, labels),
+    counts: found.map(({ k }) => k)
+  } satisfies Pool as Pool
+})
