@@ -12,8 +12,10 @@ import * as Levels from "../../src/experiments/molecules/Levels.ts"
 import type { Found } from "../../src/experiments/molecules/Methods.ts"
 import * as Paper from "../../src/experiments/molecules/Paper.ts"
 import * as Report from "../../src/experiments/molecules/Report.ts"
-import { type Settings, small } from "../../src/experiments/molecules/Settings.ts"
+import { config, ofSet, type Settings, small } from "../../src/experiments/molecules/Settings.ts"
 import type { Task } from "../../src/experiments/molecules/Task.ts"
+import * as Mlp from "../../src/models/Mlp.ts"
+import * as ResNet from "../../src/models/ResNet.ts"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Run from "../../src/runtime/Run.ts"
 
@@ -108,6 +110,36 @@ describe("the molecules' levels", () => {
   }
 })
 
+describe("general pretraining", () => {
+  it.effect("has batches of its own, and hands its heads on", () =>
+    Effect.gen(function* () {
+      const levels = Levels.make(settings, task("regression"), undefined)
+      const first = (problem: unknown) =>
+        Effect.map(
+          Stream.runCollect(Run.ticks(problem as ReturnType<typeof levels.general>, { ticks: 1, seed: 1 })),
+          ([tick]) => Object.values(tick!.levels)[0]!.loss
+        )
+      // The same weights meet other rows, masks and puzzles.
+      const [general, continued, again] = yield* Effect.forEach(
+        [levels.general(), levels.pretraining(), levels.pretraining()],
+        first
+      )
+      assert.notEqual(general, continued)
+      assert.strictEqual(again, continued)
+      const dense = (outputs: number) => Mlp.dense(8, outputs)(Seed.make(11))
+      const start: Levels.Start = {
+        params: ResNet.init(settings.network)(Seed.make(1)),
+        statistics: ResNet.statistics(settings.network)(),
+        heads: { clusters: [dense(2), dense(3), dense(4)], jigsaw: dense(6), coin: dense(2) }
+      }
+      const from = (start: Levels.Start) =>
+        first(Levels.make(settings, task("regression"), start).pretraining() as unknown)
+      const { heads: _, ...headless } = start
+      assert.notEqual(yield* from(start), yield* from(headless))
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+})
+
 describe("splits of a set", () => {
   const rows = Int32Array.from({ length: 40 }, (_, i) => i + (i > 3 ? 1 : 0))
   const structures = { rows, chiral: Array.from(rows, (row) => `scaffold ${row % 5}`) }
@@ -199,6 +231,25 @@ describe("what is said of them", () => {
     assert.closeTo(average("equal"), 71.1, 0.06)
     assert.closeTo(average("bilevel"), 73.9, 0.06)
     assert.closeTo(average("tapweight"), 75.3, 0.06)
+  })
+
+  it("the paper's scale has each set's own steps and rates (appendix C.4)", () => {
+    const { presets } = config({})
+    const paper = { ...small, ...presets["paper"] } as Settings
+    const steps = (set: string) => ofSet(paper, set).ticks
+    assert.deepStrictEqual(
+      ["bace", "bbbp", "clintox", "sider", "tox21", "toxcast", "hiv", "muv"].map(steps),
+      [3000, 3000, 3000, 3000, 10_000, 10_000, 20_000, 30_000]
+    )
+    assert.deepStrictEqual(["freesolv", "esol", "lipo", "qm7", "qm9"].map(steps), [1e4, 1e4, 1e4, 1e4, 3e4])
+    const rates = (set: string) => {
+      const { finetune, pretrain, reweight } = ofSet(paper, set).regression
+      return [pretrain, finetune, reweight]
+    }
+    assert.deepStrictEqual(["esol", "qm9"].map(rates), [
+      [0.02, 0.001, 1],
+      [0.01, 0.0001, 0.1]
+    ])
   })
 
   it("a table shows means, deviations, the paper's number, cost and paired differences", () => {

@@ -57,7 +57,7 @@ export const problem = (settings: Settings.Settings) =>
     const report = telling()
     const pool = yield* Pool.make(settings, report)
     const task = yield* Task.make(settings, pool, settings.sets[0], report)
-    return Levels.make(settings, task, undefined).tapweight
+    return Levels.make(Settings.ofSet(settings, task.name), task, undefined).tapweight
   }).pipe(Effect.scoped, Effect.provide(Chemistry.layer()))
 
 /**

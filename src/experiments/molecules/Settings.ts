@@ -104,7 +104,7 @@ export type Settings = (typeof schema)["Type"]
 
 /**
  * A setting that two cores finish: small pictures, a narrow network and little general pretraining, on real data. As many
- * clusters to a molecule as the paper has; upright pictures, since so small a network does not learn to see them turned.
+ * molecules to a finest cluster as the paper has; upright pictures, since so small a network does not learn to see them turned.
  * Short finetuning, for a long one makes up for any pretraining. ω is bound to θ strongly enough that what its validation
  * loss asks for can be asked of θ, and level III sees most of a small validation split at once.
  */
