@@ -73,10 +73,14 @@ describe("tapweight reproduce", () => {
     }
     assert.match(out, /^learned weights λ +method +seed +mg1 +mg2 +mg3 +jigsaw +mask$/m)
     assert.match(out, /waiting for data/)
+    const runs = join(scratch, "runs/molecules")
+    const chart = readFileSync(join(runs, readdirSync(runs)[0]!, "lambda-esol.svg"), "utf8")
+    assert.include(chart, "λ over steps, esol, mean of 2 seeds")
   })
 
   it("stopped by Ctrl-C in the midst of its trials and resumed, ends with what an undisturbed run found", async () => {
-    const sets = ["table7", "--data", ".", "--sets", "esol", "--seeds", "1", "-s", 'pool.files=["pool.smi"]']
+    // The pool is the set's own table, by the set's name.
+    const sets = ["table7", "--data", ".", "--sets", "esol", "--seeds", "1", "-s", 'pool.files=["esol"]']
     const longer = [...tiny, "-s", "ticks=40"]
     const first = await reproduce(...sets, ...longer, "--runs", "alone")
     assert.strictEqual(first.code, 0, first.err)
@@ -99,5 +103,9 @@ describe("tapweight reproduce", () => {
         readFileSync(join(only(runs), "trials/esol/seed-0", method, "pretrain/encoder.safetensors"), "base64")
       assert.strictEqual(encoder("stopped"), encoder("alone"))
     }
+    const file = join(only("alone"), "trials/esol/seed-0/final/pretrain/encoder.safetensors")
+    const further = await reproduce(...sets, ...tiny, "-s", `encoder=${file}`, "--runs", "further")
+    assert.strictEqual(further.code, 0, further.err)
+    assert.include(further.err, `encoder read from ${file}`)
   })
 })

@@ -25,7 +25,8 @@ const settings: Settings = {
   network: { width: 4, blocks: [1, 1], stem: "large" },
   clusters: [2, 3, 4],
   permutations: 5,
-  batch: { pretrain: 6, finetune: 6, reweight: 8 },
+  // More than the validation part has, and so all of it.
+  batch: { pretrain: 6, finetune: 6, reweight: 50 },
   warmup: 1,
   classification: { ...small.classification, reweight: 200 },
   regression: { ...small.regression, reweight: 200 },
@@ -108,6 +109,25 @@ describe("the molecules' levels", () => {
       )
     }
   }
+})
+
+describe("level III of a classification", () => {
+  it.effect("minimizes what the settings say", () =>
+    Effect.gen(function* () {
+      const losses = yield* Effect.forEach(["loss", "ranking"] as const, (validation) =>
+        Effect.map(
+          Stream.runCollect(
+            Run.ticks(Levels.make({ ...settings, validation }, task("classification"), undefined).tapweight, {
+              ticks: 2,
+              seed: 1
+            })
+          ),
+          (ticks) => ticks[1]!.levels["reweight"]!.loss
+        )
+      )
+      assert.isAbove(Math.abs(losses[0]! - losses[1]!), 1e-6)
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
 })
 
 describe("general pretraining", () => {
@@ -292,6 +312,8 @@ describe("what is said of them", () => {
       Report.progress(all.slice(0, 3), ["finetune", "tapweight"], 3),
       "bace, seed 1, finetune: 3 of 6 trainings done, about 2 minutes left"
     )
+    // TapWeight's weights were needed, and nobody asked for its scores.
+    assert.match(Report.progress(all.slice(0, 2), ["finetune"], 3), /tapweight: 1 of 3 trainings done/)
     assert.strictEqual(Report.waiting(all), "waiting for data: 10.0 % of training time")
   })
 })

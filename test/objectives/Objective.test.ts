@@ -103,6 +103,12 @@ describe("supervised losses", () => {
     )
   })
 
+  tidily("missing measurements have no say", () => {
+    const at = (...known: Array<number>) =>
+      value(Objective.maskedSquaredError(tf.tensor1d([1, 5, -2]), tf.tensor1d([3, 0, -1]), tf.tensor1d(known)))
+    close([at(1, 0, 1), at(1, 1, 1), at(0, 0, 0)], [(4 + 1) / 2, (4 + 25 + 1) / 3, 0])
+  })
+
   tidily("weighted cross-entropy divides by the weights, but by no less than 1", () => {
     const at = (...weights: Array<number>) =>
       value(Objective.weightedCrossEntropy(logits(), labels(2, 1, 2), tf.tensor1d(weights)))

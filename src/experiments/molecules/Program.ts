@@ -102,7 +102,9 @@ export const molecules = Program.make({
           ...tasks.map((task) => Report.ofSet(task.name, task.metric, found, settings.methods)),
           Report.wins(found, settings.methods, tasks),
           Report.weights(found, objectives),
-          charted ? "λ was learned from the validation molecules: their scores favour the methods that learn it" : "",
+          found.some(({ lambda }) => lambda !== undefined)
+            ? "λ was learned from the validation molecules: their scores favour the methods that learn it"
+            : "",
           Report.costs(found, settings.methods),
           Report.waiting(found)
         ]

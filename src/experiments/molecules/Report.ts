@@ -94,7 +94,9 @@ export const progress = (found: ReadonlyArray<Found>, names: ReadonlyArray<strin
     const own = found.filter(({ method }) => method === name)
     return sum + (each - own.length) * Statistics.mean((own.length > 0 ? own : found).map(trained))
   }, 0)
-  const done = `${found.length} of ${names.length * each} trainings done`
+  // A method may need another one's result that was not asked for.
+  const asked = found.filter(({ method }) => names.includes(method)).length
+  const done = `${asked} of ${names.length * each} trainings done`
   return `${last.set}, seed ${last.seed}, ${last.method}: ${done}, about ${Math.ceil(left / 60)} minutes left`
 }
 
