@@ -34,14 +34,20 @@ export const Data = Struct({
   source: String
 })
 
+/** Data and weights that a run reads. */
+export const Inputs = Struct({
+  data: Array(Data),
+  weights: Array(Struct({ file: String, sha256: String, licence: String }))
+})
+export type Inputs = typeof Inputs.Type
+
 /** What only the caller knows of a run. */
 export const Given = Struct({
   /** Fingerprint of the canonical plan, of each level's traced graph, and of the files they came from. */
   program: Struct({ fingerprint: String, levels: Record(String, String), files: Record(String, String) }),
   versions: Record(String, String),
   seeds: Struct({ root: Int, algorithm: String, levels: Record(String, Schema.Tuple([Int, Int])) }),
-  data: Array(Data),
-  weights: Array(Struct({ file: String, sha256: String, licence: String })),
+  ...Inputs.fields,
   engine: Struct({ provider: String, threads: Int, gpu: NullOr(String) }),
   parent: NullOr(Struct({ run: String, tick: Int, kind: Schema.Literals(["fork", "resume"]) }))
 })
@@ -140,4 +146,25 @@ export const write = Effect.fnUntraced(function* (folder: RunFolder, cwd: string
 /** Reads `manifest.json`. */
 export const read = Effect.fnUntraced(function* (folder: RunFolder) {
   return yield* JsonFile.read((yield* Path.Path).join(folder.path, "manifest.json"), Manifest)
+})
+
+/**
+ * Adds what a run reads to its manifest. A run that goes on is held against what it began with: fails with a
+ * `RunFileError` that names what is another file now.
+ */
+export const inputs = Effect.fnUntraced(function* (folder: RunFolder, { data, weights }: Inputs) {
+  const file = (yield* Path.Path).join(folder.path, "manifest.json")
+  const before = yield* read(folder)
+  if (before.data.length + before.weights.length === 0) {
+    return yield* JsonFile.write(file, Manifest, { ...before, data, weights })
+  }
+  const hashes = (of: Inputs) => [
+    ...of.data.map(({ name, sha256, source }) => ({ what: `data set '${name}' (${source})`, sha256 })),
+    ...of.weights.map(({ file, sha256 }) => ({ what: `weights ${file}`, sha256 }))
+  ]
+  const began = hashes(before)
+  const changed = hashes({ data, weights }).find(({ sha256 }, i) => began[i]?.sha256 !== sha256)
+  if (changed === undefined) return
+  const reason = `${changed.what} is not what the run began with, its SHA-256 is ${changed.sha256} now: restore it, or start a new run`
+  return yield* new JsonFile.RunFileError({ file, reason })
 })

@@ -1,10 +1,14 @@
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Problem from "../dsl/Problem.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Selected } from "../runtime/Watch.ts"
 import type * as Config from "./Config.ts"
+import type * as JsonFile from "./JsonFile.ts"
+import * as Manifest from "./Manifest.ts"
 import type { RunFolder } from "./RunFolder.ts"
 import * as Trial from "./Trial.ts"
 
@@ -22,6 +26,10 @@ export interface Progress {
 /** What a program may use while it runs. */
 export interface Session {
   readonly folder: RunFolder
+  /** Notes in the manifest what the run reads; refuses to go on with other data or weights than it began with. */
+  readonly inputs: (
+    found: Manifest.Inputs
+  ) => Effect.Effect<void, JsonFile.RunFileError, FileSystem.FileSystem | Path.Path>
   /** Runs a problem into `trials/<name>` of the run folder, or into the folder itself where the name is empty. */
   readonly trial: <E, R, E2, R2>(
     name: string,
@@ -121,6 +129,7 @@ export const trialFolder = (folder: RunFolder, name: string): RunFolder =>
 /** A session in a folder; `report` hears of every tick. */
 export const session = (folder: RunFolder, report: (progress: Progress) => Effect.Effect<void>): Session => ({
   folder,
+  inputs: (found) => Manifest.inputs(folder, found),
   trial: (name, options) =>
     Trial.run(trialFolder(folder, name), {
       ...options,

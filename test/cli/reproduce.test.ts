@@ -1,8 +1,10 @@
+import { hash } from "node:crypto"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { codes } from "../../src/cli/Exit.ts"
+import type { Manifest } from "../../src/runs/Manifest.ts"
 import { type Blow, tapweight } from "../support/commandLine.ts"
 
 let scratch = ""
@@ -87,6 +89,13 @@ describe("tapweight reproduce", () => {
     const blow: Blow = { when: /trial=esol\/seed-0\/tapweight\/pretrain/, after: 200, signal: "SIGINT" }
     const stopped = await within(["reproduce", ...sets, ...longer, "--runs", "stopped"], blow)
     assert.strictEqual(stopped.code, codes.interrupted, stopped.err)
+    const table = join(scratch, "esol.csv")
+    const text = readFileSync(table, "utf8")
+    writeFileSync(table, text.replace(/0\n/, "1\n"))
+    const other = await within(["resume", "@latest", "--runs", "stopped"])
+    assert.strictEqual(other.code, codes.refused, other.err)
+    assert.match(other.err, /data set .esol. \(.*esol\.csv\) is not what the run began with/)
+    writeFileSync(table, text)
     const end = await within(["resume", "@latest", "--runs", "stopped"])
     assert.strictEqual(end.code, 0, end.err)
     const only = (runs: string) => {
@@ -107,5 +116,15 @@ describe("tapweight reproduce", () => {
     const further = await reproduce(...sets, ...tiny, "-s", `encoder=${file}`, "--runs", "further")
     assert.strictEqual(further.code, 0, further.err)
     assert.include(further.err, `encoder read from ${file}`)
+    const manifest = JSON.parse(readFileSync(join(only("further"), "manifest.json"), "utf8")) as Manifest
+    const [sha256, encoder] = [hash("sha256", text), hash("sha256", readFileSync(file))]
+    assert.deepStrictEqual(manifest.weights, [{ file, sha256: encoder, licence: "not stated" }])
+    const source = { version: null, sha256, read: 60, dropped: [], licence: "not stated", source: "esol.csv" }
+    const pool = { rule: "unlabelled molecules drawn at random", rows: { drawn: 40 } }
+    const set = { rule: "scaffold, 8:1:1", rows: { train: 48, validation: 6, test: 6 } }
+    assert.deepStrictEqual(
+      manifest.data,
+      [pool, set].map((split) => ({ name: "esol", ...source, split }))
+    )
   })
 })

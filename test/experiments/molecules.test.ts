@@ -64,13 +64,24 @@ const task = (kind: Task["kind"]): Task => {
         [count, 3] as const,
         Int32Array.from({ length: 3 * count }, (_, i) => (i * 7) % (2 + (i % 3)))
       ),
-      counts: settings.clusters
+      counts: settings.clusters,
+      inputs: []
     },
     train: labelled,
     validation: labelled,
     test: labelled,
     unit: { mean: [0, 0], deviation: [1, 1] },
-    counted: { rows: count, refused: 0, train: count, validation: count, test: count }
+    counted: { rows: count, refused: 0, train: count, validation: count, test: count },
+    input: {
+      name: "made",
+      version: null,
+      sha256: null,
+      read: count,
+      dropped: [],
+      split: { rule: "none", rows: {} },
+      licence: "ours",
+      source: "seeds"
+    }
   }
 }
 

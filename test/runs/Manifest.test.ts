@@ -72,6 +72,24 @@ layer(NodeServices.layer)("Manifest", (it) => {
     })
   )
 
+  it.effect("notes what a run reads, and refuses other files when it goes on", () =>
+    Effect.gen(function* () {
+      const folder = { id: "20261122-211530-k3f9", program: "cola", path: yield* temporary }
+      const written = yield* Manifest.write(folder, yield* temporary, { ...given, data: [] })
+      const table = { ...given.data[0]!, sha256: "aa" }
+      const inputs = { data: [table], weights: [{ file: "w.safetensors", sha256: "cc", licence: "not stated" }] }
+      yield* Manifest.inputs(folder, inputs)
+      assert.deepStrictEqual(yield* Manifest.read(folder), { ...written, ...inputs })
+      yield* Manifest.inputs(folder, inputs)
+      const data = yield* Effect.flip(Manifest.inputs(folder, { ...inputs, data: [{ ...table, sha256: "bb" }] }))
+      assert.include(data.message, "data set 'cola' (https://nyu-mll.github.io/CoLA) is not what the run began with")
+      const weights = [{ ...inputs.weights[0]!, sha256: "dd" }]
+      const other = yield* Effect.flip(Manifest.inputs(folder, { ...inputs, weights }))
+      assert.match(other.message, /weights w\.safetensors is not .*SHA-256 is dd now/)
+      assert.deepStrictEqual(yield* Manifest.read(folder), { ...written, ...inputs })
+    })
+  )
+
   it.effect("names what changed where the patch is too large, and says nothing without a commit", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem

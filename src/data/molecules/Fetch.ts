@@ -1,11 +1,10 @@
 /** Files over HTTP that may take several attempts: what has arrived is kept, and the rest asked for. */
-import { createHash } from "node:crypto"
-import { createReadStream } from "node:fs"
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import { dirname } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as FileHash from "../FileHash.ts"
 
 /** A file that could not be fetched, or is not the one that was declared. */
 export class FetchError extends Schema.TaggedError<FetchError>()("FetchError", {
@@ -47,12 +46,6 @@ const sizeOf = (file: string): Promise<number> =>
     ({ size }) => size,
     () => 0
   )
-
-const hashOf = async (file: string): Promise<string> => {
-  const hash = createHash("sha256")
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer)
-  return hash.digest("hex")
-}
 
 const codeOf = (error: unknown): string => {
   const { cause, code } = error as { readonly cause?: unknown; readonly code?: unknown }
@@ -129,7 +122,7 @@ const fetched = async (url: string, file: string, signal: AbortSignal, options: 
     try {
       const bytes = await attempt(url, file, signal, options)
       if (bytes !== undefined) {
-        const sha256 = await hashOf(part)
+        const sha256 = await FileHash.sha256(part)
         if (options.sha256 !== undefined && sha256 !== options.sha256) {
           await Promise.all([rm(part, { force: true }), rm(`${file}.part.json`, { force: true })])
           const reason = `the file that arrived has the SHA-256 ${sha256} in place of ${options.sha256}; it was thrown away`
@@ -159,7 +152,7 @@ export const verify = (url: string, file: string, sha256: string | undefined): E
   Effect.tryPromise({
     try: async () => {
       if (sha256 === undefined) return
-      const found = await hashOf(file)
+      const found = await FileHash.sha256(file)
       if (found === sha256) return
       const reason = `${file} has the SHA-256 ${found} in place of ${sha256}: move it away and fetch it again`
       throw new FetchError({ url, problem: "wrong file", reason })

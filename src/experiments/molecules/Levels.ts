@@ -88,9 +88,11 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
   const statisticsOf = Var.make("statistics", statistics)
   const beta = Var.make("beta", Init.zeros([objectives(settings).length]))
 
-  const descent = (rate: Rate.Rate) =>
-    Optimizer.momentum(rate, { momentum: settings.momentum }).pipe(Optimizer.weightDecay(settings.decay))
-  const sgd = (rate: number) => descent(Rate.step({ rate, ...settings.schedule }))
+  const { decay, finetuneTicks, momentum } = settings
+  const stepped = (rate: number) => Rate.step({ rate, ...settings.schedule })
+  const sgd = (rate: Rate.Rate) => Optimizer.momentum(rate, { momentum }).pipe(Optimizer.weightDecay(decay))
+  const finetuner = (rate: Rate.Rate) =>
+    settings.optimizer === "adam" ? Optimizer.adam(rate).pipe(Optimizer.weightDecay(decay)) : sgd(rate)
   const unlabelled = PictureBatches.pretraining(task.pool.pictures, task.pool.clusters, {
     batch: batch.pretrain,
     augmentation,
@@ -135,7 +137,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
       given: [beta],
       buffers: thetaStatistics,
       data: unlabelled,
-      optimizer: sgd(rate),
+      optimizer: sgd(stepped(rate)),
       objective: ({ beta, theta, thetaStatistics }, batch) => {
         const [found, next] = losses(settings, theta, thetaStatistics, batch)
         return { ...Objective.weighted(tf.softmax(beta), found), buffers: next }
@@ -147,7 +149,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     upstream: [pretrain],
     buffers: statisticsOf,
     data: train,
-    optimizer: sgd(rates.finetune),
+    optimizer: finetuner(stepped(rates.finetune)),
     objective: ({ omega, statistics, theta }, batch) => {
       const [loss, next] = finetuneLoss(omega, statistics, batch)
       const distance = Objective.proximal(omega.encoder, theta.encoder)
@@ -159,7 +161,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     name: "reweight",
     upstream: [finetune],
     data: validation,
-    optimizer: Optimizer.sgd(Rate.step({ rate: rates.reweight, ...settings.schedule })),
+    optimizer: Optimizer.sgd(stepped(rates.reweight)),
     objective: ({ beta, omega, statistics }, batch) => ({
       loss: validationLoss(omega, statistics, batch),
       metrics: told(beta as tf.Tensor1D)
@@ -173,7 +175,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     given: [beta],
     buffers: thetaStatistics,
     data: Dataset.join("joint", unlabelled, train),
-    optimizer: sgd(rates.pretrain),
+    optimizer: sgd(stepped(rates.pretrain)),
     objective: ({ beta, theta, thetaStatistics }, batch) => {
       const [found, after] = losses(settings, theta, thetaStatistics, batch)
       const [loss, next] = finetuneLoss(theta, after, batch)
@@ -190,7 +192,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     name: "reweight",
     upstream: [joint],
     data: validation,
-    optimizer: Optimizer.sgd(Rate.step({ rate: 2 * settings.gamma * rates.reweight, ...settings.schedule })),
+    optimizer: Optimizer.sgd(stepped(2 * settings.gamma * rates.reweight)),
     objective: ({ beta, theta, thetaStatistics }, batch) => ({
       loss: validationLoss(theta, thetaStatistics, batch),
       metrics: told(beta as tf.Tensor1D)
@@ -215,7 +217,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
           buffers: Var.make("statistics", from === undefined ? statistics : () => from.statistics),
           data: train,
           // To zero at the end: at a constant rate the running statistics lag behind, and scores jump from tick to tick.
-          optimizer: descent(Rate.linear({ peak: rates.retrain, warmup: 0, total: settings.finetuneTicks })),
+          optimizer: finetuner(Rate.linear({ peak: rates.finetune, warmup: 0, total: finetuneTicks })),
           objective: ({ omega, statistics }, batch) => {
             const [loss, next] = finetuneLoss(omega, statistics, batch)
             return { loss, buffers: next }

@@ -6,7 +6,7 @@ import * as Program from "../../runs/Program.ts"
 import * as Records from "../../runs/Records.ts"
 import type { HostVars } from "../../runs/Trial.ts"
 import { softmax } from "../Statistics.ts"
-import { type Encoder, read, write } from "./Encoder.ts"
+import { type Encoder, write } from "./Encoder.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
 import type { Method, Settings } from "./Settings.ts"
@@ -61,18 +61,17 @@ const kept = Effect.fnUntraced(function* (session: Program.Session, trial: strin
 })
 
 /**
- * What every method starts from: the encoder that the settings name, trained on under equal weights where general
+ * What every method starts from: an encoder, random where none is given, trained on under equal weights where general
  * pretraining has ticks, and its heads; undefined for random weights. Of the task it reads the unlabelled molecules alone.
  */
 export const general = Effect.fnUntraced(function* (
   session: Program.Session,
   settings: Settings,
   task: Task,
-  seed: number
+  seed: number,
+  start: Levels.Start | undefined
 ) {
   const { general } = settings
-  const start: Levels.Start | undefined =
-    settings.encoder === null ? undefined : yield* read(settings.encoder, settings.network)
   if (general.ticks === 0) return start
   const trial = `general/seed-${seed}`
   const { vars } = yield* session.trial(trial, {

@@ -11,6 +11,8 @@ import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import * as Dataset from "../../dsl/Dataset.ts"
 import * as NdArray from "../../dsl/NdArray.ts"
 import * as Seed from "../../dsl/Seed.ts"
+import type * as Manifest from "../../runs/Manifest.ts"
+import * as Input from "./Input.ts"
 import type { Settings } from "./Settings.ts"
 
 /** Unlabelled molecules with their pseudo-labels. */
@@ -20,6 +22,8 @@ export interface Pool {
   readonly clusters: NdArray.NdArray<tf.Tensor2D>
   /** Clusters there are at each granularity. */
   readonly counts: ReadonlyArray<number>
+  /** What was read. */
+  readonly inputs: ReadonlyArray<typeof Manifest.Data.Type>
 }
 
 /** How far reading is. */
@@ -52,7 +56,8 @@ const saidEvery = 10_000
 /** The unlabelled molecules: drawn from the files once for all, without those that RDKit refuses. */
 export const make = Effect.fnUntraced(function* (settings: Settings, report: Report) {
   const { clusters, data, pool, size } = settings
-  const lists = yield* Effect.forEach(pool.files, (file) => Effect.flatMap(poolFile(data, file), Table.allSmiles))
+  const files = yield* Effect.forEach(pool.files, (name) => poolFile(data, name))
+  const lists = yield* Effect.forEach(files, (file) => Table.allSmiles(file))
   const all = lists.flat()
   const order = Seed.permutation(Seed.fold(poolSeed, "order"), all.length)
   const smiles = Array.from(order.subarray(0, pool.molecules), (row) => all[row]!)
@@ -79,6 +84,20 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
       }
     )
   )
+  const ends = lists.map((_, i) => lists.slice(0, i + 1).reduce((sum, { length }) => sum + length, 0))
+  const of = (places: ReadonlyArray<number>, file: number) =>
+    places.filter((place) => ends.findIndex((end) => order[place]! < end) === file).length
+  const inputs = yield* Effect.forEach(files, (file, i) => {
+    const drawn = of([...smiles.keys()], i)
+    const refused =
+      drawn -
+      of(
+        keep.map((k) => rows[k]!),
+        i
+      )
+    const split = { rule: "unlabelled molecules drawn at random", rows: { drawn: drawn - refused } }
+    return Input.ofFile({ name: pool.files[i]!, file, read: lists[i]!.length, refused, split })
+  })
   const labels = Int32Array.from({ length: 3 * keep.length }, (_, i) => found[i % 3]!.labels[Math.floor(i / 3)]!)
   return {
     pictures: PictureBatches.subset(
@@ -86,6 +105,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
       keep.map((i) => rows[i]!)
     ),
     clusters: NdArray.int32([keep.length, 3] as const, labels),
-    counts: found.map(({ k }) => k)
+    counts: found.map(({ k }) => k),
+    inputs
   } satisfies Pool as Pool
 })

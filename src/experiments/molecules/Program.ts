@@ -2,6 +2,8 @@ import * as Effect from "effect/Effect"
 import * as Chemistry from "../../data/molecules/Chemistry.ts"
 import * as Program from "../../runs/Program.ts"
 import * as LambdaChart from "../LambdaChart.ts"
+import * as Encoder from "./Encoder.ts"
+import * as Input from "./Input.ts"
 import * as Levels from "./Levels.ts"
 import * as Methods from "./Methods.ts"
 import * as Pool from "./Pool.ts"
@@ -35,6 +37,12 @@ export const everywhere = <A, E, R>(
     const report = telling()
     const pool = yield* Pool.make(settings, report)
     const tasks = yield* Effect.forEach(settings.sets, (set) => Task.make(settings, pool, set, report))
+    const { encoder: file, network } = settings
+    const encoder = file === null ? undefined : yield* Encoder.read(file, network)
+    yield* session.inputs({
+      data: [...pool.inputs, ...tasks.map(({ input }) => input)],
+      weights: file === null ? [] : [yield* Input.ofWeights(file)]
+    })
     const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)
     const told: Array<Methods.Found> = []
     const tell = (found: Methods.Found) => {
@@ -42,7 +50,7 @@ export const everywhere = <A, E, R>(
       return Effect.logInfo(Report.progress(told, names, seeds.length * tasks.length))
     }
     const found = yield* Effect.forEach(seeds, (seed) =>
-      Effect.flatMap(Methods.general(session, settings, tasks[0]!, seed), (start) =>
+      Effect.flatMap(Methods.general(session, settings, tasks[0]!, seed, encoder), (start) =>
         Effect.forEach(tasks, (task) =>
           each(Methods.make(session, Settings.ofSet(settings, task.name), task, seed, start, tested, tell), task, seed)
         )

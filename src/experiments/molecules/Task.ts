@@ -5,6 +5,8 @@ import * as Table from "../../data/molecules/Table.ts"
 import type { TableSchema } from "../../data/molecules/TableSchema.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import * as NdArray from "../../dsl/NdArray.ts"
+import type * as Manifest from "../../runs/Manifest.ts"
+import * as Input from "./Input.ts"
 import * as Labels from "./Labels.ts"
 import * as Pool from "./Pool.ts"
 import * as Schemas from "./Schemas.ts"
@@ -34,6 +36,8 @@ export interface Task {
     readonly validation: number
     readonly test: number
   }
+  /** What was read. */
+  readonly input: typeof Manifest.Data.Type
 }
 
 /** The task of one set, read from the folder of tables. */
@@ -44,7 +48,8 @@ export const make = Effect.fnUntraced(function* (
   report: Pool.Report
 ) {
   const schema = yield* Schemas.named(name)
-  const table = yield* Table.read(yield* Table.find(settings.data, schema), schema)
+  const file = yield* Table.find(settings.data, schema)
+  const table = yield* Table.read(file, schema)
   const found = yield* Molecules.structures(table.smiles, { onProgress: report })
   const pictures = yield* Pool.picturesOf(schema.name, table.smiles, settings.size, report)
   // A molecule may have a structure, and a picture all the same not be drawn of it.
@@ -75,6 +80,14 @@ export const make = Effect.fnUntraced(function* (
     if (scored < tasks)
       yield* Effect.logInfo(`${schema.name}: its ${part} part is scored on ${scored} of ${tasks} labels`)
   }
+  const { refused, rows: read, ...rows } = counted
+  const input = yield* Input.ofFile({
+    name: schema.name,
+    file,
+    read,
+    refused,
+    split: { rule: `${settings.split}, 8:1:1`, rows }
+  })
   const part = (rows: Int32Array): PictureBatches.Labelled => {
     const own = NdArray.rows(labels, rows)
     const scaled = Float32Array.from(own.data, (v, i) => (v - unit.mean[i % tasks]!) / unit.deviation[i % tasks]!)
@@ -93,6 +106,7 @@ export const make = Effect.fnUntraced(function* (
     validation: part(split.validation),
     test: part(split.test),
     unit,
-    counted
+    counted,
+    input
   } satisfies Task as Task
 })
