@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import * as Chart from "../runs/Chart.ts"
 import * as Program from "../runs/Program.ts"
 import * as Records from "../runs/Records.ts"
 import { mean } from "./Statistics.ts"
@@ -22,5 +21,7 @@ export const make = Effect.fnUntraced(function* (session: Program.Session, trial
       return [[k, mean(known.filter((_, j) => j % lambda.length === i))] as const]
     })
   }))
+  // Only where a chart is drawn: reading its libraries takes a fifth of the time in which a command starts.
+  const Chart = yield* Effect.promise(() => import("../runs/Chart.ts"))
   return Chart.lambdaChart(series, { title: `λ over steps, ${of}`, x: "step", y: "λ" })
 })
