@@ -37,3 +37,14 @@ export const pairedP = (differences: ReadonlyArray<number>): number => {
   }
   return extreme / 2 ** n
 }
+
+/** Two-sided p of a sign test: how often fair coins part at least as unevenly. Ties are to be left out. */
+export const signP = (won: number, lost: number): number => {
+  const n = won + lost
+  let [share, extreme] = [0.5 ** n, 0]
+  for (let k = 0; k <= n; k++) {
+    if (Math.abs(2 * k - n) >= Math.abs(won - lost)) extreme += share
+    share *= (n - k) / (k + 1)
+  }
+  return Math.min(1, extreme)
+}

@@ -21,4 +21,13 @@ describe("Table", () => {
     assert.strictEqual(Statistics.pairedP([1, 1, -2]), 1)
     assert.strictEqual(Statistics.pairedP([1, -1, 2]), 6 / 8)
   })
+
+  it("sign test: the exact paired p of differences that are all as large", () => {
+    for (let won = 0; won <= 6; won++) {
+      for (let lost = won === 0 ? 1 : 0; lost <= 6; lost++) {
+        const signs = [...Array<number>(won).fill(1), ...Array<number>(lost).fill(-1)]
+        assert.closeTo(Statistics.signP(won, lost), Statistics.pairedP(signs), 1e-12, `${won} to ${lost}`)
+      }
+    }
+  })
 })

@@ -310,7 +310,7 @@ describe("what is said of them", () => {
     ]
     // The same scores as errors: TapWeight's larger ones are the worse ones.
     const both = [...all, ...all.map((each) => ({ ...each, set: "esol" }))]
-    assert.match(Report.wins(both, ["finetune", "tapweight"], sets), /finetuning alone\s+3 of 6$/)
+    assert.match(Report.wins(both, ["finetune", "tapweight"], sets), /finetuning alone\s+3 of 6 +1\.000$/)
     assert.strictEqual(Report.wins(all, ["finetune", "tapweight"], sets.slice(0, 1)), "")
     assert.strictEqual(
       Report.costs(

@@ -139,11 +139,12 @@ export const wins = (
         return other === undefined ? [] : [sign * (test - other.test)]
       })
       const won = differences.filter((by) => by > 0).length
-      return [said[method], `${won} of ${differences.length}`]
+      const p = Statistics.signP(won, differences.filter((by) => by < 0).length)
+      return [said[method], `${won} of ${differences.length}`, p.toFixed(3)]
     })
   return tasks.length < 2 || own.length === 0 || rows.length === 0
     ? ""
-    : Columns.numbers([["TapWeight's test score is better than that of", "sets × seeds"], ...rows])
+    : Columns.numbers([["TapWeight's test score is better than that of", "sets × seeds", "sign test p"], ...rows])
 }
 
 /** Learned weights, a line for each seed. */
