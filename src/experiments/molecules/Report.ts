@@ -123,7 +123,10 @@ export const costs = (found: ReadonlyArray<Found>, methods: ReadonlyArray<Method
   return Columns.numbers([heading, ...rows])
 }
 
-/** In how many pairs of one set and seed TapWeight's test score is the better one, over all sets; empty for one set. */
+/**
+ * In how many pairs of one set and seed TapWeight's test score is the better one, over all sets, and the p of a sign test that
+ * counts seeds of one set, which share a split, as independent; empty for one set.
+ */
 export const wins = (
   found: ReadonlyArray<Found>,
   methods: ReadonlyArray<Method>,
