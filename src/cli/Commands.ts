@@ -76,6 +76,11 @@ const resume = Command.make(
     const path = yield* Path.Path
     const folder = yield* RunFolder.resolve(options.runs, options.run)
     yield* Launch.refuseLive(folder)
+    const done = yield* stored(folder)
+    if (done !== undefined) {
+      yield* Launch.print(options.format, done.text, { run: folder.path, result: done.result })
+      return yield* Launch.saying(options.quiet)(`\nrun ${folder.id} was done already`)
+    }
     const manifest = yield* Manifest.read(folder)
     const source = Option.getOrElse(options.program, () => Object.keys(manifest.program.files)[0]!)
     const loaded = yield* Load.load(source)
@@ -96,11 +101,6 @@ const resume = Command.make(
       return yield* new Load.ProgramError({ program: source, reason })
     }
     const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
-    const done = yield* stored(folder)
-    if (done !== undefined) {
-      yield* Launch.print(options.format, done.text, { run: folder.path, result: done.result })
-      return yield* Launch.saying(options.quiet)(`\nrun ${folder.id} was done already`)
-    }
     yield* Launch.saying(options.quiet)(`resume ${folder.path}  seed ${resolved.value.seed}  engine ${engine}`)
     yield* Launch.finish(folder, loaded, resolved.value, attempt, options).pipe(
       Effect.provide(Options.engineLayer(engine))

@@ -82,8 +82,12 @@ export const fetch = Effect.fnUntraced(function* (options: {
     )
     yield* say(`${got.file}  ${got.bytes} bytes  sha256 ${got.sha256}`)
   }
-  const table = yield* Table.read(file, schema)
-  const how = source.sha256 === undefined ? "no hash is declared; checked by columns, labels and rows" : "hash checked"
+  const table = yield* Effect.mapError(Table.read(file, schema), (error) =>
+    error instanceof Table.TableError
+      ? new Table.TableError({ ...error, reason: `${error.reason}. Move the file away to fetch it again` })
+      : error
+  )
+  const how = source.sha256 === undefined ? "no hash is declared; checked by columns and labels" : "hash checked"
   const text = `${schema.name}  ${file}\n${counted(schema, table.smiles.length)}; ${labelsEach(table.tasks.length)} (${how})`
   yield* Launch.print(options.format, text, { name: schema.name, file, rows: table.smiles.length })
 })

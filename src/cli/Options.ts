@@ -7,7 +7,9 @@ import type { CompileError, Engine } from "../runtime/Engine.ts"
 
 /** Which program. */
 export const program = Argument.String("program").pipe(
-  Argument.withDescription("A program file (its default export), or the name of a built-in: brown")
+  Argument.withDescription(
+    "A program file (its default export), or the name of a built-in: brown, brown-control, molecules or molecules-landscape"
+  )
 )
 
 /** Settings laid over the program's defaults. */

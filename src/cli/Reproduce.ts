@@ -29,7 +29,7 @@ export const reproduce = Command.make(
     ),
     sets: Flag.String("sets").pipe(
       Flag.withMetavar("name,name"),
-      Flag.withDescription("MoleculeNet's sets, where not the table's"),
+      Flag.withDescription("MoleculeNet's sets or .json files of schemas, where not the table's sets"),
       Flag.optional
     ),
     set: Options.settings.set,
@@ -42,24 +42,29 @@ export const reproduce = Command.make(
   Effect.fnUntraced(function* ({ data, scale, seeds, sets, what, ...options }) {
     const exhibit = exhibits[what]!
     const own = scale === "paper" ? exhibit.paper : exhibit.sets
-    // A settings file may say for itself which sets and seeds it wants.
-    const chosen = Option.isSome(sets) ? sets.value.split(",") : Option.isSome(options.config) ? undefined : own
+    const loaded = yield* Load.load("molecules")
+    const { config } = loaded.program
+    // The table's sets are a default, so that a settings file may name others.
+    const program = { ...loaded.program, config: { ...config, defaults: { ...config.defaults, sets: own } } }
     const wanted = {
       data,
       methods: exhibit.methods,
-      ...(chosen === undefined ? {} : { sets: chosen }),
+      ...(Option.isSome(sets) ? { sets: sets.value.split(",").map((name) => name.trim()) } : {}),
       ...(Option.isSome(seeds) ? { seeds: seeds.value } : {})
     }
-    yield* Launch.start(yield* Load.load("molecules"), {
-      ...options,
-      preset: scale === "paper" ? Option.some("paper") : Option.none(),
-      set: [
-        ...Object.entries(wanted).map(
-          ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`
-        ),
-        ...options.set
-      ]
-    })
+    yield* Launch.start(
+      { ...loaded, program },
+      {
+        ...options,
+        preset: scale === "paper" ? Option.some("paper") : Option.none(),
+        set: [
+          ...Object.entries(wanted).map(
+            ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`
+          ),
+          ...options.set
+        ]
+      }
+    )
   })
 ).pipe(
   Command.withDescription("Repeats a table or figure of the paper and prints its numbers beside the paper's"),

@@ -1,4 +1,5 @@
 /** Numbers over seeds. */
+import * as Seed from "../dsl/Seed.ts"
 
 /** Arithmetic mean. */
 export const mean = (values: ReadonlyArray<number>): number => values.reduce((sum, v) => sum + v, 0) / values.length
@@ -22,20 +23,28 @@ export const softmax = (beta: ReadonlyArray<number>): ReadonlyArray<number> => {
   return exponentials.map((e) => e / total)
 }
 
+/** Differences up to which all sign patterns are gone through. */
+const exactly = 16
+const flips = 20_000
+
 /**
- * Two-sided p of a paired difference by exact sign flips: the share of the 2ⁿ sign patterns whose mean is at least as far
- * from zero. The smallest it can be is 2 / 2ⁿ.
+ * Two-sided p of a paired difference by sign flips: the share of the 2ⁿ sign patterns whose mean is at least as far from
+ * zero, of which 2 / 2ⁿ is the smallest; of more than 16 differences 20,000 patterns drawn once for all, and the observed one.
  */
 export const pairedP = (differences: ReadonlyArray<number>): number => {
   const n = differences.length
   const observed = Math.abs(mean(differences))
-  let extreme = 0
-  for (let pattern = 0; pattern < 2 ** n; pattern++) {
-    const flipped = differences.map((d, i) => ((pattern >> i) & 1 ? -d : d))
-    // Rounding must not part a pattern from its mirror image.
-    if (Math.abs(mean(flipped)) >= observed - 1e-12) extreme++
+  // Rounding must not part a pattern from its mirror image.
+  const extreme = (negative: (i: number) => boolean): boolean =>
+    Math.abs(mean(differences.map((d, i) => (negative(i) ? -d : d)))) >= observed - 1e-12
+  const patterns = n <= exactly ? 2 ** n : flips
+  const drawn = n <= exactly ? undefined : Seed.uniform(Seed.make(0), flips * n)
+  let found = 0
+  for (let pattern = 0; pattern < patterns; pattern++) {
+    const negative = (i: number) => (drawn === undefined ? ((pattern >> i) & 1) === 1 : drawn[pattern * n + i]! < 0.5)
+    if (extreme(negative)) found++
   }
-  return extreme / 2 ** n
+  return n <= exactly ? found / patterns : (found + 1) / (patterns + 1)
 }
 
 /** Two-sided p of a sign test: how often fair coins part at least as unevenly. Ties are to be left out. */

@@ -158,13 +158,18 @@ export const inputs = Effect.fnUntraced(function* (folder: RunFolder, { data, we
   if (before.data.length + before.weights.length === 0) {
     return yield* JsonFile.write(file, Manifest, { ...before, data, weights })
   }
-  const hashes = (of: Inputs) => [
-    ...of.data.map(({ name, sha256, source }) => ({ what: `data set '${name}' (${source})`, sha256 })),
-    ...of.weights.map(({ file, sha256 }) => ({ what: `weights ${file}`, sha256 }))
+  const states = (of: Inputs) => [
+    ...of.data.map(({ name, sha256, source, version }) => ({
+      what: `data set '${name}' (${source})`,
+      state: `SHA-256 ${sha256}${version === null ? "" : `, ${version}`}`
+    })),
+    ...of.weights.map(({ file, sha256 }) => ({ what: `weights ${file}`, state: `SHA-256 ${sha256}` }))
   ]
-  const began = hashes(before)
-  const changed = hashes({ data, weights }).find(({ sha256 }, i) => began[i]?.sha256 !== sha256)
-  if (changed === undefined) return
-  const reason = `${changed.what} is not what the run began with, its SHA-256 is ${changed.sha256} now: restore it, or start a new run`
-  return yield* new JsonFile.RunFileError({ file, reason })
+  const began = states(before)
+  for (const [i, { state, what }] of states({ data, weights }).entries()) {
+    const then = began[i]?.state ?? "none"
+    if (state === then) continue
+    const reason = `${what} is not what the run began with (${then}; now ${state}): restore it, or start a new run`
+    return yield* new JsonFile.RunFileError({ file, reason })
+  }
 })

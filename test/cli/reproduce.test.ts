@@ -52,12 +52,36 @@ const tiny = [
 
 describe("tapweight reproduce", () => {
   it("says what it lacks, and which tables there are", async () => {
-    const none = await reproduce("table6", "--data", ".")
+    const none = await reproduce("table2", "--data", ".", "--sets", "esol")
     assert.strictEqual(none.code, codes.refused, none.err)
-    assert.match(none.err, /muv\.csv\.gz/)
+    assert.match(none.err, /'muv' is called muv\.csv or muv\.csv\.gz.*tapweight data fetch muv/)
     const unknown = await reproduce("table99", "--data", ".")
     assert.strictEqual(unknown.code, codes.usage, unknown.err)
     assert.match(unknown.err + unknown.out, /table1.*table9/s)
+    // Only esol's table is here: the others are missed before anything is drawn, also beside a file of other settings.
+    writeFileSync(join(scratch, "gamma.json"), '{ "gamma": 0.4 }')
+    const others = await reproduce("table2", "--data", ".", "--config", "gamma.json")
+    assert.strictEqual(others.code, codes.refused, others.err)
+    assert.match(others.err, /'lipo' is called lipo\.csv.*tapweight data fetch lipo/)
+    assert.notInclude(others.err, "pool")
+    const twice = await reproduce("table2", "--data", ".", "--sets", "esol, esol")
+    assert.strictEqual(twice.code, codes.usage, twice.err)
+    const schema = {
+      name: "esol",
+      about: "made",
+      smiles: "smiles",
+      labels: ["logp"],
+      task: "regression",
+      metric: "mae"
+    }
+    writeFileSync(join(scratch, "own.json"), JSON.stringify(schema))
+    const named = await reproduce("table2", "--data", ".", "--sets", "esol,own.json")
+    assert.strictEqual(named.code, codes.refused, named.err)
+    assert.match(named.err, /'?esol'?.*two sets have this name/)
+    writeFileSync(join(scratch, "sets.json"), '{ "sets": ["esol"], "pool": { "files": ["none.smi"] } }')
+    const pool = await reproduce("table2", "--data", ".", "--config", "sets.json")
+    assert.strictEqual(pool.code, codes.refused, pool.err)
+    assert.match(pool.err, /none\.smi: there is no such file: pool\.files names/)
   })
 
   it("runs a table's methods on the sets that are named, from files to a table", async () => {
@@ -119,13 +143,14 @@ describe("tapweight reproduce", () => {
     const manifest = JSON.parse(readFileSync(join(only("further"), "manifest.json"), "utf8")) as Manifest
     const [sha256, encoder] = [hash("sha256", text), hash("sha256", readFileSync(file))]
     assert.deepStrictEqual(manifest.weights, [{ file, sha256: encoder, licence: "not stated" }])
-    const source = { version: null, sha256, read: 60, dropped: [], licence: "not stated", source: table }
+    const source = { sha256, read: 60, dropped: [], licence: "not stated", source: table }
     const pool = { rule: "unlabelled molecules drawn at random", rows: { drawn: 40 } }
     // 45 are chains, 10 have a benzene ring and 5 a pyridine ring.
     const set = { rule: "scaffold, 8:1:1", rows: { train: 45, validation: 5, test: 10 } }
-    assert.deepStrictEqual(
-      manifest.data,
-      [pool, set].map((split) => ({ name: "esol", ...source, split }))
-    )
+    assert.match(manifest.data[1]!.version!, /^schema [0-9a-f]{16}$/)
+    assert.deepStrictEqual(manifest.data, [
+      { name: "esol", version: null, ...source, split: pool },
+      { name: "esol", version: manifest.data[1]!.version, ...source, split: set }
+    ])
   })
 })

@@ -83,9 +83,11 @@ layer(NodeServices.layer)("Manifest", (it) => {
       yield* Manifest.inputs(folder, inputs)
       const data = yield* Effect.flip(Manifest.inputs(folder, { ...inputs, data: [{ ...table, sha256: "bb" }] }))
       assert.include(data.message, "data set 'cola' (https://nyu-mll.github.io/CoLA) is not what the run began with")
+      const schema = yield* Effect.flip(Manifest.inputs(folder, { ...inputs, data: [{ ...table, version: "2" }] }))
+      assert.match(schema.message, /SHA-256 aa, 1\.1; now SHA-256 aa, 2/)
       const weights = [{ ...inputs.weights[0]!, sha256: "dd" }]
       const other = yield* Effect.flip(Manifest.inputs(folder, { ...inputs, weights }))
-      assert.match(other.message, /weights w\.safetensors is not .*SHA-256 is dd now/)
+      assert.match(other.message, /weights w\.safetensors is not .*now SHA-256 dd/)
       assert.deepStrictEqual(yield* Manifest.read(folder), { ...written, ...inputs })
     })
   )

@@ -2,7 +2,7 @@
  * Molecules as RDKit sees them, through the cache. Everything is addressed by the row of the list that was given, so that
  * what belongs to one molecule stays together when others are refused.
  */
-import { inflateRawSync } from "node:zlib"
+import { crc32, inflateRawSync } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Cache from "./Cache.ts"
@@ -67,10 +67,8 @@ export const structures = Effect.fnUntraced(function* (smiles: ReadonlyArray<str
 }, Effect.scoped)
 
 /** The reference scaffold split of accepted molecules, as rows of the list. */
-export const scaffoldSplit = (
-  { chiral, rows }: Pick<Structures, "chiral" | "rows">,
-  shares?: Split.Shares
-): Split.Split => Split.ofRows(Split.scaffold(chiral, shares), rows)
+export const scaffoldSplit = ({ chiral, rows }: Pick<Structures, "chiral" | "rows">): Split.Split =>
+  Split.ofRows(Split.scaffold(chiral), rows)
 
 /** MACCS keys of the accepted molecules, in the order of `rows`: 21 bytes each, key i at bit i. */
 export interface Keys extends Accepted {
@@ -123,9 +121,11 @@ const Labels = Schema.Struct({
   k: Schema.Int,
   inertia: Schema.Finite,
   history: Schema.Array(Schema.Finite),
-  labels: Schema.Array(Schema.Int)
+  labels: Schema.Array(Schema.Int),
+  crc32: Schema.Int
 })
 const LabelsFile = Schema.fromJsonString(Labels)
+const sumOf = (labels: Int32Array): number => crc32(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength))
 
 /**
  * Cluster numbers of molecules from their MACCS keys, in the order given. Where there are fewer distinct keys than clusters
@@ -138,7 +138,7 @@ export const clusters = Effect.fnUntraced(function* (
   const { folder = Cache.defaultFolder(), ...rest } = options
   const { iterations = KMeans.defaultIterations, k, sample, seed } = rest
   const home = `${folder}/molecules/clusters`
-  const parameters = `clusters 2: k ${k}, seed ${seed.key.join()}, iterations ${iterations}, sample ${sample ?? "all"}`
+  const parameters = `clusters 3: k ${k}, seed ${seed.key.join()}, iterations ${iterations}, sample ${sample ?? "all"}`
   const packed = Records.pack(keys)
   const file = `${home}/${Cache.keyOf(parameters, packed.bytes)}.json`
   yield* Cache.makeFolder(home)
@@ -146,12 +146,19 @@ export const clusters = Effect.fnUntraced(function* (
   const read =
     found === undefined
       ? undefined
-      : yield* Effect.catch(Schema.decodeEffect(LabelsFile)(new TextDecoder().decode(found)), () =>
-          Effect.as(Effect.logWarning(`cache ${file}: it is damaged; it is worked out again`), undefined)
+      : yield* Schema.decodeEffect(LabelsFile)(new TextDecoder().decode(found)).pipe(
+          Effect.map(({ crc32, ...rest }) => ({ ...rest, labels: Int32Array.from(rest.labels), crc32 })),
+          Effect.filterOrFail(({ crc32, labels }) => labels.length === keys.length && sumOf(labels) === crc32),
+          Effect.map(({ crc32: _, ...rest }): KMeans.Clusters => rest),
+          Effect.catch(() =>
+            Effect.as(Effect.logWarning(`cache ${file}: it is damaged; it is worked out again`), undefined)
+          )
         )
   const made = read ?? (yield* KMeans.cluster(KMeans.bits(keys, Records.maccsBits), rest))
   if (made !== read) {
-    const text = yield* Effect.orDie(Schema.encodeEffect(LabelsFile)({ ...made, labels: Array.from(made.labels) }))
+    const text = yield* Effect.orDie(
+      Schema.encodeEffect(LabelsFile)({ ...made, labels: Array.from(made.labels), crc32: sumOf(made.labels) })
+    )
     yield* Cache.write(file, new TextEncoder().encode(text))
   }
   if (made.k < k) {
@@ -160,5 +167,5 @@ export const clusters = Effect.fnUntraced(function* (
       `${k} clusters asked for, and ${made.k} distinct MACCS keys among ${among} molecules: made ${made.k}`
     )
   }
-  return { ...made, labels: Int32Array.from(made.labels) } satisfies KMeans.Clusters
+  return made
 })

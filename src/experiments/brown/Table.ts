@@ -23,8 +23,6 @@ export const paired = (row: Row, baseline: Row): string => {
   const n = differences.length
   const points = 100 * mean(differences)
   const p =
-    n < 2
-      ? ""
-      : `, exact paired p ${pairedP(differences).toFixed(3)} (at best ${(2 / 2 ** n).toFixed(3)} with ${n} seeds)`
+    n < 2 ? "" : `, paired p ${pairedP(differences).toFixed(3)} (at best ${(2 / 2 ** n).toFixed(3)} with ${n} seeds)`
   return `${row.method} − ${baseline.method}: ${points >= 0 ? "+" : ""}${points.toFixed(1)} points on test${p}`
 }

@@ -41,10 +41,10 @@ export const unitOf = (
   return Result.fail(new Dataset.DataError({ dataset: name, reason }))
 }
 
-/** Label columns that a part can be scored on; fails where there are none. */
+/** Label columns that a part can be scored on, or learned from; fails where there are none. */
 export const scorable = (
   { metric, name }: Pick<TableSchema, "metric" | "name">,
-  part: "validation" | "test",
+  part: "train" | "validation" | "test",
   labels: ArrayLike<number>,
   tasks: number
 ): Result.Result<number, Dataset.DataError> => {

@@ -27,7 +27,7 @@ export const weightings = (
 export const landscape = Program.make({
   name: "molecules-landscape",
   description: "Validation scores of fixed weightings on MoleculeNet: is there anything to learn?",
-  config: config({}),
+  config,
   problem,
   run: (session, settings: Settings) =>
     Effect.gen(function* () {

@@ -42,12 +42,12 @@ const secondsOf = (session: Program.Session, trial: string) =>
     const total = { w: 0, wait: 0 }
     let before = { w: 0, wait: 0 }
     for (const record of records) {
+      // Each attempt counts from its own beginning.
+      if (record.t === "head") before = { w: 0, wait: 0 }
       if (record.t !== "step") continue
       const now = { w: record.w, wait: record.wait ?? 0 }
-      // Each attempt counts from its own beginning.
-      const since = now.w >= before.w ? before : { w: 0, wait: 0 }
-      total.w += now.w - since.w
-      total.wait += now.wait - since.wait
+      total.w += now.w - before.w
+      total.wait += now.wait - before.wait
       before = now
     }
     return { training: total.w, waiting: total.wait }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -48,12 +49,19 @@ const poolSeed = Seed.fold(Seed.make(0), "pool")
 /** A pool's file: one in the folder, or the table of a known set by the set's name. */
 const poolFile = Effect.fnUntraced(function* (data: string, name: string) {
   const known = MoleculeNet.all.find((schema) => schema.name === name)
-  return known === undefined ? (yield* Path.Path).join(data, name) : yield* Table.find(data, known)
+  if (known !== undefined) return yield* Table.find(data, known)
+  const file = (yield* Path.Path).join(data, name)
+  if (existsSync(file)) return file
+  const reason = "there is no such file: pool.files names files of the data's folder, or sets that are known by name"
+  return yield* new Table.TableError({ file, problem: "missing", reason })
 })
 
 const saidEvery = 10_000
 
-/** The unlabelled molecules: drawn from the files once for all, without those that RDKit refuses. */
+/**
+ * The unlabelled molecules: drawn from the files once for all, without those that RDKit refuses. Fails with a `TableError`
+ * where a file is missing or cannot be read, and with a `DataError` where too little can be told apart in it.
+ */
 export const make = Effect.fnUntraced(function* (settings: Settings, report: Report) {
   const { clusters, data, pool, size } = settings
   const files = yield* Effect.forEach(pool.files, (name) => poolFile(data, name))
@@ -68,6 +76,11 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
   yield* Effect.logInfo(
     `pool: ${smiles.length} of ${all.length} molecules, ${smiles.length - keep.length} refused by RDKit and dropped`
   )
+  const few = (what: string) => {
+    const reason = `${what} of the ${smiles.length} molecules drawn from ${files.join(", ")}: let pool.files name others`
+    return Effect.fail(new Dataset.DataError({ dataset: "pool", reason }))
+  }
+  if (keep.length === 0) return yield* few("RDKit refuses all")
   let said = yield* Clock.currentTimeMillis
   const found = yield* Effect.forEach(clusters, (k) =>
     Molecules.clusters(
@@ -84,6 +97,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
       }
     )
   )
+  if (found[0]!.k < 2) return yield* few("there are no two kinds to tell apart")
   const ends = lists.map((_, i) => lists.slice(0, i + 1).reduce((sum, { length }) => sum + length, 0))
   const of = (places: ReadonlyArray<number>, file: number) =>
     places.filter((place) => ends.findIndex((end) => order[place]! < end) === file).length
@@ -96,7 +110,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
         i
       )
     const split = { rule: "unlabelled molecules drawn at random", rows: { drawn: drawn - refused } }
-    return Input.ofFile({ name: pool.files[i]!, file, read: lists[i]!.length, refused, split })
+    return Input.ofFile({ name: pool.files[i]!, version: null, file, read: lists[i]!.length, refused, split })
   })
   const labels = Int32Array.from({ length: 3 * keep.length }, (_, i) => found[i % 3]!.labels[Math.floor(i / 3)]!)
   return {

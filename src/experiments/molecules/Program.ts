@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Chemistry from "../../data/molecules/Chemistry.ts"
+import { DataError } from "../../dsl/Dataset.ts"
 import * as Program from "../../runs/Program.ts"
 import * as LambdaChart from "../LambdaChart.ts"
 import * as Encoder from "./Encoder.ts"
@@ -23,6 +24,19 @@ export const telling = (): Pool.Report => {
   }
 }
 
+/** The tables and the encoder that the settings name, before any picture is drawn. */
+const looked = Effect.fnUntraced(function* (settings: Settings.Settings) {
+  const { encoder: file, network, sets } = settings
+  const found = yield* Effect.forEach(sets, (set) => Task.find(settings, set))
+  const names = found.map(({ schema }) => schema.name)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) {
+    const reason = "two sets have this name, and their results would be mixed: give each schema a name of its own"
+    return yield* new DataError({ dataset: twice, reason })
+  }
+  return { found, encoder: file === null ? undefined : yield* Encoder.read(file, network) }
+})
+
 /**
  * Runs `each` for every set and seed, from one general encoder a seed, the pool being read once. `names` are what it finds
  * each time; test molecules are scored where `tested`.
@@ -35,13 +49,12 @@ export const everywhere = <A, E, R>(
 ) =>
   Effect.gen(function* () {
     const report = telling()
+    const { encoder, found: tables } = yield* looked(settings)
     const pool = yield* Pool.make(settings, report)
-    const tasks = yield* Effect.forEach(settings.sets, (set) => Task.make(settings, pool, set, report))
-    const { encoder: file, network } = settings
-    const encoder = file === null ? undefined : yield* Encoder.read(file, network)
+    const tasks = yield* Effect.forEach(tables, (table) => Task.make(settings, pool, table, report))
     yield* session.inputs({
       data: [...pool.inputs, ...tasks.map(({ input }) => input)],
-      weights: file === null ? [] : [yield* Input.ofWeights(file)]
+      weights: settings.encoder === null ? [] : [yield* Input.ofWeights(settings.encoder)]
     })
     const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)
     const told: Array<Methods.Found> = []
@@ -63,8 +76,8 @@ export const everywhere = <A, E, R>(
 export const problem = (settings: Settings.Settings) =>
   Effect.gen(function* () {
     const report = telling()
-    const pool = yield* Pool.make(settings, report)
-    const task = yield* Task.make(settings, pool, settings.sets[0], report)
+    const { found } = yield* looked(settings)
+    const task = yield* Task.make(settings, yield* Pool.make(settings, report), found[0]!, report)
     return Levels.make(Settings.ofSet(settings, task.name), task, undefined).tapweight
   }).pipe(Effect.scoped, Effect.provide(Chemistry.layer()))
 
@@ -76,7 +89,7 @@ export const molecules = Program.make({
   name: "molecules",
   description:
     "TapWeight on MoleculeNet: five pretraining objectives on pictures of molecules, and the paper's ablations",
-  config: Settings.config({}),
+  config: Settings.config,
   problem,
   run: (session, settings: Settings.Settings) =>
     Effect.gen(function* () {

@@ -29,7 +29,7 @@ const compared = (one: ReadonlyArray<Found>, other: ReadonlyArray<Found>, metric
   })
   if (differences.length === 0) return undefined
   const by = scaleOf(metric) * Statistics.mean(differences)
-  const p = differences.length < 2 ? "" : `, exact paired p ${Statistics.pairedP(differences).toFixed(3)}`
+  const p = differences.length < 2 ? "" : `, paired p ${Statistics.pairedP(differences).toFixed(3)}`
   return `${by >= 0 ? "+" : ""}${by.toFixed(digitsOf(metric))}${p}`
 }
 

@@ -4,7 +4,10 @@ import { TableSchema } from "../../data/molecules/TableSchema.ts"
 import { DataError } from "../../dsl/Dataset.ts"
 import * as JsonFile from "../../runs/JsonFile.ts"
 
-/** MoleculeNet's schema of this name or, where the name ends in .json, the one that this file holds. */
+/**
+ * MoleculeNet's schema of this name or, where the name ends in .json, the one that this file holds. Fails with a `DataError` on
+ * an unknown name, with a `RunFileError` on a file that holds no schema.
+ */
 export const named = Effect.fnUntraced(function* (name: string) {
   if (name.endsWith(".json")) return yield* JsonFile.read(name, TableSchema)
   const found = MoleculeNet.all.find((schema) => schema.name === name)

@@ -1,7 +1,7 @@
 import * as Schema from "effect/Schema"
 import * as Config from "../../runs/Config.ts"
 import * as Program from "../../runs/Program.ts"
-import { positive, rate, share, whole } from "../Fields.ts"
+import { positive, rate, several, share, whole } from "../Fields.ts"
 
 /** What is compared. */
 export const Method = Schema.Literals(["finetune", "equal", "bilevel", "tapweight", "final"])
@@ -22,9 +22,9 @@ const schema = Schema.Struct({
   seeds: positive,
   /** Folder of the tables. */
   data: Schema.NonEmptyString,
-  /** MoleculeNet's names of the tasks. */
-  sets: Schema.NonEmptyArray(Schema.NonEmptyString),
-  methods: Schema.NonEmptyArray(Method),
+  /** The tasks: names of MoleculeNet's sets, and .json files that hold schemas of others. */
+  sets: Schema.NonEmptyArray(Schema.NonEmptyString).check(Schema.isUnique()),
+  methods: Schema.NonEmptyArray(Method).check(Schema.isUnique()),
   /**
    * How molecules are parted 8 : 1 : 1, the same for every seed: by scaffolds as the paper does, at random, or at random
    * within each class of a set with one label.
@@ -40,7 +40,7 @@ const schema = Schema.Struct({
     stem: Schema.Literals(["large", "small"])
   }),
   /** Clusters at each granularity, coarsest first. */
-  clusters: Schema.Tuple([positive, positive, positive]),
+  clusters: Schema.Tuple([several, several, several]),
   permutations: positive,
   /** Share of puzzles that are left as they are. */
   intact: share,
@@ -123,7 +123,7 @@ export const small: Settings = {
   sets: ["bace"],
   methods: ["finetune", "equal", "bilevel", "tapweight", "final"],
   split: "scaffold",
-  pool: { files: ["muv.csv.gz"], molecules: 8000 },
+  pool: { files: ["muv"], molecules: 8000 },
   size: 48,
   network: { width: 16, blocks: [1, 1, 1, 1], stem: "large" },
   clusters: [10, 30, 100],
@@ -200,6 +200,5 @@ export const ofSet = (settings: Settings, name: string): Settings => {
   return { ...settings, ...own, ...(rates === undefined ? {} : { classification: rates, regression: rates }) }
 }
 
-/** The settings, with other defaults where an experiment needs them. */
-export const config = (change: Partial<Settings>) =>
-  Config.make({ schema, defaults: { ...small, ...change }, presets: { paper } })
+/** The settings of every program on molecules. */
+export const config = Config.make({ schema, defaults: small, presets: { paper } })

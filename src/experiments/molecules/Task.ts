@@ -1,9 +1,11 @@
+import { hash } from "node:crypto"
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Molecules from "../../data/molecules/Molecules.ts"
 import * as Table from "../../data/molecules/Table.ts"
 import type { TableSchema } from "../../data/molecules/TableSchema.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
+import { DataError } from "../../dsl/Dataset.ts"
 import * as NdArray from "../../dsl/NdArray.ts"
 import type * as Manifest from "../../runs/Manifest.ts"
 import * as Input from "./Input.ts"
@@ -40,15 +42,22 @@ export interface Task {
   readonly input: typeof Manifest.Data.Type
 }
 
-/** The task of one set, read from the folder of tables. */
+/** The table of a set by its name, or by the file of its schema. Fails with a `TableError` where there is none. */
+export const find = Effect.fnUntraced(function* ({ data }: Pick<Settings, "data">, name: string) {
+  const schema = yield* Schemas.named(name)
+  return { schema, file: yield* Table.find(data, schema) }
+})
+
+/**
+ * The task of one set. Fails with a `TableError` on a table that is not as its schema says, and with a `DataError` where
+ * its molecules or labels cannot be trained on or scored.
+ */
 export const make = Effect.fnUntraced(function* (
   settings: Settings,
   pool: Pool.Pool,
-  name: string,
+  { file, schema }: Effect.Success<ReturnType<typeof find>>,
   report: Pool.Report
 ) {
-  const schema = yield* Schemas.named(name)
-  const file = yield* Table.find(settings.data, schema)
   const table = yield* Table.read(file, schema)
   const found = yield* Molecules.structures(table.smiles, { onProgress: report })
   const pictures = yield* Pool.picturesOf(schema.name, table.smiles, settings.size, report)
@@ -59,8 +68,16 @@ export const make = Effect.fnUntraced(function* (
     rows: Int32Array.from(keep, (i) => found.rows[i]!),
     chiral: keep.map((i) => found.chiral[i]!)
   }
+  if (keep.length === 0) {
+    const reason = `RDKit refuses all of its ${table.smiles.length} molecules: let its schema's \`smiles\` name the column that holds them`
+    return yield* new DataError({ dataset: schema.name, reason })
+  }
   const tasks = table.tasks.length
   const split = yield* Effect.fromResult(Labels.splitOf(settings.split, schema.name, structures, table.labels, tasks))
+  if (split.train.length === 0) {
+    const reason = "no scaffold is rare enough for its training part, which is empty: choose split=random"
+    return yield* new DataError({ dataset: schema.name, reason })
+  }
   const labels = NdArray.float32([table.smiles.length, tasks] as const, table.labels)
   const of = (rows: Int32Array) => NdArray.rows(labels, rows).data
   const unit = yield* Effect.fromResult(Labels.unitOf(schema, of(split.train), table.tasks))
@@ -75,14 +92,16 @@ export const make = Effect.fnUntraced(function* (
     `${schema.name}: ${counted.rows} molecules, ${counted.refused} refused by RDKit and dropped; ` +
       `${counted.train} train, ${counted.validation} validation, ${counted.test} test`
   )
-  for (const part of ["validation", "test"] as const) {
+  for (const part of ["train", "validation", "test"] as const) {
     const scored = yield* Effect.fromResult(Labels.scorable(schema, part, of(split[part]), tasks))
-    if (scored < tasks)
+    if (scored < tasks && part !== "train")
       yield* Effect.logInfo(`${schema.name}: its ${part} part is scored on ${scored} of ${tasks} labels`)
   }
   const { refused, rows: read, ...rows } = counted
   const input = yield* Input.ofFile({
     name: schema.name,
+    // A schema may change and its table not.
+    version: `schema ${hash("sha256", JSON.stringify(schema)).slice(0, 16)}`,
     file,
     read,
     refused,

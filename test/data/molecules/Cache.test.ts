@@ -201,10 +201,23 @@ layer(NodeServices.layer)("Cache", (it) => {
       assert.isAbove(iterations, worked)
       const home = join(folder, "molecules", "clusters")
       const { provided, said } = warned()
-      for (const name of readdirSync(home)) writeFileSync(join(home, name), '{"k": 5')
-      assert.deepStrictEqual(yield* provided(run(5, 1)), first)
-      assert.match(said.join(), /it is damaged/)
-      said.splice(0)
+      const spoilt: ReadonlyArray<(text: string) => string> = [
+        () => '{"k": 5',
+        (text) => text.replace(/"labels":\[(\d)/, (_, digit) => `"labels":[${(Number(digit) + 1) % 5}`),
+        (text) => text.replace(/"labels":\[\d,/, '"labels":[')
+      ]
+      for (const spoil of spoilt) {
+        for (const name of readdirSync(home)) {
+          const file = join(home, name)
+          const text = readFileSync(file, "utf8")
+          writeFileSync(file, spoil(text))
+          assert.notStrictEqual(readFileSync(file, "utf8"), text)
+        }
+        assert.deepStrictEqual(yield* provided(run(5, 1)), first)
+        assert.match(said.join(), /it is damaged/)
+        yield* provided(run(5, 2))
+        said.splice(0)
+      }
       assert.strictEqual((yield* provided(run(1000, 1))).k, 40)
       assert.match(said.join(), /1000 clusters asked for, and 40 distinct MACCS keys among 40 molecules: made 40/)
     })
