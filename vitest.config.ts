@@ -1,10 +1,22 @@
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
+
+const long = ({ moduleId }: TestSpecification): boolean => /\/test\/(?:cli|law)\//.test(moduleId)
+
+/** Long files first: begun among the last, one of them would keep a single worker busy at the end. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    const sorted = await super.sort(files)
+    return [...sorted.filter(long), ...sorted.filter((file) => !long(file))]
+  }
+}
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
     maxWorkers: 2,
+    sequence: { sequencer: LongFirst },
     setupFiles: ["test/support/setup.ts"],
     testTimeout: 300_000
   }
