@@ -122,6 +122,11 @@ describe("tapweight reproduce", () => {
     writeFileSync(table, text)
     const end = await within(["resume", "@latest", "--runs", "stopped"])
     assert.strictEqual(end.code, 0, end.err)
+    // Done, it says what it found, also where its table is another by now.
+    writeFileSync(table, "smiles,logp\n")
+    const done = await within(["resume", "@latest", "--runs", "stopped"])
+    assert.deepStrictEqual([done.code, done.out], [0, end.out], done.err)
+    writeFileSync(table, text)
     const only = (runs: string) => {
       const root = join(scratch, runs, "molecules")
       return join(root, readdirSync(root)[0]!)

@@ -17,6 +17,7 @@ import type { Task } from "../../src/experiments/molecules/Task.ts"
 import * as Mlp from "../../src/models/Mlp.ts"
 import * as ResNet from "../../src/models/ResNet.ts"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
+import * as Plan from "../../src/runtime/Plan.ts"
 import * as Run from "../../src/runtime/Run.ts"
 
 const settings: Settings = {
@@ -139,6 +140,21 @@ describe("level III of a classification", () => {
       assert.isAbove(Math.abs(losses[0]! - losses[1]!), 1e-6)
     }).pipe(Effect.provide(Compiled.layer()))
   )
+})
+
+describe("what updates ω", () => {
+  it("is what the settings say, in level II and in finetuning; θ has momentum", () => {
+    for (const optimizer of ["adam", "momentum"] as const) {
+      const levels = Levels.make({ ...settings, optimizer }, task("regression"), undefined)
+      const named = [levels.tapweight, levels.finetuning(undefined)].flatMap((problem) =>
+        Result.getOrThrow(Plan.make(problem as never)).levels.map(({ name, optimizer }) => [name, optimizer] as const)
+      )
+      const of = (level: string) => named.filter(([name]) => name === level).map(([, used]) => used)
+      assert.lengthOf(of("finetune"), 2)
+      for (const used of of("finetune")) assert.match(used, new RegExp(`${optimizer}\\(`))
+      assert.match(of("pretrain")[0]!, /momentum\(/)
+    }
+  })
 })
 
 describe("general pretraining", () => {

@@ -99,17 +99,12 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
   )
   if (found[0]!.k < 2) return yield* few("there are no two kinds to tell apart")
   const ends = lists.map((_, i) => lists.slice(0, i + 1).reduce((sum, { length }) => sum + length, 0))
-  const of = (places: ReadonlyArray<number>, file: number) =>
-    places.filter((place) => ends.findIndex((end) => order[place]! < end) === file).length
+  const fileOf = Array.from(smiles, (_, place) => ends.findIndex((end) => order[place]! < end))
+  const kept = keep.map((i) => fileOf[rows[i]!]!)
   const inputs = yield* Effect.forEach(files, (file, i) => {
-    const drawn = of([...smiles.keys()], i)
-    const refused =
-      drawn -
-      of(
-        keep.map((k) => rows[k]!),
-        i
-      )
-    const split = { rule: "unlabelled molecules drawn at random", rows: { drawn: drawn - refused } }
+    const of = (places: ReadonlyArray<number>) => places.filter((other) => other === i).length
+    const refused = of(fileOf) - of(kept)
+    const split = { rule: "unlabelled molecules drawn at random", rows: { drawn: of(kept) } }
     return Input.ofFile({ name: pool.files[i]!, version: null, file, read: lists[i]!.length, refused, split })
   })
   const labels = Int32Array.from({ length: 3 * keep.length }, (_, i) => found[i % 3]!.labels[Math.floor(i / 3)]!)
