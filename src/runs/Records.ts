@@ -194,3 +194,21 @@ export const read = Effect.fnUntraced(function* (folder: RunFolder, options: { r
   }
   return perAttempt.flat()
 })
+
+/**
+ * The seconds that the ticks of these records took, and how many of them were spent waiting for data. Each attempt counts from
+ * its own beginning; ticks that a later attempt did again count once where {@link read} left the earlier ones out.
+ */
+export const seconds = (records: ReadonlyArray<Record>): { readonly training: number; readonly waiting: number } => {
+  let [training, waiting] = [0, 0]
+  let before = { w: 0, wait: 0 }
+  for (const record of records) {
+    if (record.t === "head") before = { w: 0, wait: 0 }
+    if (record.t !== "step") continue
+    const { w, wait = 0 } = record
+    training += w - before.w
+    waiting += wait - before.wait
+    before = { w, wait }
+  }
+  return { training, waiting }
+}

@@ -23,8 +23,16 @@ const within = (args: ReadonlyArray<string>, blow?: Blow) =>
   })
 const reproduce = (...args: ReadonlyArray<string>) => within(["reproduce", ...args])
 
+interface Scores {
+  readonly finetuning: string
+  readonly test: number
+}
+interface Found {
+  readonly scores: ReadonlyArray<Scores>
+  readonly seconds: unknown
+}
 interface Result {
-  readonly result: { readonly found: ReadonlyArray<{ readonly seconds: unknown }> }
+  readonly result: { readonly found: ReadonlyArray<Found> }
 }
 
 const letters = ["C", "CC", "CO", "CN", "c1ccccc1", "CCO", "CCN", "OCCO", "Cc1ccccc1", "c1ccncc1", "CCC", "CCCl"]
@@ -88,7 +96,12 @@ describe("tapweight reproduce", () => {
     const args = ["table6", "--data", ".", "--sets", "esol", "--seeds", "2", "-s", 'pool.files=["pool.smi"]']
     const { code, err, out } = await reproduce(...args, ...tiny)
     assert.strictEqual(code, 0, err)
-    assert.match(out, /^esol \(rmse, less is better\) +validation +test, 2 seeds +paper +cost/m)
+    for (const how of ["held", "free"]) {
+      assert.match(
+        out,
+        new RegExp(`^esol, ${how} \\(rmse, less is better\\) +validation +test, 2 seeds +paper +cost`, "m")
+      )
+    }
     for (const [method, paper] of [
       ["finetuning alone", "1.11"],
       ["continued pretraining, equal weights", "-"],
@@ -100,8 +113,17 @@ describe("tapweight reproduce", () => {
     assert.match(out, /^learned weights λ +method +seed +mg1 +mg2 +mg3 +jigsaw +mask$/m)
     assert.match(out, /waiting for data/)
     const runs = join(scratch, "runs/molecules")
-    const chart = readFileSync(join(runs, readdirSync(runs)[0]!, "lambda-esol.svg"), "utf8")
+    const folder = join(runs, readdirSync(runs)[0]!)
+    const chart = readFileSync(join(folder, "lambda-esol.svg"), "utf8")
     assert.include(chart, "λ over steps, esol, mean of 2 seeds")
+    // Each encoder is finetuned both ways.
+    const { found } = (JSON.parse(readFileSync(join(folder, "result.json"), "utf8")) as Result).result
+    assert.lengthOf(found, 8)
+    for (const { scores } of found) {
+      const [held, free] = scores as [Scores, Scores]
+      assert.deepStrictEqual([held.finetuning, free.finetuning], ["held", "free"])
+      assert.notStrictEqual(held.test, free.test)
+    }
   })
 
   it("stopped by Ctrl-C in the midst of its trials and resumed, ends with what an undisturbed run found", async () => {

@@ -111,7 +111,11 @@ describe("the molecules' levels", () => {
             )
             assert.isTrue(moved[3]!.some((weight) => Math.abs(weight - equal) > 1e-4))
           }
-          for (const problem of [levels.pretraining(), levels.finetuning(undefined)]) {
+          for (const problem of [
+            levels.pretraining(),
+            levels.finetuning(undefined, "held"),
+            levels.finetuning(undefined, "free")
+          ]) {
             const ticks = yield* Stream.runCollect(
               Run.ticks(problem as ReturnType<typeof levels.pretraining>, { ticks: 2, seed: 1 })
             )
@@ -146,7 +150,7 @@ describe("what updates ω", () => {
   it("is what the settings say, in level II and in finetuning; θ has momentum", () => {
     for (const optimizer of ["adam", "momentum"] as const) {
       const levels = Levels.make({ ...settings, optimizer }, task("regression"), undefined)
-      const named = [levels.tapweight, levels.finetuning(undefined)].flatMap((problem) =>
+      const named = [levels.tapweight, levels.finetuning(undefined, "free")].flatMap((problem) =>
         Result.getOrThrow(Plan.make(problem as never)).levels.map(({ name, optimizer }) => [name, optimizer] as const)
       )
       const of = (level: string) => named.filter(([name]) => name === level).map(([, used]) => used)
@@ -155,6 +159,32 @@ describe("what updates ω", () => {
       assert.match(of("pretrain")[0]!, /momentum\(/)
     }
   })
+})
+
+describe("finetuning", () => {
+  it.effect("begins at its encoder and stays nearer to it where it is held", () =>
+    Effect.gen(function* () {
+      const levels = Levels.make({ ...settings, gamma: 10, finetuneTicks: 20 }, task("regression"), undefined)
+      const start = {
+        params: ResNet.init(settings.network)(Seed.make(1)),
+        statistics: ResNet.statistics(settings.network)()
+      }
+      const run = (how: "held" | "free") =>
+        Effect.map(Stream.runCollect(Run.ticks(levels.finetuning(start, how), { ticks: 20, seed: 1 })), (ticks) =>
+          ticks.map(({ levels }) => levels["finetune"]!)
+        )
+      const held = yield* run("held")
+      const free = yield* run("free")
+      const distances = (of: typeof held) => of.map(({ metrics }) => metrics["distance"] as number)
+      assert.deepStrictEqual([distances(held)[0], distances(free)[0]], [0, 0])
+      assert.isAbove(distances(free)[19]!, 0)
+      assert.isBelow(distances(held)[19]!, 0.5 * distances(free)[19]!)
+      // The loss of a held one is the task's and γ times the distance; that of a free one is the task's alone.
+      const { loss, metrics } = held[19]!
+      assert.closeTo(loss, (metrics["task"] as number) + 10 * distances(held)[19]!, 1e-5)
+      assert.strictEqual(free[19]!.loss, free[19]!.metrics["task"])
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
 })
 
 describe("general pretraining", () => {
@@ -304,8 +334,10 @@ describe("what is said of them", () => {
       method,
       set: "bace",
       seed,
-      validation: test - 0.1,
-      test,
+      scores: [
+        { finetuning: "held", validation: test - 0.1, test },
+        { finetuning: "free", validation: test, test: test + 0.1 }
+      ],
       seconds: { pretraining: training - 10, finetuning: 10, waiting: training / 10 },
       updates: { pretraining: 100, finetuning: 50 }
     })
@@ -313,7 +345,11 @@ describe("what is said of them", () => {
       found("finetune", seed, 0.7 + seed / 100, 10),
       found("tapweight", seed, 0.75 + seed / 100, 35)
     ])
-    const text = Report.ofSet("bace", "roc-auc", all, ["finetune", "tapweight"])
+    const [text, free] = (["held", "free"] as const).map((how) =>
+      Report.ofSet("bace", "roc-auc", Report.under(all, how), ["finetune", "tapweight"])
+    ) as [string, string]
+    assert.match(text, /^bace, held \(AUROC %/)
+    assert.match(free, /^bace, free .*finetuning alone\s+71\.0 ± 1\.0\s+81\.0 ± 1\.0/s)
     assert.match(text, /finetuning alone\s+61\.0 ± 1\.0\s+71\.0 ± 1\.0\s+80\.1\s+×1\.00\s+\+5\.0, paired p 0\.250/)
     assert.match(text, /TapWeight\s+66\.0 ± 1\.0\s+76\.0 ± 1\.0\s+83\.1\s+×3\.50\s+-/)
     assert.match(Report.costs(all, ["finetune", "tapweight"]), /TapWeight\s+×3\.50\s+×2\.25\s+×3\.29\s+×3\.93$/)
@@ -323,8 +359,11 @@ describe("what is said of them", () => {
     ]
     // The same scores as errors: TapWeight's larger ones are the worse ones.
     const both = [...all, ...all.map((each) => ({ ...each, set: "esol" }))]
-    assert.match(Report.wins(both, ["finetune", "tapweight"], sets), /finetuning alone\s+3 of 6 +1\.000$/)
-    assert.strictEqual(Report.wins(all, ["finetune", "tapweight"], sets.slice(0, 1)), "")
+    assert.match(
+      Report.wins(Report.under(both, "held"), ["finetune", "tapweight"], sets),
+      /finetuning alone\s+3 of 6 +1\.000$/
+    )
+    assert.strictEqual(Report.wins(Report.under(all, "held"), ["finetune", "tapweight"], sets.slice(0, 1)), "")
     assert.strictEqual(
       Report.costs(
         all.filter(({ method }) => method === "tapweight"),

@@ -55,6 +55,26 @@ layer(NodeServices.layer)("Records", (it) => {
     })
   )
 
+  it.effect("training time is that of the ticks that count, over every attempt", () =>
+    Effect.gen(function* () {
+      const folder = yield* run
+      const step = (k: number, w: number, wait: number): Records.Record => ({
+        t: "step",
+        k,
+        w,
+        wait,
+        level: "finetune",
+        tick: k,
+        loss: 1
+      })
+      yield* write(folder, 1, 0, step(1, 10, 1), step(2, 20, 2), step(3, 30, 4))
+      // The third tick was lost with its ten seconds, and is done again in seven.
+      yield* write(folder, 2, 2, step(3, 7, 0.5), step(4, 12, 0.5))
+      assert.deepStrictEqual(Records.seconds(yield* Records.read(folder)), { training: 32, waiting: 2.5 })
+      assert.deepStrictEqual(Records.seconds([]), { training: 0, waiting: 0 })
+    })
+  )
+
   it.effect("keeps numbers that JSON has no words for", () =>
     Effect.gen(function* () {
       const folder = yield* run

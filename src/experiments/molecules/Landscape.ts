@@ -4,7 +4,7 @@ import * as Program from "../../runs/Program.ts"
 import * as Levels from "./Levels.ts"
 import { everywhere, problem } from "./Program.ts"
 import * as Report from "./Report.ts"
-import { config, type Settings } from "./Settings.ts"
+import { config, type Finetuning, type Settings } from "./Settings.ts"
 
 /** A handful of fixed weightings: the centre, each corner, and half-way from the centre to each. */
 export const weightings = (
@@ -39,19 +39,30 @@ export const landscape = Program.make({
         (methods) => Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
       )
       const found = each.flat()
-      const rows = tried.map(([name]) => [
-        name,
-        ...tasks.map((task) =>
-          Report.spread(
-            found.filter((one) => one.set === task.name && one.method === name).map((one) => one.validation),
-            task.metric
-          )
-        )
-      ])
-      const heading = ["weights", ...tasks.map((task) => `${task.name} (${task.metric})`)]
+      const table = (how: Finetuning) =>
+        Columns.numbers([
+          [`weights, ${how}`, ...tasks.map((task) => `${task.name} (${task.metric})`)],
+          ...tried.map(([name]) => [
+            name,
+            ...tasks.map((task) => {
+              const own = Report.under(found, how).filter((one) => one.set === task.name && one.method === name)
+              return Report.spread(
+                own.map(({ validation }) => validation),
+                task.metric
+              )
+            })
+          ])
+        ])
       return {
-        result: { found: found.map(({ method, seed, set, validation }) => ({ method, seed, set, validation })) },
-        text: Columns.numbers([heading, ...rows])
+        result: {
+          found: found.map(({ method, scores, seed, set }) => ({
+            method,
+            seed,
+            set,
+            scores: scores.map(({ finetuning, validation }) => ({ finetuning, validation }))
+          }))
+        },
+        text: settings.finetunings.map(table).join("\n\n")
       }
     })
 })

@@ -17,7 +17,7 @@ import * as Mlp from "../../models/Mlp.ts"
 import * as ResNet from "../../models/ResNet.ts"
 import * as Objective from "../../objectives/Objective.ts"
 import type { Encoder } from "./Encoder.ts"
-import type { Settings } from "./Settings.ts"
+import type { Finetuning, Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 type HostHeads = {
@@ -208,22 +208,28 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     pretraining: (weights?: NdArray<tf.Tensor1D>) => Problem.close(pretrain.pipe(Level.fix(beta, weights))),
     /** General pretraining under equal weights. What is drawn follows from a level's name: these are batches of its own. */
     general: () => Problem.close(pretraining("general", settings.general.rate).pipe(Level.fix(beta))),
-    /** Finetuning alone, from an encoder. */
-    finetuning: (from: Encoder | undefined) => {
-      const omega = Var.make("omega", (seed) => ({ encoder: from?.params ?? encoder(seed), head }))
-      return Problem.close(
-        Level.minimize(omega, {
-          name: "finetune",
-          buffers: Var.make("statistics", from === undefined ? statistics : () => from.statistics),
-          data: train,
-          // To zero at the end: at a constant rate the running statistics lag behind, and scores jump from tick to tick.
-          optimizer: finetuner(Rate.linear({ peak: rates.finetune, warmup: 0, total: finetuneTicks })),
-          objective: ({ omega, statistics }, batch) => {
-            const [loss, next] = finetuneLoss(omega, statistics, batch)
-            return { loss, buffers: next }
+    /** Finetuning alone, from an encoder: near it, which is equation 3 at the end of level I, or free of it. */
+    finetuning: (from: Encoder | undefined, how: Finetuning) => {
+      const start = Var.make("theta", (seed) => from?.params ?? encoder(seed))
+      const omega = Var.make("omega", (_, root) => ({ encoder: Var.initial(start, root), head }))
+      const level = Level.minimize(omega, {
+        name: "finetune",
+        given: [start],
+        buffers: Var.make("statistics", from === undefined ? statistics : () => from.statistics),
+        data: train,
+        // To zero at the end: at a constant rate the running statistics lag behind, and scores jump from tick to tick.
+        optimizer: finetuner(Rate.linear({ peak: rates.finetune, warmup: 0, total: finetuneTicks })),
+        objective: ({ omega, statistics, theta }, batch) => {
+          const [loss, next] = finetuneLoss(omega, statistics, batch)
+          const distance = Objective.proximal(omega.encoder, theta)
+          return {
+            loss: tf.add(loss, tf.mul(how === "held" ? settings.gamma : 0, distance)),
+            metrics: { task: loss, distance },
+            buffers: next
           }
-        })
-      )
+        }
+      })
+      return Problem.close(level.pipe(Level.fix(start)))
     }
   }
 }

@@ -5,26 +5,32 @@ import type * as ResNet from "../../models/ResNet.ts"
 import * as Program from "../../runs/Program.ts"
 import * as Records from "../../runs/Records.ts"
 import type { HostVars } from "../../runs/Trial.ts"
-import { softmax } from "../Statistics.ts"
+import * as Statistics from "../Statistics.ts"
 import { type Encoder, write } from "./Encoder.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
-import type { Method, Settings } from "./Settings.ts"
+import type { Finetuning, Method, Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 /** How long a method trained, and how much of that it waited for data. */
 export type Seconds = { readonly pretraining: number; readonly finetuning: number; readonly waiting: number }
+
+/** What one finetuning gave, in the metric of the set. */
+export type Scores = {
+  readonly finetuning: Finetuning
+  readonly validation: number
+  /** Not a number where test molecules were not to be scored. */
+  readonly test: number
+}
 
 /** What one method gave on one set with one seed. */
 export interface Found {
   readonly method: string
   readonly set: string
   readonly seed: number
-  /** In the metric of the set. */
-  readonly validation: number
-  /** Not a number where test molecules were not to be scored. */
-  readonly test: number
-  /** General pretraining is not counted. */
+  /** Of each finetuning, in the order of the settings. */
+  readonly scores: ReadonlyArray<Scores>
+  /** With one finetuning, their mean; general pretraining is not counted. */
   readonly seconds: Seconds
   readonly updates: { readonly pretraining: number; readonly finetuning: number }
   /** Learned weights, where the method learns any. */
@@ -38,20 +44,7 @@ const encoderOf = (vars: HostVars): Encoder => ({
 
 /** Seconds that the ticks of a finished trial took, resumed or not, and how many of them it waited for data. */
 const secondsOf = (session: Program.Session, trial: string) =>
-  Effect.map(Records.read(Program.trialFolder(session.folder, trial)), (records) => {
-    const total = { w: 0, wait: 0 }
-    let before = { w: 0, wait: 0 }
-    for (const record of records) {
-      // Each attempt counts from its own beginning.
-      if (record.t === "head") before = { w: 0, wait: 0 }
-      if (record.t !== "step") continue
-      const now = { w: record.w, wait: record.wait ?? 0 }
-      total.w += now.w - before.w
-      total.wait += now.wait - before.wait
-      before = now
-    }
-    return { training: total.w, waiting: total.wait }
-  })
+  Effect.map(Records.read(Program.trialFolder(session.folder, trial)), Records.seconds)
 
 /** The encoder at the end of a trial over θ, kept beside it as `encoder.safetensors` under torchvision's names. */
 const kept = Effect.fnUntraced(function* (session: Program.Session, trial: string, vars: HostVars) {
@@ -100,11 +93,11 @@ export const make = (
   const { finetuneTicks, ticks } = settings
   const weights = Levels.objectives(settings)
 
-  /** Finetuning from an encoder: selected on validation data, tested once or not at all. */
-  const finetuned = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined) {
-    const trial = `${folder}/${name}/finetune`
+  /** One finetuning from an encoder: selected on validation data, tested once or not at all. */
+  const finetunedSo = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined, how: Finetuning) {
+    const trial = `${folder}/${name}/finetune-${how}`
     const outcome = yield* session.trial(trial, {
-      problem: levels.finetuning(encoder),
+      problem: levels.finetuning(encoder, how),
       ticks: finetuneTicks,
       seed,
       validation: {
@@ -114,14 +107,26 @@ export const make = (
         select: { metric: task.metric, mode: Score.mode(task) }
       }
     })
-    const { training, waiting } = yield* secondsOf(session, trial)
+    const scores: Scores = {
+      finetuning: how,
+      validation: outcome.selection.best!.score,
+      test: tested ? yield* Score.ofVars(outcome.vars, task, task.test) : Number.NaN
+    }
+    return { scores, ...(yield* secondsOf(session, trial)) }
+  })
+
+  const finetuned = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined) {
+    const each = yield* Effect.forEach(settings.finetunings, (how) => finetunedSo(name, encoder, how))
     return {
       method: name,
       set: task.name,
       seed,
-      validation: outcome.selection.best!.score,
-      test: tested ? yield* Score.ofVars(outcome.vars, task, task.test) : Number.NaN,
-      seconds: { pretraining: 0, finetuning: training, waiting },
+      scores: each.map(({ scores }) => scores),
+      seconds: {
+        pretraining: 0,
+        finetuning: Statistics.mean(each.map(({ training }) => training)),
+        waiting: Statistics.mean(each.map(({ waiting }) => waiting))
+      },
       updates: { pretraining: 0, finetuning: finetuneTicks }
     } satisfies Found
   })
@@ -142,7 +147,7 @@ export const make = (
 
   const learned = (name: "tapweight" | "bilevel") =>
     pretrained(name, `${folder}/${name}/pretrain`, levels[name]).pipe(
-      Effect.map(({ beta, ...found }) => ({ ...found, lambda: softmax(Array.from(beta.data)) })),
+      Effect.map(({ beta, ...found }) => ({ ...found, lambda: Statistics.softmax(Array.from(beta.data)) })),
       Effect.tap(tell)
     )
 

@@ -120,8 +120,13 @@ export const molecules = Program.make({
           objectives
         },
         text: [
-          ...tasks.map((task) => Report.ofSet(task.name, task.metric, found, settings.methods)),
-          Report.wins(found, settings.methods, tasks),
+          ...settings.finetunings.flatMap((how) => {
+            const scored = Report.under(found, how)
+            return [
+              ...tasks.map((task) => Report.ofSet(task.name, task.metric, scored, settings.methods)),
+              Report.wins(scored, settings.methods, tasks)
+            ]
+          }),
           Report.weights(found, objectives),
           found.some(({ lambda }) => lambda !== undefined)
             ? "λ was learned from the validation molecules: their scores favour the methods that learn it"

@@ -1,9 +1,17 @@
 /** Tables of what the methods gave, with the paper's numbers beside ours. */
 import * as Columns from "../../runs/Columns.ts"
 import * as Statistics from "../Statistics.ts"
-import type { Found } from "./Methods.ts"
+import type { Found, Scores } from "./Methods.ts"
 import * as Paper from "./Paper.ts"
-import type { Method } from "./Settings.ts"
+import type { Finetuning, Method } from "./Settings.ts"
+
+type Scored = Found & Scores
+
+/** What was found, with the scores of one kind of finetuning. */
+export const under = (found: ReadonlyArray<Found>, how: Finetuning): ReadonlyArray<Scored> =>
+  found.flatMap((one) =>
+    one.scores.filter(({ finetuning }) => finetuning === how).map((scores) => ({ ...one, ...scores }))
+  )
 
 const said: { readonly [M in Method]: string } = {
   finetune: "finetuning alone",
@@ -22,7 +30,7 @@ export const spread = (values: ReadonlyArray<number>, metric: string): string =>
   Statistics.spread(values, scaleOf(metric), digitsOf(metric))
 
 /** How two methods' test scores differ over the same seeds. */
-const compared = (one: ReadonlyArray<Found>, other: ReadonlyArray<Found>, metric: string): string | undefined => {
+const compared = (one: ReadonlyArray<Scored>, other: ReadonlyArray<Scored>, metric: string): string | undefined => {
   const differences = one.flatMap(({ seed, test }) => {
     const same = other.find((found) => found.seed === seed)
     return same === undefined ? [] : [test - same.test]
@@ -41,11 +49,14 @@ export const waiting = (found: ReadonlyArray<Found>): string => {
   return `waiting for data: ${(100 * share).toFixed(1)} % of training time`
 }
 
-/** One set's table: validation and test scores, the paper's beside them, cost, and what TapWeight differs from each by. */
+/**
+ * One set's table under one kind of finetuning: validation and test scores, the paper's beside them, cost, and what TapWeight
+ * differs from each by.
+ */
 export const ofSet = (
   set: string,
   metric: string,
-  found: ReadonlyArray<Found>,
+  found: ReadonlyArray<Scored>,
   methods: ReadonlyArray<Method>
 ): string => {
   const of = (method: Method) => found.filter((each) => each.set === set && each.method === method)
@@ -77,7 +88,9 @@ export const ofSet = (
     ]
   })
   const seeds = new Set(found.filter((each) => each.set === set).map((each) => each.seed)).size
-  const heading = [`${set} (${isPercent(metric) ? "AUROC %, more is better" : `${metric}, less is better`})`]
+  const heading = [
+    `${set}, ${found[0]?.finetuning} (${isPercent(metric) ? "AUROC %, more is better" : `${metric}, less is better`})`
+  ]
   return Columns.numbers([
     [...heading, "validation", `test, ${seeds} seeds`, "paper", "cost", "TapWeight − it"],
     ...rows
@@ -128,7 +141,7 @@ export const costs = (found: ReadonlyArray<Found>, methods: ReadonlyArray<Method
  * counts seeds of one set, which share a split, as independent; empty for one set.
  */
 export const wins = (
-  found: ReadonlyArray<Found>,
+  found: ReadonlyArray<Scored>,
   methods: ReadonlyArray<Method>,
   tasks: ReadonlyArray<{ readonly name: string; readonly metric: string }>
 ): string => {
@@ -147,7 +160,10 @@ export const wins = (
     })
   return tasks.length < 2 || own.length === 0 || rows.length === 0
     ? ""
-    : Columns.numbers([["TapWeight's test score is better than that of", "sets × seeds", "sign test p"], ...rows])
+    : Columns.numbers([
+        [`${found[0]?.finetuning}: TapWeight's test score is better than that of`, "sets × seeds", "sign test p"],
+        ...rows
+      ])
 }
 
 /** Learned weights, a line for each seed. */

@@ -7,6 +7,13 @@ import { positive, rate, several, share, whole } from "../Fields.ts"
 export const Method = Schema.Literals(["finetune", "equal", "bilevel", "tapweight", "final"])
 export type Method = typeof Method.Type
 
+/**
+ * How a pretrained encoder is finetuned: held near it by γ as level II is, so that what is scored is equation 3's ω, or free to go
+ * where it likes, as ImageMol's is.
+ */
+export const Finetuning = Schema.Literals(["held", "free"])
+export type Finetuning = typeof Finetuning.Type
+
 /** Settings that differ between tasks of classification and of regression. */
 const Rates = Schema.Struct({
   pretrain: rate,
@@ -102,6 +109,8 @@ const schema = Schema.Struct({
   /** Updates of the finetuning that follows, and how often its validation score is taken. */
   finetuneTicks: positive,
   scoreEvery: positive,
+  /** The finetunings that follow, each scored by itself. */
+  finetunings: Schema.NonEmptyArray(Finetuning).check(Schema.isUnique()),
   /** Adds an objective that cannot help: coin flips told from pictures. */
   useless: Schema.Boolean
 })
@@ -149,6 +158,7 @@ export const small: Settings = {
   general: { ticks: 1200, rate: 0.1 },
   finetuneTicks: 120,
   scoreEvery: 30,
+  finetunings: ["held", "free"],
   useless: false
 }
 
@@ -191,7 +201,8 @@ const paper: Partial<Settings> = {
   validation: "loss",
   general: { ticks: 0, rate: 0.02 },
   finetuneTicks: 2000,
-  scoreEvery: 100
+  scoreEvery: 100,
+  finetunings: ["free"]
 }
 
 /** The settings as one set has them. */
