@@ -119,15 +119,16 @@ const schema = Schema.Struct({
 export type Settings = (typeof schema)["Type"]
 
 /**
- * A setting that two cores finish: small pictures, a narrow network and a few minutes of general pretraining, on real data. As many
+ * A setting that two cores finish: small pictures, a narrow network and half a minute of general pretraining, on real data. As many
  * molecules to a finest cluster as the paper has; upright pictures, since so small a network does not learn to see them turned.
- * Short finetuning, since a long one makes up for any pretraining. ω is bound to θ strongly enough that what its validation
- * loss asks for can be asked of θ, and level III sees most of a small validation split at once.
+ * General pretraining is no longer than an ω needs to learn a task from it, so that what follows under other weights makes another
+ * encoder; finetuning is short, and held near its encoder beside the free one, which makes up for much of any pretraining. γ is
+ * as large as leaves ω a model of the task; level III sees most of a small validation split at once.
  */
 export const small: Settings = {
   seed: 0,
   seeds: 3,
-  ticks: 240,
+  ticks: 400,
   data: "data",
   sets: ["bace"],
   methods: ["finetune", "equal", "bilevel", "tapweight", "final"],
@@ -140,22 +141,22 @@ export const small: Settings = {
   intact: 0.5,
   augmentation: { flip: 0.5, grey: 0, rotation: 0, fill: "white" },
   batch: { pretrain: 32, finetune: 48, reweight: 112 },
-  classification: { pretrain: 0.05, finetune: 0.003, reweight: 3 },
-  regression: { pretrain: 0.05, finetune: 0.003, reweight: 3 },
+  classification: { pretrain: 0.05, finetune: 0.003, reweight: 15 },
+  regression: { pretrain: 0.05, finetune: 0.003, reweight: 15 },
   // Nothing is learned of its 27 labels for a hundred updates.
   perSet: { sider: { finetuneTicks: 300 } },
   optimizer: "adam",
   momentum: 0.9,
   decay: 1e-5,
   schedule: { every: 150, factor: 0.7 },
-  gamma: 0.5,
+  gamma: 0.1,
   mix: 0.3,
   warmup: 20,
   product: "exact",
   validation: "ranking",
   radius: 0.01,
   encoder: null,
-  general: { ticks: 1200, rate: 0.1 },
+  general: { ticks: 600, rate: 0.1 },
   finetuneTicks: 120,
   scoreEvery: 30,
   finetunings: ["held", "free"],
