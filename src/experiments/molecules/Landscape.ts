@@ -39,13 +39,14 @@ export const landscape = Program.make({
         (methods) => Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
       )
       const found = each.flat()
-      const table = (how: Finetuning) =>
-        Columns.numbers([
+      const table = (how: Finetuning) => {
+        const scored = Report.under(found, how)
+        return Columns.numbers([
           [`weights, ${how}`, ...tasks.map((task) => `${task.name} (${task.metric})`)],
           ...tried.map(([name]) => [
             name,
             ...tasks.map((task) => {
-              const own = Report.under(found, how).filter((one) => one.set === task.name && one.method === name)
+              const own = scored.filter((one) => one.set === task.name && one.method === name)
               return Report.spread(
                 own.map(({ validation }) => validation),
                 task.metric
@@ -53,6 +54,7 @@ export const landscape = Program.make({
             })
           ])
         ])
+      }
       return {
         result: {
           found: found.map(({ method, scores, seed, set }) => ({

@@ -123,6 +123,19 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     const [features, next] = ResNet.train(omega.encoder, statistics, batch.pictures)
     return [downstream(Mlp.affine(omega.head, features), batch), next] as const
   }
+  /** What finetuning near an encoder minimizes (equation 3); free of it where γ is 0. */
+  const near = (
+    omega: Omega,
+    encoder: ResNet.Params,
+    gamma: number,
+    statistics: ResNet.Statistics,
+    batch: PictureBatches.LabelledBatch
+  ) => {
+    const [task, next] = finetuneLoss(omega, statistics, batch)
+    const distance = Objective.proximal(omega.encoder, encoder)
+    const loss: tf.Scalar = gamma === 0 ? task : tf.add(task, tf.mul(gamma, distance))
+    return { loss, metrics: { task, distance }, buffers: next }
+  }
   /** What level III minimizes. */
   const validationLoss = (omega: Omega, statistics: ResNet.Statistics, batch: PictureBatches.LabelledBatch) => {
     const predicted = Mlp.affine(omega.head, ResNet.train(omega.encoder, statistics, batch.pictures)[0])
@@ -150,11 +163,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     buffers: statisticsOf,
     data: train,
     optimizer: finetuner(stepped(rates.finetune)),
-    objective: ({ omega, statistics, theta }, batch) => {
-      const [loss, next] = finetuneLoss(omega, statistics, batch)
-      const distance = Objective.proximal(omega.encoder, theta.encoder)
-      return { loss: tf.add(loss, tf.mul(settings.gamma, distance)), metrics: { task: loss, distance }, buffers: next }
-    }
+    objective: ({ omega, statistics, theta }, batch) => near(omega, theta.encoder, settings.gamma, statistics, batch)
   }).pipe(hypergradient)
   const told = (beta: tf.Tensor1D) => ({ beta, lambda: tf.softmax(beta) })
   const reweight = Level.minimize(beta, {
@@ -219,15 +228,8 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
         data: train,
         // To zero at the end: at a constant rate the running statistics lag behind, and scores jump from tick to tick.
         optimizer: finetuner(Rate.linear({ peak: rates.finetune, warmup: 0, total: finetuneTicks })),
-        objective: ({ omega, statistics, theta }, batch) => {
-          const [loss, next] = finetuneLoss(omega, statistics, batch)
-          const distance = Objective.proximal(omega.encoder, theta)
-          return {
-            loss: tf.add(loss, tf.mul(how === "held" ? settings.gamma : 0, distance)),
-            metrics: { task: loss, distance },
-            buffers: next
-          }
-        }
+        objective: ({ omega, statistics, theta }, batch) =>
+          near(omega, theta, how === "held" ? settings.gamma : 0, statistics, batch)
       })
       return Problem.close(level.pipe(Level.fix(start)))
     }
