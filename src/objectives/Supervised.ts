@@ -45,6 +45,19 @@ export const pairwiseRanking = (logits: tf.Tensor2D, targets: tf.Tensor2D, known
   return tf.div(tf.sum(means), tf.maximum(tf.sum(tf.minimum(counts, 1)), 1))
 }
 
+/**
+ * Each task's logits less their mean and over their standard deviation, both over known rows; `logits` and `known` are [n, t].
+ * A loss of them does not depend on a task's scale, as long as its deviation is well above 0.01, nor on what is added to it:
+ * where most pairs are ranked wrongly, {@link pairwiseRanking} of the logits themselves falls as they shrink. Logits that
+ * are all one number become zeros.
+ */
+export const standardised = (logits: tf.Tensor2D, known: tf.Tensor2D): tf.Tensor2D => {
+  const count = tf.maximum(tf.sum(known, 0, true), 1)
+  const mean = (x: tf.Tensor): tf.Tensor => tf.div(tf.sum(tf.mul(known, x), 0, true), count)
+  const centred = tf.sub(logits, mean(logits))
+  return tf.div(centred, tf.sqrt(tf.add(mean(tf.square(centred)), 1e-4)))
+}
+
 /** Mean squared error over the targets there are: `Σ m (z - y)² / max(Σ m, 1)`, `m` as in {@link maskedBinaryCrossEntropy}. */
 export const maskedSquaredError = (predictions: tf.Tensor, targets: tf.Tensor, known: tf.Tensor): tf.Scalar =>
   tf.div(tf.sum(tf.mul(known, tf.square(tf.sub(predictions, targets)))), tf.maximum(tf.sum(known), 1))

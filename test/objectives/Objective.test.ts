@@ -103,6 +103,51 @@ describe("supervised losses", () => {
     )
   })
 
+  tidily("standardised logits have mean 0 and variance 1 over known rows; a task's scale and shift have no say", () => {
+    const z = [0.5, 3, -1, 2, 0.25, -2, 1, 40]
+    const known = tf.tensor2d([1, 1, 1, 1, 1, 1, 1, 0], [4, 2])
+    const at = (scale: number, shift: number, missing = 40) =>
+      values(
+        Objective.standardised(
+          tf.tensor2d(
+            z.map((v, i) => (i === 7 ? missing : v * scale + (i % 2) * shift)),
+            [4, 2]
+          ),
+          known
+        )
+      )
+    const column = (i: number) => Array.from(at(1, 0)).filter((_, j) => j % 2 === i && j !== 7)
+    for (const own of [column(0), column(1)]) {
+      const mean = own.reduce((sum, v) => sum + v, 0) / own.length
+      const square = own.reduce((sum, v) => sum + v * v, 0) / own.length
+      close([mean, square], [0, 1], 1e-3)
+    }
+    const apart = (found: ReadonlyArray<number>) => found.slice(0, 7)
+    close(apart(at(20, 5)), apart(at(1, 0)), 1e-3)
+    close(apart(at(1, 0, -7)), apart(at(1, 0)))
+    close(
+      values(Objective.standardised(tf.fill([4, 2], 3), known)),
+      Array.from({ length: 8 }, () => 0)
+    )
+  })
+
+  tidily(
+    "standardised logits are differentiable twice, and no step along a logit's own scale changes what follows",
+    () => {
+      const y = tf.tensor2d([1, 0, 0, 1, 1, 0], [6, 1])
+      const loss = (z: tf.Tensor) =>
+        Objective.pairwiseRanking(Objective.standardised(tf.reshape(z, [6, 1]), tf.onesLike(y)), y, tf.onesLike(y))
+      const z = tf.tensor1d([0.5, -1, 0.3, 2, -0.2, 1])
+      checkSecond(loss, z)
+      // Unstandardised, logits that rank most pairs wrongly gain by shrinking.
+      const plain = tf.grad((z: tf.Tensor) =>
+        Objective.pairwiseRanking(tf.reshape(z, [6, 1]), tf.sub(1, y), tf.onesLike(y))
+      )
+      assert.isAbove(value(tf.sum(tf.mul(plain(z), z))), 0.1)
+      assert.isBelow(Math.abs(value(tf.sum(tf.mul(tf.grad(loss)(z), z)))), 1e-3)
+    }
+  )
+
   tidily("missing measurements have no say", () => {
     const at = (...known: Array<number>) =>
       value(Objective.maskedSquaredError(tf.tensor1d([1, 5, -2]), tf.tensor1d([3, 0, -1]), tf.tensor1d(known)))

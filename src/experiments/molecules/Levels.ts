@@ -139,9 +139,8 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
   /** What level III minimizes. */
   const validationLoss = (omega: Omega, statistics: ResNet.Statistics, batch: PictureBatches.LabelledBatch) => {
     const predicted = Mlp.affine(omega.head, ResNet.train(omega.encoder, statistics, batch.pictures)[0])
-    return task.kind === "classification" && settings.validation === "ranking"
-      ? Objective.pairwiseRanking(predicted, batch.labels, batch.known)
-      : downstream(predicted, batch)
+    if (task.kind === "regression" || settings.validation === "loss") return downstream(predicted, batch)
+    return Objective.pairwiseRanking(Objective.standardised(predicted, batch.known), batch.labels, batch.known)
   }
 
   const pretraining = (name: string, rate: number) =>

@@ -92,9 +92,9 @@ const schema = Schema.Struct({
    */
   product: Schema.Literals(["exact", "difference"]),
   /**
-   * What level III minimizes on a classification: the task's own loss, as the paper does, or how badly pairs are ranked. A
-   * split by scaffolds may have another share of positives in each part (BBBP: 84 % and 41 %); the loss then asks above all
-   * for other frequencies, which AUROC does not see and no weighting of objectives can give.
+   * What level III minimizes on a classification: the task's own loss, as the paper does, or how badly pairs are ranked by
+   * standardised outputs. A split by scaffolds may have another share of positives in each part (BBBP: 84 % and 41 %); the loss
+   * then asks above all for other frequencies, which AUROC does not see and no weighting of objectives can give.
    */
   validation: Schema.Literals(["loss", "ranking"]),
   /** Distance of the finite-difference evaluations, see `Product.finiteDifference`. */
