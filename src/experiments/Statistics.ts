@@ -23,6 +23,18 @@ export const softmax = (beta: ReadonlyArray<number>): ReadonlyArray<number> => {
   return exponentials.map((e) => e / total)
 }
 
+/** Ranks from 1; equal values share the mean of theirs. */
+const ranks = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
+  values.map((v) => values.filter((w) => w < v).length + (1 + values.filter((w) => w === v).length) / 2)
+
+/** Spearman's rank correlation of paired values: Pearson's of their ranks; not a number where one of them is constant. */
+export const spearman = (xs: ReadonlyArray<number>, ys: ReadonlyArray<number>): number => {
+  const centred = (values: ReadonlyArray<number>) => values.map((v) => v - mean(values))
+  const dot = (a: ReadonlyArray<number>, b: ReadonlyArray<number>) => a.reduce((sum, v, i) => sum + v * b[i]!, 0)
+  const [x, y] = [centred(ranks(xs)), centred(ranks(ys))]
+  return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y))
+}
+
 /** Differences up to which all sign patterns are gone through. */
 const exactly = 16
 const flips = 20_000

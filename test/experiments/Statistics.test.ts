@@ -13,6 +13,27 @@ describe("Table", () => {
     assert.closeTo(weights[1]!, 0.75, 1e-9)
   })
 
+  it("rank correlation: 1 - 6 Σ d² / (n (n² - 1)) without ties, mean ranks with them, blind to monotone changes", () => {
+    const [xs, ys] = [
+      [3, 1, 4, 1.5, 9],
+      [2, 7, 1, 8, 2.8]
+    ]
+    // Ranks 3 1 4 2 5 and 2 4 1 5 3: Σ d² is 1 + 9 + 9 + 9 + 4.
+    assert.closeTo(Statistics.spearman(xs!, ys!), 1 - (6 * 32) / (5 * 24), 1e-12)
+    assert.closeTo(Statistics.spearman(xs!, xs!.map(Math.exp)), 1, 1e-12)
+    assert.closeTo(
+      Statistics.spearman(
+        xs!,
+        xs!.map((x) => -x)
+      ),
+      -1,
+      1e-12
+    )
+    // Ranks 1.5 1.5 3 and 1 2 3: 1.5 / √(1.5 · 2).
+    assert.closeTo(Statistics.spearman([5, 5, 6], [1, 2, 3]), Math.sqrt(3) / 2, 1e-12)
+    assert.isNaN(Statistics.spearman([1, 1, 1], [1, 2, 3]))
+  })
+
   it("exact paired p: 2 / 2ⁿ where every seed agrees, 1 where they cancel, closed form in between", () => {
     for (const n of [3, 5, 7])
       assert.strictEqual(Statistics.pairedP(Array.from({ length: n }, (_, i) => 1 + i)), 2 / 2 ** n)

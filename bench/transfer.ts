@@ -1,0 +1,64 @@
+// Whether the order that fixed weightings have on validation molecules is theirs on test molecules: for each set and finetuning of a finished
+// landscape, Spearman's correlation over weightings, and what the weighting that validation molecules put first wins over
+// equal weights on either. It scores test molecules of encoders that are there already; nothing is to be chosen by it.
+//   bin/tapweight run molecules-landscape -s data=DIR -s seeds=1 -s 'sets=["bace","esol"]'
+//   node bench/transfer.ts runs/molecules-landscape/ID
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import { landscape, weightings } from "../src/experiments/molecules/Landscape.ts"
+import * as Levels from "../src/experiments/molecules/Levels.ts"
+import { everywhere } from "../src/experiments/molecules/Program.ts"
+import * as Report from "../src/experiments/molecules/Report.ts"
+import * as Score from "../src/experiments/molecules/Score.ts"
+import type { Settings } from "../src/experiments/molecules/Settings.ts"
+import * as Statistics from "../src/experiments/Statistics.ts"
+import * as Columns from "../src/runs/Columns.ts"
+import * as Config from "../src/runs/Config.ts"
+import * as JsonFile from "../src/runs/JsonFile.ts"
+import * as Program from "../src/runs/Program.ts"
+import * as RunFolder from "../src/runs/RunFolder.ts"
+import * as Compiled from "../src/runtime/compiled/Compiled.ts"
+
+const [path = "."] = process.argv.slice(2)
+
+const program = Effect.gen(function* () {
+  const folder = yield* RunFolder.open(path)
+  const stored = yield* JsonFile.read(`${folder.path}/config.json`, Config.Entries)
+  const settings = (yield* Config.resolve(landscape.config, { stored })).value as Settings
+  const session = Program.session(folder, () => Effect.void)
+  const tried = weightings(Levels.objectives(settings))
+  const { found, seeds, tasks } = yield* everywhere(
+    session,
+    settings,
+    { names: tried.map(([name]) => name), tested: true },
+    (methods) => Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
+  )
+  const rows = settings.finetunings.flatMap((how) =>
+    tasks.flatMap((task) =>
+      seeds.map((seed) => {
+        const own = Report.under(found.flat(), how).filter((one) => one.set === task.name && one.seed === seed)
+        const sign = Score.mode(task) === "max" ? 1 : -1
+        const [validation, test] = [own.map((one) => sign * one.validation), own.map((one) => sign * one.test)]
+        const first = validation.indexOf(Math.max(...validation))
+        const won = (scores: ReadonlyArray<number>) => Report.spread([scores[first]! - scores[0]!], task.metric)
+        return [
+          `${task.name} (${task.metric}), ${how}, seed ${seed}`,
+          Statistics.spearman(validation, test).toFixed(2),
+          own[first]!.method,
+          won(validation),
+          won(test)
+        ]
+      })
+    )
+  )
+  yield* Console.log(
+    Columns.numbers([["", "rank correlation", "first on validation", "gain over equal there", "on test"], ...rows])
+  )
+})
+
+// The set's problems leave what they need open; the two layers are all of it.
+NodeRuntime.runMain(
+  program.pipe(Effect.provide(Compiled.layer()), Effect.provide(NodeServices.layer)) as Effect.Effect<void, unknown>
+)
