@@ -35,6 +35,7 @@ const run = Command.make(
     program: Options.program,
     ...Options.settings,
     engine: Options.engine,
+    threads: Options.threads,
     runs: Options.runs,
     format: Options.format,
     quiet: Options.quiet
@@ -68,6 +69,7 @@ const resume = Command.make(
       Flag.withDefault(false)
     ),
     engine: Flag.optional(Options.engineFlag),
+    threads: Options.threads,
     runs: Options.runs,
     format: Options.format,
     quiet: Options.quiet
@@ -94,7 +96,10 @@ const resume = Command.make(
       const reason = `it is not the program that run ${folder.id} was started with: its levels, objectives, data fields or shapes have changed. Restore it, or start a new run`
       return yield* new Load.ProgramError({ program: source, reason })
     }
-    const engine = Option.getOrElse(options.engine, () => manifest.engine.provider as Options.EngineName)
+    const { provider, threads: begun } = manifest.engine
+    const engine = Option.getOrElse(options.engine, () => provider as Options.EngineName)
+    const own = engine === provider && Options.isCompiled(engine) ? Option.some(begun) : Option.none<number>()
+    const threads = Option.orElse(options.threads, () => own)
     const hash = Object.values(manifest.program.files)[0]!
     if (hash !== loaded.sha256 && !options.changed) {
       const reason = `its file is not the one that run ${folder.id} was started with: what its functions compute may have changed. Restore it, start a new run, or say --changed if the change makes no difference`
@@ -103,7 +108,7 @@ const resume = Command.make(
     const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
     yield* Launch.saying(options.quiet)(`resume ${folder.path}  seed ${resolved.value.seed}  engine ${engine}`)
     yield* Launch.finish(folder, loaded, resolved.value, attempt, options).pipe(
-      Effect.provide(Options.engineLayer(engine))
+      Effect.provide(Options.engineLayer(engine, threads))
     )
   })
 ).pipe(Command.withDescription("Goes on with a run that was stopped, from its newest usable checkpoint"))

@@ -110,7 +110,7 @@ export const prepare = Effect.fnUntraced(function* (
   loaded: Load.Loaded,
   resolved: Config.Resolved<Settings>,
   { plan, problem }: { readonly problem: Problem.Any; readonly plan: Plan.Plan },
-  engine: Options.EngineName
+  computing: Options.Computing
 ) {
   const path = yield* Path.Path
   const folder = yield* RunFolder.create(root, loaded.program.name)
@@ -134,7 +134,7 @@ export const prepare = Effect.fnUntraced(function* (
     },
     data: [],
     weights: [],
-    engine: { provider: engine, threads: Options.threadsOf(engine), gpu: null },
+    engine: { provider: computing.engine, threads: Options.threadsOf(computing), gpu: null },
     parent: null
   })
   return folder
@@ -160,20 +160,20 @@ export const finish = Effect.fnUntraced(function* (
 /** Runs a program into a new run folder and prints its result. */
 export const start = Effect.fnUntraced(function* (
   loaded: Load.Loaded,
-  options: Given & {
-    readonly engine: Options.EngineName
-    readonly runs: string
-    readonly format: "text" | "json"
-    readonly quiet: boolean
-  }
+  options: Given &
+    Options.Computing & {
+      readonly runs: string
+      readonly format: "text" | "json"
+      readonly quiet: boolean
+    }
 ) {
   const resolved = yield* resolve(loaded, options)
   const problem = yield* problemOf(loaded, resolved.value)
   const plan = yield* Effect.fromResult(Plan.make(problem))
   // Inside the engine, so that one that cannot start leaves no folder behind.
   yield* Effect.gen(function* () {
-    const folder = yield* prepare(options.runs, loaded, resolved, { problem, plan }, options.engine)
+    const folder = yield* prepare(options.runs, loaded, resolved, { problem, plan }, options)
     yield* saying(options.quiet)(`run ${folder.path}  seed ${resolved.value.seed}  engine ${options.engine}`)
     yield* finish(folder, loaded, resolved.value, 1, options)
-  }).pipe(Effect.provide(Options.engineLayer(options.engine)))
+  }).pipe(Effect.provide(Options.engineLayer(options.engine, options.threads)))
 })

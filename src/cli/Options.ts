@@ -1,9 +1,12 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import type * as Layer from "effect/Layer"
 import * as Compiled from "../runtime/compiled/Compiled.ts"
 import * as Eager from "../runtime/Eager.ts"
-import type { CompileError, Engine } from "../runtime/Engine.ts"
+import { CompileError, type Engine } from "../runtime/Engine.ts"
 
 /** Which program. */
 export const program = Argument.String("program").pipe(
@@ -28,7 +31,9 @@ const compiled = { compiled: "cpu", "compiled-cuda": "cuda", "compiled-webgpu": 
 const eager = ["wasm", "cpu", "webgpu", "tensorflow", "tensorflow-gpu"] as const
 export type EngineName = keyof typeof compiled | (typeof eager)[number]
 const engines: ReadonlyArray<EngineName> = [...(Object.keys(compiled) as Array<keyof typeof compiled>), ...eager]
-const isCompiled = (name: EngineName): name is keyof typeof compiled => name in compiled
+
+/** Whether an engine runs compiled graphs. */
+export const isCompiled = (name: EngineName): name is keyof typeof compiled => name in compiled
 
 /** Which engine steps run on. */
 export const engineFlag = Flag.Literals("engine", engines).pipe(
@@ -36,12 +41,39 @@ export const engineFlag = Flag.Literals("engine", engines).pipe(
 )
 export const engine = engineFlag.pipe(Flag.withDefault("compiled"))
 
+/** Threads inside one operation of a compiled engine. */
+export const threads = Flag.Int("threads").pipe(
+  Flag.withDescription(
+    "Threads inside one operation of a compiled engine; sums are rounded in an order that depends on them (2 where absent)"
+  ),
+  Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+  Flag.optional
+)
+
+/** An engine, and the threads asked for. */
+export interface Computing {
+  readonly engine: EngineName
+  readonly threads: Option.Option<number>
+}
+
 /** Threads that an engine computes with. */
-export const threadsOf = (name: EngineName): number => (isCompiled(name) ? Compiled.defaultThreads : 1)
+export const threadsOf = ({ engine, threads }: Computing): number =>
+  isCompiled(engine) ? Option.getOrElse(threads, () => Compiled.defaultThreads) : 1
 
 /** The layer of the engine asked for. */
-export const engineLayer = (name: EngineName): Layer.Layer<Engine, CompileError> =>
-  isCompiled(name) ? Compiled.layer({ provider: compiled[name] }) : Eager.layer(name)
+export const engineLayer = (
+  engine: EngineName,
+  threads: Option.Option<number> = Option.none()
+): Layer.Layer<Engine, CompileError> => {
+  if (isCompiled(engine)) {
+    return Compiled.layer({ provider: compiled[engine], threads: threadsOf({ engine, threads }) })
+  }
+  const reason = `engine ${engine} takes no number of threads: leave it out, or choose a compiled engine`
+  return Option.match(threads, {
+    onNone: () => Eager.layer(engine),
+    onSome: () => Layer.effectContext(Effect.fail(new CompileError({ op: "--threads", level: "", reason })))
+  })
+}
 
 /** Results for people or for scripts. */
 export const format = Flag.Literals("format", ["text", "json"]).pipe(

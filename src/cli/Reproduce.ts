@@ -35,6 +35,7 @@ export const reproduce = Command.make(
     set: Options.settings.set,
     config: Options.settings.config,
     engine: Options.engine,
+    threads: Options.threads,
     runs: Options.runs,
     format: Options.format,
     quiet: Options.quiet

@@ -57,6 +57,8 @@ describe("the command line", () => {
       [["plan", hyper, "--preset", "none"], "no such preset"],
       [["plan", file("unestimated.ts", bilevel(""))], "states no estimator"],
       [["run", hyper, "--engine", "tensorflow"], "npm install @tensorflow/tfjs-node"],
+      [["run", hyper, "--threads", "0"], "threads"],
+      [["run", hyper, "--engine", "wasm", "--threads", "2"], "takes no number of threads"],
       [["resume", "nothing"], "nothing"],
       [["verify", hyper, "--level", "nobody"], "levels are"],
       [["verify", hyper, "--directions", "0"], "directions"]
@@ -102,7 +104,7 @@ describe("the command line", () => {
 
   it("runs quietly for scripts, resumes a done run to the same result, and verifies", () => {
     const program = file("scratch.ts", bilevel(estimated))
-    const run = tapweight("run", program, "-s", "ticks=7", "--format", "json", "--quiet")
+    const run = tapweight("run", program, "-s", "ticks=7", "--threads", "3", "--format", "json", "--quiet")
     assert.strictEqual(run.code, 0, run.err)
     assert.strictEqual(run.err, "")
     const { result, run: folder } = JSON.parse(run.out)
@@ -121,6 +123,8 @@ describe("the command line", () => {
       value: 7,
       origin: "-s"
     })
+    const { engine } = JSON.parse(readFileSync(join(scratch, folder, "manifest.json"), "utf8"))
+    assert.deepStrictEqual(engine, { provider: "compiled", threads: 3, gpu: null })
     const again = tapweight("resume", "@latest", "--format", "json", "--quiet")
     assert.deepStrictEqual(JSON.parse(again.out).result, result)
     const verified = tapweight("verify", program, "--require", "0.01", "--format", "json")
