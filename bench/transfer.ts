@@ -3,6 +3,7 @@
 // equal weights on either. It scores test molecules of encoders that are there already; nothing is to be chosen by it.
 //   bin/tapweight run molecules-landscape -s data=DIR -s seeds=1 -s 'sets=["bace","esol"]'
 //   node bench/transfer.ts runs/molecules-landscape/ID
+import { existsSync } from "node:fs"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Console from "effect/Console"
@@ -25,6 +26,9 @@ const [path = "."] = process.argv.slice(2)
 
 const program = Effect.gen(function* () {
   const folder = yield* RunFolder.open(path)
+  if (folder.program !== landscape.name || !existsSync(`${folder.path}/result.json`)) {
+    return yield* Effect.fail(new Error(`${path} is no finished run of ${landscape.name}: give the folder of one`))
+  }
   const stored = yield* JsonFile.read(`${folder.path}/config.json`, Config.Entries)
   const settings = (yield* Config.resolve(landscape.config, { stored })).value as Settings
   const session = Program.session(folder, () => Effect.void)
