@@ -1,6 +1,6 @@
-// Whether the order that fixed weightings have on validation molecules is theirs on test molecules: for each set and finetuning of a finished
-// landscape, Spearman's correlation over weightings, and what the weighting that validation molecules put first wins over
-// equal weights on either. It scores test molecules of encoders that are there already; nothing is to be chosen by it.
+// Whether the order that fixed weightings have on validation molecules is theirs on test molecules: for each set and
+// finetuning of a finished landscape, Spearman's correlation over weightings, and what the weighting that validation
+// molecules put first wins over equal weights on either. It scores test molecules of encoders that are there already; nothing is to be chosen by it.
 //   bin/tapweight run molecules-landscape -s data=DIR -s seeds=1 -s 'sets=["bace","esol"]'
 //   node bench/transfer.ts runs/molecules-landscape/ID
 import { existsSync } from "node:fs"
@@ -8,9 +8,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { landscape, weightings } from "../src/experiments/molecules/Landscape.ts"
-import * as Levels from "../src/experiments/molecules/Levels.ts"
-import { everywhere } from "../src/experiments/molecules/Program.ts"
+import { landscape, weighed } from "../src/experiments/molecules/Landscape.ts"
 import * as Report from "../src/experiments/molecules/Report.ts"
 import * as Score from "../src/experiments/molecules/Score.ts"
 import type { Settings } from "../src/experiments/molecules/Settings.ts"
@@ -32,17 +30,11 @@ const program = Effect.gen(function* () {
   const stored = yield* JsonFile.read(`${folder.path}/config.json`, Config.Entries)
   const settings = (yield* Config.resolve(landscape.config, { stored })).value as Settings
   const session = Program.session(folder, () => Effect.void)
-  const tried = weightings(Levels.objectives(settings))
-  const { found, seeds, tasks } = yield* everywhere(
-    session,
-    settings,
-    { names: tried.map(([name]) => name), tested: true },
-    (methods) => Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
-  )
+  const { found, seeds, tasks } = yield* weighed(session, settings, true)
   const rows = settings.finetunings.flatMap((how) =>
     tasks.flatMap((task) =>
       seeds.map((seed) => {
-        const own = Report.under(found.flat(), how).filter((one) => one.set === task.name && one.seed === seed)
+        const own = Report.under(found, how).filter((one) => one.set === task.name && one.seed === seed)
         const sign = Score.mode(task) === "max" ? 1 : -1
         const [validation, test] = [own.map((one) => sign * one.validation), own.map((one) => sign * one.test)]
         const first = validation.indexOf(Math.max(...validation))

@@ -20,6 +20,17 @@ export const weightings = (
   ]
 }
 
+/** Every fixed weighting on every set and seed; test molecules are scored where `tested`. Trials that a run has finished are read. */
+export const weighed = (session: Program.Session, settings: Settings, tested: boolean) => {
+  const tried = weightings(Levels.objectives(settings))
+  return Effect.map(
+    everywhere(session, settings, { names: tried.map(([name]) => name), tested }, (methods) =>
+      Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
+    ),
+    ({ found, ...rest }) => ({ ...rest, tried, found: found.flat() })
+  )
+}
+
 /**
  * How the validation score after finetuning depends on fixed weights, with its noise over seeds: whether there is
  * anything for level III to find. Test molecules are not scored.
@@ -31,14 +42,7 @@ export const landscape = Program.make({
   problem,
   run: (session, settings: Settings) =>
     Effect.gen(function* () {
-      const tried = weightings(Levels.objectives(settings))
-      const { found: each, tasks } = yield* everywhere(
-        session,
-        settings,
-        { names: tried.map(([name]) => name), tested: false },
-        (methods) => Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
-      )
-      const found = each.flat()
+      const { found, tasks, tried } = yield* weighed(session, settings, false)
       const table = (how: Finetuning) => {
         const scored = Report.under(found, how)
         return Columns.numbers([
