@@ -99,16 +99,18 @@ const resume = Command.make(
     const { provider, threads: begun } = manifest.engine
     const engine = Option.getOrElse(options.engine, () => provider as Options.EngineName)
     const own = engine === provider && Options.isCompiled(engine) ? Option.some(begun) : Option.none<number>()
-    const threads = Option.orElse(options.threads, () => own)
+    const computing = { engine, threads: Option.orElse(options.threads, () => own) }
     const hash = Object.values(manifest.program.files)[0]!
     if (hash !== loaded.sha256 && !options.changed) {
       const reason = `its file is not the one that run ${folder.id} was started with: what its functions compute may have changed. Restore it, start a new run, or say --changed if the change makes no difference`
       return yield* new Load.ProgramError({ program: source, reason })
     }
     const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
-    yield* Launch.saying(options.quiet)(`resume ${folder.path}  seed ${resolved.value.seed}  engine ${engine}`)
+    yield* Launch.saying(options.quiet)(
+      `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`
+    )
     yield* Launch.finish(folder, loaded, resolved.value, attempt, options).pipe(
-      Effect.provide(Options.engineLayer(engine, threads))
+      Effect.provide(Options.engineLayer(computing.engine, computing.threads))
     )
   })
 ).pipe(Command.withDescription("Goes on with a run that was stopped, from its newest usable checkpoint"))

@@ -173,7 +173,7 @@ export const start = Effect.fnUntraced(function* (
   // Inside the engine, so that one that cannot start leaves no folder behind.
   yield* Effect.gen(function* () {
     const folder = yield* prepare(options.runs, loaded, resolved, { problem, plan }, options)
-    yield* saying(options.quiet)(`run ${folder.path}  seed ${resolved.value.seed}  engine ${options.engine}`)
+    yield* saying(options.quiet)(`run ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(options)}`)
     yield* finish(folder, loaded, resolved.value, 1, options)
   }).pipe(Effect.provide(Options.engineLayer(options.engine, options.threads)))
 })

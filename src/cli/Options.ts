@@ -60,6 +60,12 @@ export interface Computing {
 export const threadsOf = ({ engine, threads }: Computing): number =>
   isCompiled(engine) ? Option.getOrElse(threads, () => Compiled.defaultThreads) : 1
 
+/** An engine and its threads, for people. */
+export const named = (computing: Computing): string => {
+  const threads = threadsOf(computing)
+  return `${computing.engine}, ${threads} ${threads === 1 ? "thread" : "threads"}`
+}
+
 /** The layer of the engine asked for. */
 export const engineLayer = (
   engine: EngineName,

@@ -137,13 +137,17 @@ describe("the command line", () => {
 
   it("resumes only the program that was started", () => {
     const program = file("edited.ts", bilevel(estimated))
-    const folder = JSON.parse(tapweight("run", program, "--format", "json", "-q", "--runs", "edited").out).run
+    const folder = JSON.parse(
+      tapweight("run", program, "--threads", "3", "--format", "json", "-q", "--runs", "edited").out
+    ).run
     rmSync(join(scratch, folder, "result.json"))
     file("edited.ts", `${bilevel(estimated)}// edited\n`)
     const refused = tapweight("resume", folder)
     assert.strictEqual(refused.code, 2, refused.err)
     assert.include(refused.err, "--changed")
-    assert.strictEqual(tapweight("resume", folder, "--changed", "-q").code, 0)
+    const resumed = tapweight("resume", folder, "--changed")
+    assert.strictEqual(resumed.code, 0, resumed.err)
+    assert.include(resumed.err, "engine compiled, 3 threads")
     writeFileSync(
       join(scratch, folder, "status.json"),
       readFileSync(join(scratch, folder, "status.json"), "utf8")
