@@ -25,7 +25,8 @@ const [path = "."] = process.argv.slice(2)
 const program = Effect.gen(function* () {
   const folder = yield* RunFolder.open(path)
   if (folder.program !== landscape.name || !existsSync(`${folder.path}/result.json`)) {
-    return yield* Effect.fail(new Error(`${path} is no finished run of ${landscape.name}: give the folder of one`))
+    const reason = `this is no finished run of ${landscape.name}: give the folder of one`
+    return yield* new RunFolder.RunFolderError({ selector: path, reason, candidates: [] })
   }
   const stored = yield* JsonFile.read(`${folder.path}/config.json`, Config.Entries)
   const settings = (yield* Config.resolve(landscape.config, { stored })).value as Settings
@@ -56,5 +57,5 @@ const program = Effect.gen(function* () {
 
 // The set's problems leave what they need open; the two layers are all of it.
 NodeRuntime.runMain(
-  program.pipe(Effect.provide(Compiled.layer()), Effect.provide(NodeServices.layer)) as Effect.Effect<void, unknown>
+  program.pipe(Effect.provide([Compiled.layer(), NodeServices.layer])) as Effect.Effect<void, unknown>
 )
