@@ -42,7 +42,7 @@ const run = Command.make(
   },
   Effect.fnUntraced(function* (options) {
     yield* Launch.start(yield* Load.load(options.program), options)
-  })
+  }, Launch.hushed)
 ).pipe(
   Command.withDescription("Runs a program into a new run folder and prints its result"),
   Command.withExamples([
@@ -76,7 +76,8 @@ const resume = Command.make(
   },
   Effect.fnUntraced(function* (options) {
     const path = yield* Path.Path
-    const folder = yield* RunFolder.resolve(options.runs, options.run)
+    const found = yield* RunFolder.resolve(options.runs, options.run)
+    const folder = { ...found, path: path.resolve(found.path) }
     yield* Launch.refuseLive(folder)
     const done = yield* stored(folder)
     if (done !== undefined) {
@@ -86,6 +87,7 @@ const resume = Command.make(
     const manifest = yield* Manifest.read(folder)
     const source = Option.getOrElse(options.program, () => Object.keys(manifest.program.files)[0]!)
     const loaded = yield* Load.load(source)
+    yield* Launch.goTo(manifest.cwd)
     const entries = yield* JsonFile.read(path.join(folder.path, "config.json"), Config.Entries)
     const resolved = (yield* Config.resolve(loaded.program.config, {
       stored: entries
@@ -112,7 +114,7 @@ const resume = Command.make(
     yield* Launch.finish(folder, loaded, resolved.value, attempt, options).pipe(
       Effect.provide(Options.engineLayer(computing.engine, computing.threads))
     )
-  })
+  }, Launch.hushed)
 ).pipe(Command.withDescription("Goes on with a run that was stopped, from its newest usable checkpoint"))
 
 const plan = Command.make(

@@ -90,7 +90,7 @@ export const fetch = Effect.fnUntraced(function* (options: {
   const how = source.sha256 === undefined ? "no hash is declared; checked by columns and labels" : "hash checked"
   const text = `${schema.name}  ${file}\n${counted(schema, table.smiles.length)}; ${labelsEach(table.tasks.length)} (${how})`
   yield* Launch.print(options.format, text, { name: schema.name, file, rows: table.smiles.length })
-})
+}, Launch.hushed)
 
 const progressOn = (say: (text: string) => Effect.Effect<void>) => {
   let said = performance.now()
@@ -143,4 +143,4 @@ export const check = Effect.fnUntraced(function* (options: {
     `scaffold split: ${result.split.train} train, ${result.split.validation} validation, ${result.split.test} test`
   ]
   yield* Launch.print(options.format, text.join("\n"), result)
-})
+}, Launch.hushed)

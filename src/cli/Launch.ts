@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
 import { hostname } from "node:os"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
@@ -30,6 +32,12 @@ export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { re
     return this.reason
   }
 }
+
+/** Goes to the folder where a run began, from which its settings name files; stays where that is gone. */
+export const goTo = (folder: string | undefined) =>
+  Effect.sync(() => {
+    if (folder !== undefined && existsSync(folder)) process.chdir(folder)
+  })
 
 const alive = (pid: number): boolean => {
   try {
@@ -86,6 +94,10 @@ export const print = (format: "text" | "json", text: string, json: unknown) =>
 
 /** Words beside the result, on standard error. */
 export const saying = (quiet: boolean) => (text: string) => (quiet ? Effect.void : Console.error(text))
+
+/** Logs nothing below a warning where it is to be quiet. */
+export const hushed = <A, E, R>(effect: Effect.Effect<A, E, R>, { quiet }: { readonly quiet: boolean }) =>
+  quiet ? Effect.provideService(effect, References.MinimumLogLevel, "Warn") : effect
 
 const packaged = createRequire(import.meta.url)("../../package.json") as {
   readonly version: string

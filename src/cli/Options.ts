@@ -87,10 +87,10 @@ export const format = Flag.Literals("format", ["text", "json"]).pipe(
   Flag.withDefault("text")
 )
 
-/** No progress, nothing but the result. */
+/** No progress and no news: the result, and warnings beside it. */
 export const quiet = Flag.Boolean("quiet").pipe(
   Flag.withAlias("q"),
-  Flag.withDescription("Prints nothing but the result"),
+  Flag.withDescription("Prints nothing but the result, and warnings"),
   Flag.withDefault(false)
 )
 

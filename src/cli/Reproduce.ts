@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -10,6 +11,12 @@ import * as Options from "./Options.ts"
 
 const names = Object.keys(exhibits) as [string, ...Array<string>]
 const contents = names.map((name) => `${name} (${exhibits[name]!.title})`).join(", ")
+
+const named = Schema.makeFilter((text: string) => {
+  const parts = text.split(",").map((name) => name.trim())
+  if (parts.includes("")) return "expected names with a comma between each two"
+  return new Set(parts).size === parts.length || "expected each name once"
+})
 
 /** Repeats a table or figure of the paper: the molecules' program with that table's sets and methods. */
 export const reproduce = Command.make(
@@ -22,6 +29,7 @@ export const reproduce = Command.make(
     ),
     seeds: Flag.Int("seeds").pipe(
       Flag.withDescription("Seeds to compare over: 3 where nothing says more"),
+      Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
       Flag.optional
     ),
     data: Flag.Directory("data", { mustExist: true }).pipe(
@@ -30,6 +38,7 @@ export const reproduce = Command.make(
     sets: Flag.String("sets").pipe(
       Flag.withMetavar("name,name"),
       Flag.withDescription("MoleculeNet's sets or .json files of schemas, where not the table's sets"),
+      Flag.withSchema(Schema.String.check(named)),
       Flag.optional
     ),
     set: Options.settings.set,
@@ -66,7 +75,7 @@ export const reproduce = Command.make(
         ]
       }
     )
-  })
+  }, Launch.hushed)
 ).pipe(
   Command.withDescription("Repeats a table or figure of the paper and prints its numbers beside the paper's"),
   Command.withExamples([

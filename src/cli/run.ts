@@ -7,6 +7,7 @@ import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import { main } from "./Commands.ts"
 import { codeOfExit, followSignals, sentence } from "./Exit.ts"
+import { logger } from "./Log.ts"
 
 followSignals()
 
@@ -17,8 +18,7 @@ const program = main.pipe(
     const said = Predicate.hasProperty(error, "_tag") && error._tag === "ShowHelp"
     return said || Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(`error  ${sentence(error)}`)
   }),
-  // Standard output is for results.
-  Effect.provide([NodeServices.layer, Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])])
+  Effect.provide([NodeServices.layer, Logger.layer([logger])])
   // A program brings its own needs; those of every built-in and documented one are met by the platform and the engine.
 ) as Effect.Effect<void, unknown>
 

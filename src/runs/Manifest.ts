@@ -61,6 +61,8 @@ export const Manifest = Struct({
   hardware: Struct({ cpu: String, cores: Int, memory: Number, platform: String }),
   scheduler: Record(String, String),
   argv: Array(String),
+  /** Where the run began: relative paths in its settings start here. */
+  cwd: Schema.optionalKey(String),
   env: Record(String, String)
 })
 export type Manifest = typeof Manifest.Type
@@ -136,6 +138,7 @@ export const write = Effect.fnUntraced(function* (folder: RunFolder, cwd: string
     },
     scheduler: pick(schedulerNames),
     argv: process.argv,
+    cwd,
     env: pick(environmentNames)
   }
   // Last, so that a folder without one is no run yet.
