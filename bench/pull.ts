@@ -8,6 +8,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Statistics from "../src/experiments/Statistics.ts"
 import * as Columns from "../src/runs/Columns.ts"
+import * as JsonFile from "../src/runs/JsonFile.ts"
 import * as Records from "../src/runs/Records.ts"
 
 const [path = "."] = process.argv.slice(2)
@@ -16,6 +17,12 @@ const program = Effect.gen(function* () {
   const records = yield* Records.read({ id: "", program: "", path })
   const moves = records.filter((record) => record.t === "lambda")
   const names = moves[0]?.names ?? []
+  if (moves.length < 3 || moves.some(({ beta }) => beta === undefined)) {
+    return yield* new JsonFile.RunFileError({
+      file: path,
+      reason: `λ moves ${Math.max(0, moves.length - 1)} times there; name the folder of a trial of tapweight that has more`
+    })
+  }
   const steps = names.map((_, i) => moves.slice(1).map(({ beta }, j) => beta![i]! - moves[j]!.beta![i]!))
   const unit = Math.max(...steps.map((own) => Statistics.deviation(own)))
   yield* Console.log(

@@ -4,12 +4,12 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { DataError } from "../dsl/Dataset.ts"
-import type { Progress } from "../data/molecules/Cache.ts"
 import * as Chemistry from "../data/molecules/Chemistry.ts"
 import * as Fetch from "../data/molecules/Fetch.ts"
 import * as MoleculeNet from "../data/molecules/MoleculeNet.ts"
 import * as Molecules from "../data/molecules/Molecules.ts"
 import * as Table from "../data/molecules/Table.ts"
+import * as Telling from "../data/molecules/Telling.ts"
 import { sourceFile, type TableSchema } from "../data/molecules/TableSchema.ts"
 import * as Schemas from "../experiments/molecules/Schemas.ts"
 import * as Columns from "../runs/Columns.ts"
@@ -92,15 +92,6 @@ export const fetch = Effect.fnUntraced(function* (options: {
   yield* Launch.print(options.format, text, { name: schema.name, file, rows: table.smiles.length })
 }, Launch.hushed)
 
-const progressOn = (say: (text: string) => Effect.Effect<void>) => {
-  let said = performance.now()
-  return ({ done, kind, rate, total }: Progress): Effect.Effect<void> => {
-    if (performance.now() - said < 5_000) return Effect.void
-    said = performance.now()
-    return say(`${kind}: ${done} of ${total}, ${Math.round(rate)} a second`)
-  }
-}
-
 /** Reads a set and says what is in it. */
 export const check = Effect.fnUntraced(function* (options: {
   readonly name: string
@@ -115,7 +106,7 @@ export const check = Effect.fnUntraced(function* (options: {
   const table = yield* Table.read(file, schema)
   const found = yield* Molecules.structures(table.smiles, {
     ...(Option.isSome(options.cache) ? { folder: options.cache.value } : {}),
-    onProgress: progressOn(Launch.saying(options.quiet))
+    onProgress: yield* Telling.progress(Launch.saying(options.quiet))
   }).pipe(Effect.provide(Chemistry.layer({ workers: options.workers })))
   const split = Molecules.scaffoldSplit(found)
   const missing = table.labels.reduce((count, label) => count + (Number.isNaN(label) ? 1 : 0), 0)

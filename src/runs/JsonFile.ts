@@ -2,7 +2,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Random from "effect/Random"
+import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
 
 /** A file of a run folder that cannot be written, or does not hold what it should. */
 export class RunFileError extends Schema.TaggedError<RunFileError>()("RunFileError", {
@@ -19,6 +21,14 @@ export const because =
   (file: string) =>
   (error: { readonly message: string }): RunFileError =>
     new RunFileError({ file, reason: error.message })
+
+/** A {@link RunFileError} about this file, which could not be read. */
+export const unreadable =
+  (file: string) =>
+  (error: PlatformError): RunFileError =>
+    error.reason._tag === "NotFound"
+      ? new RunFileError({ file, reason: "there is no such file" })
+      : because(file)(error)
 
 const syncWritten = Effect.fnUntraced(function* (file: string, bytes: Uint8Array) {
   const handle = yield* (yield* FileSystem.FileSystem).open(file, { flag: "wx" })
@@ -49,13 +59,14 @@ export const write = Effect.fnUntraced(function* <A>(file: string, schema: Schem
   yield* replace(file, new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`))
 })
 
-/** Reads what {@link write} has written. */
-export const read = Effect.fnUntraced(function* <A>(file: string, schema: Schema.ConstraintCodec<A>) {
+/** Reads what {@link write} has written, or what people write who know the schema. */
+export const read = Effect.fnUntraced(function* <A>(
+  file: string,
+  schema: Schema.ConstraintCodec<A>,
+  options: SchemaAST.ParseOptions = {}
+) {
   const fs = yield* FileSystem.FileSystem
-  return yield* fs
-    .readFileString(file)
-    .pipe(
-      Effect.flatMap(Schema.decodeEffect(Schema.fromJsonString(Schema.toCodecJson(schema)))),
-      Effect.mapError(because(file))
-    )
+  const text = yield* Effect.mapError(fs.readFileString(file), unreadable(file))
+  const decode = Schema.decodeEffect(Schema.fromJsonString(Schema.toCodecJson(schema)), options)
+  return yield* Effect.mapError(decode(text), because(file))
 })

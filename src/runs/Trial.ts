@@ -11,7 +11,7 @@ import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Tree from "../dsl/Tree.ts"
 import * as Checkpoint from "../runtime/Checkpoint.ts"
-import { Engine } from "../runtime/Engine.ts"
+import { Engine, StepError } from "../runtime/Engine.ts"
 import { fingerprint } from "../runtime/Fingerprint.ts"
 import * as Plan from "../runtime/Plan.ts"
 import * as Run from "../runtime/Run.ts"
@@ -216,8 +216,14 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
         )
     })
   ).pipe(patience === undefined ? (stream) => stream : Watch.stoppingAfter(patience), Stream.runDrain)
+  // Nothing is said to be done that has no best values to give.
+  const selected = Effect.suspend(() => {
+    if (select === undefined || last.selection.best !== null) return Effect.void
+    const reason = `no score '${select.metric}' was finite, of ${last.selection.since}: try a smaller learning rate`
+    return Effect.fail(new StepError({ kind: "NonFinite", tick: last.tick, level: plan.levels.at(-1)!.name, reason }))
+  })
   // A run that had stopped early, and was killed before it could say so, must not train on.
-  yield* (stopped() ? Effect.void : work).pipe(
+  yield* Effect.andThen(stopped() ? Effect.void : work, selected).pipe(
     Effect.onExit((exit) => Effect.ignore(writer.append({ t: "end", state: endOf(exit) })))
   )
   const done: typeof Done.Type = { program, seed, ticks, ...last }

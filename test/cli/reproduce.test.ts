@@ -74,6 +74,16 @@ describe("tapweight reproduce", () => {
     assert.notInclude(others.err, "pool")
     const twice = await reproduce("table2", "--data", ".", "--sets", "esol, esol")
     assert.strictEqual(twice.code, codes.usage, twice.err)
+    assert.match(twice.err, /--sets.*expected each name once/)
+    const none0 = await reproduce("table2", "--data", ".", "--seeds", "0")
+    assert.match(none0.err, /--seeds/)
+    const elsewhere = await reproduce("table2", "--data", ".", "--sets", "esol", "-s", 'perSet={"esoll":{"ticks":3}}')
+    assert.strictEqual(elsewhere.code, codes.usage, elsewhere.err)
+    assert.match(elsewhere.err, /perSet\.esoll.*there is no set of this name/)
+    writeFileSync(join(scratch, "odd.json"), '{ "name": "odd", "Range": [0, 1] }')
+    const odd = await reproduce("table2", "--data", ".", "--sets", "odd.json")
+    assert.strictEqual(odd.code, codes.refused, odd.err)
+    assert.match(odd.err, /odd\.json: .*Range/s)
     const schema = {
       name: "esol",
       about: "made",

@@ -63,6 +63,7 @@ describe("what is said of molecules", () => {
       method,
       set: "bace",
       seed,
+      pretraining: method === "finetune" ? "" : `${method}/seed-${seed}`,
       scores: [
         { finetuning: "held", validation: test - 0.1, test },
         { finetuning: "free", validation: test, test: test + 0.1 }
@@ -103,6 +104,18 @@ describe("what is said of molecules", () => {
     assert.strictEqual(
       Report.progress(all.slice(0, 3), ["finetune", "tapweight"], 3),
       "bace, seed 1, finetune: 3 of 6 trainings done, about 2 minutes left"
+    )
+    // One set's pretraining serves the next, and each encoder is finetuned twice: 45 seconds, then 20.
+    const shared = ["bace", "esol"].map((set) => ({ ...found("equal", 0, 0.7, 35), set }))
+    assert.match(Report.progress(shared.slice(0, 1), ["equal"], 8), /1 of 8 trainings done, about 6 minutes left/)
+    assert.match(Report.progress(shared, ["equal"], 8), /2 of 8 trainings done, about 4 minutes left/)
+    // Ties are no wins, and the test of signs leaves them out.
+    const even = both.map((each) =>
+      each.set === "esol" && each.seed === 0 ? { ...each, scores: all[0]!.scores } : each
+    )
+    assert.match(
+      Report.wins(Report.under(even, "held"), ["finetune", "tapweight"], sets),
+      /finetuning alone\s+3 of 6, 1 equal\s+1\.000$/
     )
     // TapWeight's weights were needed, and nobody asked for its scores.
     assert.match(Report.progress(all.slice(0, 2), ["finetune"], 3), /tapweight: 1 of 3 trainings done/)

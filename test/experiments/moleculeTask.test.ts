@@ -73,7 +73,7 @@ describe("a table that nothing can be learned from", () => {
     Effect.gen(function* () {
       assert.match(
         yield* refusal(rings.map((ring) => `${ring},1`)),
-        /no label has both classes in its train part: choose split=random/
+        /no label has both classes in its train part: give more rows, or choose split=random or split=stratified/
       )
     })
   )

@@ -61,12 +61,14 @@ const task = (kind: Task["kind"]): Task => {
         Int32Array.from({ length: 3 * count }, (_, i) => (i * 7) % (2 + (i % 3)))
       ),
       counts: settings.clusters,
+      summary: "pool",
       inputs: []
     },
     train: labelled,
     validation: labelled,
     test: labelled,
     unit: { mean: [0, 0], deviation: [1, 1] },
+    summary: "made",
     counted: { rows: count, refused: 0, train: count, validation: count, test: count },
     input: {
       name: "made",
@@ -263,12 +265,16 @@ describe("labels of a set", () => {
 
   it("that no part can be scored on are refused before anything is trained", () => {
     const classes = { name: "made", metric: "roc-auc" } as const
-    assert.strictEqual(Result.getOrThrow(scorable(classes, "test", [1, 0, 1, 1], 2)), 1)
-    assert.match(said(scorable(classes, "validation", [1, 0, 1, 0], 2)), /no label has both classes in its validation/)
-    assert.strictEqual(Result.getOrThrow(scorable(set, "test", [1, Number.NaN], 2)), 1)
+    assert.strictEqual(Result.getOrThrow(scorable(classes, "test", "scaffold", [1, 0, 1, 1], 2)), 1)
     assert.match(
-      said(scorable(set, "test", [Number.NaN], 1)),
-      /no label has a value in its test part: choose split=random/
+      said(scorable(classes, "validation", "scaffold", [1, 0, 1, 0], 2)),
+      /no label has both classes in its validation part: give more rows, or choose split=random$/
+    )
+    assert.match(said(scorable(classes, "test", "stratified", [1, 1], 1)), /choose split=scaffold or split=random$/)
+    assert.strictEqual(Result.getOrThrow(scorable(set, "test", "scaffold", [1, Number.NaN], 2)), 1)
+    assert.match(
+      said(scorable(set, "test", "scaffold", [Number.NaN], 1)),
+      /no label has a value in its test part: give more rows, or choose split=random$/
     )
   })
 })

@@ -64,6 +64,22 @@ describe("Trial", () => {
     ).pipe(services)
   )
 
+  it.live("fails where no score is a number, and again where it is run again", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const { validation, ...rest } = options()
+        const nowhere = { ...validation, score: () => Effect.succeed({ loss: Number.NaN }) }
+        for (const _ of ["first", "again"]) {
+          const error = yield* Effect.flip(Trial.run(folder, { ...rest, validation: nowhere }))
+          assert.match((error as Error).message, /no score 'loss' was finite, of 2/)
+        }
+        assert.isFalse(readdirSync(folder.path).includes("done.json"))
+        const records = yield* Records.read(folder)
+        assert.deepStrictEqual(records.at(-1), { t: "end", state: "failed" })
+      })
+    ).pipe(services)
+  )
+
   it.live("refuses to select by a score that there is not, and another length in the same folder", () =>
     inFolder((folder) =>
       Effect.gen(function* () {

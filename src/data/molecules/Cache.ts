@@ -55,9 +55,17 @@ export interface Stored {
   readonly record: (row: number) => Uint8Array
 }
 
+const causeOf = ({ reason }: PlatformError): unknown => ("cause" in reason ? reason.cause : undefined)
+
 const isFull = (error: PlatformError): boolean => {
-  const cause = "cause" in error.reason ? error.reason.cause : undefined
+  const cause = causeOf(error)
   return Predicate.hasProperty(cause, "code") && (cause.code === "ENOSPC" || cause.code === "EDQUOT")
+}
+
+/** What the operating system says, where it is known. */
+const said = (error: PlatformError): string => {
+  const cause = causeOf(error)
+  return cause instanceof Error ? cause.message : error.message
 }
 
 const unwritable = (file: string) => (error: PlatformError) =>
@@ -67,7 +75,11 @@ const unwritable = (file: string) => (error: PlatformError) =>
         problem: "disk full",
         reason: "the disk is full. Free some space or choose another folder; what is done is kept, run the same again"
       })
-    : new CacheError({ file, problem: "unwritable", reason: error.message })
+    : new CacheError({
+        file,
+        problem: "unwritable",
+        reason: `it cannot be written (${said(error)}): choose another folder by TAPWEIGHT_CACHE`
+      })
 
 /** Writes a file at once: under its name there is all of it or nothing. */
 export const write = Effect.fnUntraced(function* (file: string, bytes: Uint8Array) {

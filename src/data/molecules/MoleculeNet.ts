@@ -200,3 +200,6 @@ export const all: ReadonlyArray<TableSchema.TableSchema> = [
   qm7,
   qm9
 ]
+
+/** The set of this name; undefined where there is none. */
+export const named = (name: string): TableSchema.TableSchema | undefined => all.find((schema) => schema.name === name)

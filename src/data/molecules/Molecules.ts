@@ -32,6 +32,15 @@ const accepted = (smiles: ReadonlyArray<string>, stored: Cache.Stored): Accepted
   return { rows, refused }
 }
 
+/**
+ * Places in `rows` of the molecules that the other accepts as well: one may have a structure or keys, and a picture all the same not
+ * be drawn of it.
+ */
+export const shared = (rows: Int32Array, other: Accepted): ReadonlyArray<number> => {
+  const accepted = new Set(other.rows)
+  return Array.from(rows.keys()).filter((i) => accepted.has(rows[i]!))
+}
+
 const stored = (kind: Records.Kind, smiles: ReadonlyArray<string>, { folder, ...options }: Options) =>
   Cache.records(folder ?? Cache.defaultFolder(), kind, smiles, options)
 
@@ -90,6 +99,9 @@ export interface Pictures extends Accepted {
   readonly read: (rows: ArrayLike<number>) => Effect.Effect<Uint8Array, Cache.CacheError>
 }
 
+/** Sides that pictures may have, in pixels. */
+export const sizes = { minimum: 16, maximum: 1024 } as const
+
 /**
  * Pictures of these molecules, `size` pixels a side, readable until the scope ends. Throws a `RangeError` on a size that is
  * not a whole number from 16 to 1,024.
@@ -99,8 +111,10 @@ export const pictures = Effect.fnUntraced(function* (
   size: number = Records.standardSize,
   options: Options = {}
 ) {
-  if (!Number.isInteger(size) || size < 16 || size > 1024) {
-    throw new RangeError(`Molecules: pictures of ${size} pixels; give a whole number from 16 to 1024`)
+  if (!Number.isInteger(size) || size < sizes.minimum || size > sizes.maximum) {
+    throw new RangeError(
+      `Molecules: pictures of ${size} pixels; give a whole number from ${sizes.minimum} to ${sizes.maximum}`
+    )
   }
   const found = yield* stored({ name: "picture", size }, smiles, options)
   const bytes = size * size * 3

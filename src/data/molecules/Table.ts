@@ -4,7 +4,7 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Rows from "./Rows.ts"
-import { type Column, sourceFile, type TableSchema } from "./TableSchema.ts"
+import { namesOf, sourceFile, type TableSchema } from "./TableSchema.ts"
 
 export { TableError } from "./Rows.ts"
 
@@ -19,8 +19,6 @@ export interface Table {
   /** float32 [rows, tasks], NaN where a label is missing. */
   readonly labels: Float32Array
 }
-
-const namesOf = (column: Column): ReadonlyArray<string> => (typeof column === "string" ? [column] : column)
 
 const quoted = (names: ReadonlyArray<string>): string => {
   const shown = names.slice(0, 30).map((name) => `'${name}'`)

@@ -5,6 +5,19 @@ import * as Schema from "effect/Schema"
 const Column = Schema.Union([Schema.NonEmptyString, Schema.NonEmptyArray(Schema.NonEmptyString)])
 export type Column = typeof Column.Type
 
+/** The names that a column may have. */
+export const namesOf = (column: Column): ReadonlyArray<string> => (typeof column === "string" ? [column] : column)
+
+/** An address that ends in a file's name. */
+const Address = Schema.NonEmptyString.check(
+  Schema.makeFilter((text) => {
+    const url = URL.parse(text)
+    if (url === null || !/^https?:$/.test(url.protocol))
+      return "expected an address that begins with https:// or http://"
+    return !url.pathname.endsWith("/") || "expected an address that ends in a file's name"
+  })
+)
+
 /** A table: one molecule a row. */
 export const TableSchema = Schema.Struct({
   /** The name by which commands know it. */
@@ -14,18 +27,28 @@ export const TableSchema = Schema.Struct({
   smiles: Column,
   /** The label columns in order, or all columns but some. */
   labels: Schema.Union([
-    Schema.NonEmptyArray(Column),
+    Schema.NonEmptyArray(Column).check(
+      Schema.makeFilter((columns) => {
+        const names = columns.flatMap(namesOf)
+        const twice = names.find((name, i) => names.indexOf(name) !== i)
+        return twice === undefined || `label '${twice}' is named twice`
+      })
+    ),
     Schema.Struct({ allBut: Schema.Array(Schema.NonEmptyString), count: Schema.Int })
   ]),
   task: Schema.Literals(["classification", "regression"]),
   metric: Schema.Literals(["roc-auc", "rmse", "mae"]),
   /** Labels lie in here, both ends included; those of a classification are 0 or 1 without saying. */
-  range: Schema.optionalKey(Schema.Tuple([Schema.Finite, Schema.Finite])),
+  range: Schema.optionalKey(
+    Schema.Tuple([Schema.Finite, Schema.Finite]).check(
+      Schema.makeFilter(([low, high]) => low < high || "expected the lower end first")
+    )
+  ),
   /** Molecules that the literature counts. */
   size: Schema.optionalKey(Schema.Int),
   source: Schema.optionalKey(
     Schema.Struct({
-      url: Schema.NonEmptyString,
+      url: Address,
       /** The hash of the file at that address, where it is known. */
       sha256: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)))
     })
@@ -42,4 +65,7 @@ export type TableSchema = typeof TableSchema.Type
 export const make = (schema: TableSchema): TableSchema => Schema.decodeSync(TableSchema)(schema)
 
 /** The name of a source's file. */
-export const sourceFile = (schema: TableSchema): string | undefined => schema.source?.url.split("/").at(-1)
+export const sourceFile = (schema: TableSchema): string | undefined =>
+  URL.parse(schema.source?.url ?? "")
+    ?.pathname.split("/")
+    .at(-1)

@@ -7,8 +7,8 @@ const tiles = side * side
 
 const distance = (a: Int32Array, b: Int32Array): number => a.reduce((d, tile, i) => d + (tile === b[i] ? 0 : 1), 0)
 
-/** Candidates that each permutation is chosen from: enough that hardly any two of a hundred share more than two tiles. */
-const candidates = 2000
+/** Permutations that each is chosen from: enough that hardly any two of a hundred share more than two tiles. */
+export const candidates = 2000
 
 /**
  * `count` permutations of nine tiles, the identity not among them, each chosen to have as few tiles as possible in common

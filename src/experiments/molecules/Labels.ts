@@ -45,6 +45,7 @@ export const unitOf = (
 export const scorable = (
   { metric, name }: Pick<TableSchema, "metric" | "name">,
   part: "train" | "validation" | "test",
+  split: Settings["split"],
   labels: ArrayLike<number>,
   tasks: number
 ): Result.Result<number, Dataset.DataError> => {
@@ -52,7 +53,11 @@ export const scorable = (
   const found = columnsOf(labels, tasks).filter((column) => new Set(column).size >= enough).length
   if (found > 0) return Result.succeed(found)
   const lacks = metric === "roc-auc" ? "no label has both classes" : "no label has a value"
-  const reason = `${lacks} in its ${part} part: choose split=random or split=stratified, or give more rows`
+  const others = (["scaffold", "random", "stratified"] as const).filter(
+    (kind) => kind !== split && (kind !== "stratified" || (metric === "roc-auc" && tasks === 1))
+  )
+  const choices = others.map((kind) => `split=${kind}`).join(" or ")
+  const reason = `${lacks} in its ${part} part: give more rows, or choose ${choices}`
   return Result.fail(new Dataset.DataError({ dataset: name, reason }))
 }
 

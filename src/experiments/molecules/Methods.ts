@@ -28,6 +28,8 @@ export interface Found {
   readonly method: string
   readonly set: string
   readonly seed: number
+  /** The trial that pretrained, which sets may share; empty where nothing but general pretraining did. */
+  readonly pretraining: string
   /** Of each finetuning, in the order of the settings. */
   readonly scores: ReadonlyArray<Scores>
   /** With one finetuning, their mean; general pretraining is not counted. */
@@ -121,6 +123,7 @@ export const make = (
       method: name,
       set: task.name,
       seed,
+      pretraining: "",
       scores: each.map(({ scores }) => scores),
       seconds: {
         pretraining: 0,
@@ -142,7 +145,7 @@ export const make = (
     const beta = outcome.vars["beta"] as NdArray.NdArray
     const { training, waiting } = yield* secondsOf(session, trial)
     const seconds = { ...found.seconds, pretraining: training, waiting: found.seconds.waiting + waiting }
-    return { ...found, seconds, updates: { ...found.updates, pretraining: ticks }, beta }
+    return { ...found, pretraining: trial, seconds, updates: { ...found.updates, pretraining: ticks }, beta }
   })
 
   const learned = (name: "tapweight" | "bilevel") =>

@@ -1,13 +1,12 @@
 import { existsSync } from "node:fs"
 import type * as tf from "@tensorflow/tfjs-core"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
-import type * as Cache from "../../data/molecules/Cache.ts"
 import * as KMeans from "../../data/molecules/KMeans.ts"
 import * as MoleculeNet from "../../data/molecules/MoleculeNet.ts"
 import * as Molecules from "../../data/molecules/Molecules.ts"
 import * as Table from "../../data/molecules/Table.ts"
+import * as Telling from "../../data/molecules/Telling.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import * as Dataset from "../../dsl/Dataset.ts"
 import * as NdArray from "../../dsl/NdArray.ts"
@@ -23,19 +22,18 @@ export interface Pool {
   readonly clusters: NdArray.NdArray<tf.Tensor2D>
   /** Clusters there are at each granularity. */
   readonly counts: ReadonlyArray<number>
+  /** What was read, in words. */
+  readonly summary: string
   /** What was read. */
   readonly inputs: ReadonlyArray<typeof Manifest.Data.Type>
 }
-
-/** How far reading is. */
-export type Report = (progress: Cache.Progress) => Effect.Effect<void>
 
 /** Pictures of molecules, whose reading fails as a data set's does. */
 export const picturesOf = Effect.fnUntraced(function* (
   name: string,
   smiles: ReadonlyArray<string>,
   size: number,
-  onProgress: Report
+  onProgress: Telling.Told
 ) {
   const found = yield* Molecules.pictures(smiles, size, { onProgress })
   const read = (rows: ArrayLike<number>) =>
@@ -48,7 +46,7 @@ const poolSeed = Seed.fold(Seed.make(0), "pool")
 
 /** A pool's file: one in the folder, or the table of a known set by the set's name. */
 const poolFile = Effect.fnUntraced(function* (data: string, name: string) {
-  const known = MoleculeNet.all.find((schema) => schema.name === name)
+  const known = MoleculeNet.named(name)
   if (known !== undefined) return yield* Table.find(data, known)
   const file = (yield* Path.Path).join(data, name)
   if (existsSync(file)) return file
@@ -56,13 +54,11 @@ const poolFile = Effect.fnUntraced(function* (data: string, name: string) {
   return yield* new Table.TableError({ file, problem: "missing", reason })
 })
 
-const saidEvery = 10_000
-
 /**
  * The unlabelled molecules: drawn from the files once for all, without those that RDKit refuses. Fails with a `TableError`
  * where a file is missing or cannot be read, and with a `DataError` where too little can be told apart in it.
  */
-export const make = Effect.fnUntraced(function* (settings: Settings, report: Report) {
+export const make = Effect.fnUntraced(function* (settings: Settings, report: Telling.Told) {
   const { clusters, data, pool, size } = settings
   const files = yield* Effect.forEach(pool.files, (name) => poolFile(data, name))
   const lists = yield* Effect.forEach(files, (file) => Table.allSmiles(file))
@@ -71,17 +67,13 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
   const smiles = Array.from(order.subarray(0, pool.molecules), (row) => all[row]!)
   const { keys, rows } = yield* Molecules.maccs(smiles, { onProgress: report })
   const pictures = yield* picturesOf("pool", smiles, size, report)
-  const drawn = new Set(pictures.rows)
-  const keep = Array.from(rows.keys()).filter((i) => drawn.has(rows[i]!))
-  yield* Effect.logInfo(
-    `pool: ${smiles.length} of ${all.length} molecules, ${smiles.length - keep.length} refused by RDKit and dropped`
-  )
+  const keep = Molecules.shared(rows, pictures)
   const few = (what: string) => {
     const reason = `${what} of the ${smiles.length} molecules drawn from ${files.join(", ")}: let pool.files name others`
     return Effect.fail(new Dataset.DataError({ dataset: "pool", reason }))
   }
   if (keep.length === 0) return yield* few("RDKit refuses all")
-  let said = yield* Clock.currentTimeMillis
+  const pace = yield* Telling.paced
   const found = yield* Effect.forEach(clusters, (k) =>
     Molecules.clusters(
       keep.map((i) => keys[i]!),
@@ -89,11 +81,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
         k,
         seed: Seed.fold(poolSeed, "clusters"),
         onIteration: (iteration) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            if (now - said < saidEvery) return Effect.void
-            said = now
-            return Effect.logInfo(`${k} clusters: ${iteration} of at most ${KMeans.defaultIterations} iterations`)
-          })
+          pace(Effect.logInfo(`${k} clusters: ${iteration} of at most ${KMeans.defaultIterations} iterations`))
       }
     )
   )
@@ -115,6 +103,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Rep
     ),
     clusters: NdArray.int32([keep.length, 3] as const, labels),
     counts: found.map(({ k }) => k),
+    summary: `pool: ${smiles.length} of ${all.length} molecules, ${smiles.length - keep.length} refused by RDKit and dropped`,
     inputs
   } satisfies Pool as Pool
 })

@@ -1,6 +1,9 @@
 import * as Effect from "effect/Effect"
 import * as Chemistry from "../../data/molecules/Chemistry.ts"
+import * as MoleculeNet from "../../data/molecules/MoleculeNet.ts"
+import * as Telling from "../../data/molecules/Telling.ts"
 import { DataError } from "../../dsl/Dataset.ts"
+import * as Config from "../../runs/Config.ts"
 import * as Program from "../../runs/Program.ts"
 import * as LambdaChart from "../LambdaChart.ts"
 import * as Encoder from "./Encoder.ts"
@@ -12,18 +15,6 @@ import * as Report from "./Report.ts"
 import * as Settings from "./Settings.ts"
 import * as Task from "./Task.ts"
 
-const every = 10_000
-
-/** Says how far pictures and keys are, where there are any to work out. */
-export const telling = (): Pool.Report => {
-  let next = every
-  return ({ done, kind, rate, total }) => {
-    if (rate === 0 || (done < next && done < total)) return Effect.void
-    next = done < total ? done + every : every
-    return Effect.logInfo(`${kind}: ${done} of ${total} molecules, ${Math.round(rate)} a second`)
-  }
-}
-
 /** The tables and the encoder that the settings name, before any picture is drawn. */
 const looked = Effect.fnUntraced(function* (settings: Settings.Settings) {
   const { encoder: file, network, sets } = settings
@@ -33,6 +24,13 @@ const looked = Effect.fnUntraced(function* (settings: Settings.Settings) {
   if (twice !== undefined) {
     const reason = "two sets have this name, and their results would be mixed: give each schema a name of its own"
     return yield* new DataError({ dataset: twice, reason })
+  }
+  const unheard = Object.keys(settings.perSet).find(
+    (name) => !names.includes(name) && MoleculeNet.named(name) === undefined
+  )
+  if (unheard !== undefined) {
+    const reason = `there is no set of this name: it is neither MoleculeNet's nor one of sets, which are ${names.join(", ")}`
+    return yield* new Config.ConfigError({ key: `perSet.${unheard}`, origin: "all together", reason })
   }
   return { found, encoder: file === null ? undefined : yield* Encoder.read(file, network) }
 })
@@ -48,10 +46,16 @@ export const everywhere = <A, E, R>(
   each: (methods: ReturnType<typeof Methods.make>, task: Task.Task, seed: number) => Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function* () {
-    const report = telling()
+    const report = yield* Telling.progress(Effect.logInfo)
     const { encoder, found: tables } = yield* looked(settings)
     const pool = yield* Pool.make(settings, report)
     const tasks = yield* Effect.forEach(tables, (table) => Task.make(settings, pool, table, report))
+    if (settings.encoder === null && settings.general.ticks === 0) {
+      yield* Effect.logWarning(
+        "everything starts from random weights: name a pretrained encoder (encoder=FILE.safetensors), or pretrain one (general.ticks)"
+      )
+    }
+    for (const { summary } of [pool, ...tasks]) yield* Effect.logInfo(summary)
     yield* session.inputs({
       data: [...pool.inputs, ...tasks.map(({ input }) => input)],
       weights: settings.encoder === null ? [] : [yield* Input.ofWeights(settings.encoder)]
@@ -75,7 +79,7 @@ export const everywhere = <A, E, R>(
 /** The three levels on the first set. */
 export const problem = (settings: Settings.Settings) =>
   Effect.gen(function* () {
-    const report = telling()
+    const report = yield* Telling.progress(Effect.logInfo)
     const { found } = yield* looked(settings)
     const task = yield* Task.make(settings, yield* Pool.make(settings, report), found[0]!, report)
     return Levels.make(Settings.ofSet(settings, task.name), task, undefined).tapweight

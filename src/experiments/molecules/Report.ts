@@ -97,15 +97,23 @@ export const ofSet = (
   ])
 }
 
+/** Seconds that each took, a pretraining that several share being counted with the first. */
+const spent = (found: ReadonlyArray<Found>): ReadonlyArray<number> =>
+  found.map(({ pretraining, scores, seconds }, i) => {
+    const before = found.slice(0, i).some((other) => other.pretraining === pretraining)
+    return seconds.finetuning * scores.length + (before ? 0 : seconds.pretraining)
+  })
+
 /**
  * How far a comparison is, after its last training: every name in `names` is to be found `each` times. Time left goes by
  * the mean of a name's own trainings, and of all where it has none yet.
  */
 export const progress = (found: ReadonlyArray<Found>, names: ReadonlyArray<string>, each: number): string => {
   const last = found.at(-1)!
+  const seconds = spent(found)
   const left = names.reduce((sum, name) => {
-    const own = found.filter(({ method }) => method === name)
-    return sum + (each - own.length) * Statistics.mean((own.length > 0 ? own : found).map(trained))
+    const own = seconds.filter((_, i) => found[i]!.method === name)
+    return sum + (each - own.length) * Statistics.mean(own.length > 0 ? own : seconds)
   }, 0)
   // A method may need another one's result that was not asked for.
   const asked = found.filter(({ method }) => names.includes(method)).length
@@ -154,9 +162,10 @@ export const wins = (
         const sign = isPercent(tasks.find(({ name }) => name === set)!.metric) ? 1 : -1
         return other === undefined ? [] : [sign * (test - other.test)]
       })
-      const won = differences.filter((by) => by > 0).length
-      const p = Statistics.signP(won, differences.filter((by) => by < 0).length)
-      return [said[method], `${won} of ${differences.length}`, p.toFixed(3)]
+      const [won, lost] = [differences.filter((by) => by > 0).length, differences.filter((by) => by < 0).length]
+      const even = differences.length - won - lost
+      const pairs = `${won} of ${differences.length}${even === 0 ? "" : `, ${even} equal`}`
+      return [said[method], pairs, Statistics.signP(won, lost).toFixed(3)]
     })
   return tasks.length < 2 || own.length === 0 || rows.length === 0
     ? ""

@@ -9,8 +9,10 @@ import * as JsonFile from "../../runs/JsonFile.ts"
  * an unknown name, with a `RunFileError` on a file that holds no schema.
  */
 export const named = Effect.fnUntraced(function* (name: string) {
-  if (name.endsWith(".json")) return yield* JsonFile.read(name, TableSchema)
-  const found = MoleculeNet.all.find((schema) => schema.name === name)
+  // A key that is no key of a schema, "Range" say, would otherwise go unheard.
+  if (name.endsWith(".json"))
+    return yield* JsonFile.read(name, TableSchema, { onExcessProperty: "error", errors: "all" })
+  const found = MoleculeNet.named(name)
   if (found !== undefined) return found
   const known = MoleculeNet.all.map((schema) => schema.name).join(", ")
   const reason = `no data set of this name is known; known are ${known}, and any whose schema is in a .json file`

@@ -1,4 +1,6 @@
 import * as Schema from "effect/Schema"
+import * as Molecules from "../../data/molecules/Molecules.ts"
+import * as Jigsaw from "../../data/pictures/Jigsaw.ts"
 import * as Config from "../../runs/Config.ts"
 import * as Program from "../../runs/Program.ts"
 import { positive, rate, several, share, whole } from "../Fields.ts"
@@ -40,7 +42,7 @@ const schema = Schema.Struct({
   /** Unlabelled molecules: files in `data` or names of known sets, and how many molecules are drawn from them. */
   pool: Schema.Struct({ files: Schema.NonEmptyArray(Schema.NonEmptyString), molecules: positive }),
   /** Side of pictures, in pixels. */
-  size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(16)),
+  size: Schema.Int.check(Schema.isBetween(Molecules.sizes)),
   network: Schema.Struct({
     width: positive,
     blocks: Schema.NonEmptyArray(positive),
@@ -48,7 +50,7 @@ const schema = Schema.Struct({
   }),
   /** Clusters at each granularity, coarsest first. */
   clusters: Schema.Tuple([several, several, several]),
-  permutations: positive,
+  permutations: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Jigsaw.candidates })),
   /** Share of puzzles that are left as they are. */
   intact: share,
   augmentation: Schema.Struct({

@@ -3,6 +3,7 @@ import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Molecules from "../../data/molecules/Molecules.ts"
 import * as Table from "../../data/molecules/Table.ts"
+import type * as Telling from "../../data/molecules/Telling.ts"
 import type { TableSchema } from "../../data/molecules/TableSchema.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import { DataError } from "../../dsl/Dataset.ts"
@@ -38,6 +39,8 @@ export interface Task {
     readonly validation: number
     readonly test: number
   }
+  /** What was read, in words. */
+  readonly summary: string
   /** What was read. */
   readonly input: typeof Manifest.Data.Type
 }
@@ -56,14 +59,12 @@ export const make = Effect.fnUntraced(function* (
   settings: Settings,
   pool: Pool.Pool,
   { file, schema }: Effect.Success<ReturnType<typeof find>>,
-  report: Pool.Report
+  report: Telling.Told
 ) {
   const table = yield* Table.read(file, schema)
   const found = yield* Molecules.structures(table.smiles, { onProgress: report })
   const pictures = yield* Pool.picturesOf(schema.name, table.smiles, settings.size, report)
-  // A molecule may have a structure, and a picture all the same not be drawn of it.
-  const drawn = new Set(pictures.rows)
-  const keep = Array.from(found.rows.keys()).filter((i) => drawn.has(found.rows[i]!))
+  const keep = Molecules.shared(found.rows, pictures)
   const structures = {
     rows: Int32Array.from(keep, (i) => found.rows[i]!),
     chiral: keep.map((i) => found.chiral[i]!)
@@ -88,15 +89,13 @@ export const make = Effect.fnUntraced(function* (
     validation: split.validation.length,
     test: split.test.length
   }
-  yield* Effect.logInfo(
-    `${schema.name}: ${counted.rows} molecules, ${counted.refused} refused by RDKit and dropped; ` +
-      `${counted.train} train, ${counted.validation} validation, ${counted.test} test`
+  const parts = yield* Effect.forEach(["train", "validation", "test"] as const, (part) =>
+    Effect.map(
+      Effect.fromResult(Labels.scorable(schema, part, settings.split, of(split[part]), tasks)),
+      (scored) =>
+        `${counted[part]} ${part}${scored < tasks && part !== "train" ? ` (scored on ${scored} of ${tasks} labels)` : ""}`
+    )
   )
-  for (const part of ["train", "validation", "test"] as const) {
-    const scored = yield* Effect.fromResult(Labels.scorable(schema, part, of(split[part]), tasks))
-    if (scored < tasks && part !== "train")
-      yield* Effect.logInfo(`${schema.name}: its ${part} part is scored on ${scored} of ${tasks} labels`)
-  }
   const { refused, rows: read, ...rows } = counted
   const input = yield* Input.ofFile({
     name: schema.name,
@@ -126,6 +125,7 @@ export const make = Effect.fnUntraced(function* (
     test: part(split.test),
     unit,
     counted,
+    summary: `${schema.name}: ${counted.rows} molecules, ${counted.refused} refused by RDKit and dropped; ${parts.join(", ")}`,
     input
   } satisfies Task as Task
 })

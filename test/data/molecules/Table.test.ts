@@ -179,5 +179,11 @@ describe("TableSchema", () => {
   it("refuses a metric that does not go with the task, and a hash that is none", () => {
     assert.throws(() => TableSchema.make({ ...two, metric: "rmse" }), /classification is not measured with rmse/)
     assert.throws(() => TableSchema.make({ ...two, source: { url: "http://x/y.csv", sha256: "12" } }))
+    assert.throws(() => TableSchema.make({ ...two, labels: ["y", ["z", "y"]] }), /label 'y' is named twice/)
+    assert.throws(() => TableSchema.make({ ...degrees, range: [2, 1] }), /lower end first/)
+    assert.throws(() => TableSchema.make({ ...two, source: { url: "http://x/" } }), /ends in a file's name/)
+    assert.throws(() => TableSchema.make({ ...two, source: { url: "x/y.csv" } }), /begins with https/)
+    const source = { url: "https://x/tables/y.csv?download=1" }
+    assert.strictEqual(TableSchema.sourceFile(TableSchema.make({ ...two, source })), "y.csv")
   })
 })
