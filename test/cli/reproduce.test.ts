@@ -15,9 +15,9 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
-const within = (args: ReadonlyArray<string>, blow?: Blow) =>
+const within = (args: ReadonlyArray<string>, blow?: Blow, cwd = scratch) =>
   tapweight(args, {
-    cwd: scratch,
+    cwd,
     env: { TAPWEIGHT_CACHE: join(scratch, "cache") },
     ...(blow === undefined ? {} : { blow })
   })
@@ -28,6 +28,8 @@ interface Scores {
   readonly test: number
 }
 interface Found {
+  readonly method: string
+  readonly pretraining: string
   readonly scores: ReadonlyArray<Scores>
   readonly seconds: unknown
 }
@@ -103,7 +105,11 @@ describe("tapweight reproduce", () => {
   })
 
   it("runs a table's methods on the sets that are named, from files to a table", async () => {
-    const args = ["table6", "--data", ".", "--sets", "esol", "--seeds", "2", "-s", 'pool.files=["pool.smi"]']
+    // A second set of one's own, of which the paper says nothing.
+    const own = { about: "made", smiles: "smiles", labels: ["logp"], task: "regression", metric: "mae" }
+    writeFileSync(join(scratch, "mine.json"), JSON.stringify({ name: "mine", ...own }))
+    writeFileSync(join(scratch, "mine.csv"), readFileSync(join(scratch, "esol.csv")))
+    const args = ["table6", "--data", ".", "--sets", "esol,mine.json", "--seeds", "2", "-s", 'pool.files=["pool.smi"]']
     // The first update of a held finetuning is that of a free one, since it begins where it is held: later ones differ.
     const { code, err, out } = await reproduce(...args, ...tiny, "-s", "finetuneTicks=8", "-s", "gamma=10")
     assert.strictEqual(code, 0, err)
@@ -122,20 +128,41 @@ describe("tapweight reproduce", () => {
       assert.match(out, new RegExp(`^${method} +[\\d.]+ ± [\\d.]+ +[\\d.]+ ± [\\d.]+ +${paper} +×[\\d.]+ `, "m"), out)
     }
     assert.match(out, /^learned weights λ +method +seed +mg1 +mg2 +mg3 +jigsaw +mask$/m)
+    assert.match(out, /^mine, free \(mae, less is better\)/m)
+    assert.match(out, /^held: TapWeight's test score is better than that of +sets × seeds +sign test p$/m)
+    assert.match(out, /^finetuning alone +\d of 4/m)
     assert.match(out, /waiting for data/)
+    assert.match(err, /^esol: 60 molecules, 0 refused by RDKit and dropped; 45 train, 5 validation, 10 test$/m)
+    assert.match(err, /^mine, seed 1, tapweight: 16 of 16 trainings done, about 0 minutes left$/m)
     const runs = join(scratch, "runs/molecules")
     const folder = join(runs, readdirSync(runs)[0]!)
     const chart = readFileSync(join(folder, "lambda-esol.svg"), "utf8")
     assert.include(chart, "λ over steps, esol, mean of 2 seeds")
     // Each encoder is finetuned both ways.
     const { found } = (JSON.parse(readFileSync(join(folder, "result.json"), "utf8")) as Result).result
-    assert.lengthOf(found, 8)
+    assert.lengthOf(found, 16)
+    // One pretraining under equal weights a seed serves both sets.
+    const shared = found.flatMap(({ method, pretraining }) => (method === "equal" ? [pretraining] : []))
+    assert.strictEqual(new Set(shared).size, 2)
+    assert.deepStrictEqual(readdirSync(join(folder, "trials/pretraining/equal/3-at-0.05")), ["seed-0", "seed-1"])
     for (const { scores } of found)
       assert.deepStrictEqual(
         scores.map(({ finetuning }) => finetuning),
         ["held", "free"]
       )
     assert.isTrue(found.some(({ scores: [held, free] }) => held!.test !== free!.test))
+  })
+
+  it("plans the paper's scale, with no more clusters than there are different molecules", async () => {
+    const settings = ["data=.", 'sets=["esol"]', 'pool.files=["pool.smi"]'].flatMap((setting) => ["-s", setting])
+    const plan = await within(["plan", "molecules", "--preset", "paper", ...settings])
+    assert.strictEqual(plan.code, 0, plan.err)
+    assert.match(plan.out, /pretrain +minimizes theta.*rate=0\.02, every=100, factor=0\.9/)
+    assert.match(plan.out, /reweight.*beta/)
+    assert.match(
+      plan.err,
+      /^warning  10000 clusters asked for, and 2\d distinct MACCS keys among 60 molecules: made 2\d$/m
+    )
   })
 
   it("stopped by Ctrl-C in the midst of its trials and resumed, ends with what an undisturbed run found", async () => {
@@ -150,11 +177,13 @@ describe("tapweight reproduce", () => {
     const table = join(scratch, "esol.csv")
     const text = readFileSync(table, "utf8")
     writeFileSync(table, text.replace(/0\n/, "1\n"))
-    const other = await within(["resume", "@latest", "--runs", "stopped"])
-    assert.strictEqual(other.code, codes.refused, other.err)
-    assert.match(other.err, /data set .esol. \(.*esol\.csv\) is not what the run began with/)
+    const changed = await within(["resume", "@latest", "--runs", "stopped"])
+    assert.strictEqual(changed.code, codes.refused, changed.err)
+    assert.match(changed.err, /data set .esol. \(.*esol\.csv\) is not what the run began with/)
     writeFileSync(table, text)
-    const end = await within(["resume", "@latest", "--runs", "stopped"])
+    // From another folder: the data's is named from where the run began.
+    const other = mkdtempSync(join(scratch, "other-"))
+    const end = await within(["resume", "@latest", "--runs", join(scratch, "stopped")], undefined, other)
     assert.strictEqual(end.code, 0, end.err)
     // Done, it says what it found, also where its table is another by now.
     writeFileSync(table, "smiles,logp\n")
