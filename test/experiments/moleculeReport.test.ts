@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as MoleculeNet from "../../src/data/molecules/MoleculeNet.ts"
 import { weightings } from "../../src/experiments/molecules/Landscape.ts"
 import * as Levels from "../../src/experiments/molecules/Levels.ts"
@@ -56,6 +58,20 @@ describe("what is said of molecules", () => {
       [0.02, 0.001, 1],
       [0.01, 0.0001, 0.1]
     ])
+  })
+
+  it("initial weights are shares of the objectives, and wanted where their method is", () => {
+    const said = (change: Partial<Settings>) =>
+      Result.match(Schema.decodeResult(Schema.toType(config.schema))({ ...small, ...change }), {
+        onSuccess: () => "",
+        onFailure: ({ message }) => message
+      })
+    const initial = [0.1, 0.1, 0.1, 0.1, 0.6]
+    assert.strictEqual(said({ initial, methods: ["initial", "tapweight"] }), "")
+    assert.match(said({ initial: [0.5, 0.5] }), /initial has 2 shares, and there are 5 objectives/)
+    assert.match(said({ initial, useless: true }), /there are 6 objectives/)
+    assert.match(said({ initial: [0.1, 0.1, 0.1, 0.1, 0.5] }), /shares with the sum 1/)
+    assert.match(said({ methods: ["initial"] }), /wants initial weights/)
   })
 
   it("a table shows means, deviations, the paper's number, cost and paired differences", () => {

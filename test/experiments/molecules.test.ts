@@ -124,6 +124,33 @@ describe("the molecules' levels", () => {
   }
 })
 
+describe("λ", () => {
+  it.effect("starts from the initial weights, which general pretraining and equal weights do not see", () =>
+    Effect.gen(function* () {
+      const initial = [0.1, 0.2, 0.3, 0.15, 0.25]
+      const levels = Levels.make({ ...settings, initial }, task("regression"), undefined)
+      const moved = yield* Stream.runCollect(Run.ticks(levels.tapweight, { ticks: 2, seed: 1 }))
+      for (const [i, weight] of lambdaOf(moved[1]!)!.entries()) assert.closeTo(weight, initial[i]!, 1e-6)
+      const plain = Levels.make(settings, task("regression"), undefined)
+      const problems = [
+        plain.pretraining(),
+        levels.pretraining(),
+        levels.pretraining(Levels.betaOf(initial)),
+        plain.general(),
+        levels.general()
+      ]
+      const [equal, same, weighted, general, again] = yield* Effect.forEach(problems, (problem) =>
+        Effect.map(
+          Stream.runCollect(Run.ticks(problem as ReturnType<typeof plain.pretraining>, { ticks: 1, seed: 1 })),
+          ([tick]) => Object.values(tick!.levels)[0]!.loss
+        )
+      )
+      assert.deepStrictEqual([same, again], [equal, general])
+      assert.notEqual(weighted, equal)
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+})
+
 describe("level III of a classification", () => {
   it.effect("minimizes what the settings say", () =>
     Effect.gen(function* () {

@@ -3,7 +3,7 @@ import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import * as Dataset from "../../dsl/Dataset.ts"
 import * as Hypergradient from "../../dsl/Hypergradient.ts"
 import * as Level from "../../dsl/Level.ts"
-import type { NdArray } from "../../dsl/NdArray.ts"
+import * as NdArray from "../../dsl/NdArray.ts"
 import * as Problem from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
 import type { Live } from "../../dsl/Tree.ts"
@@ -36,6 +36,13 @@ type Omega = { readonly encoder: ResNet.Params; readonly head: Mlp.Dense }
 /** The names of the objectives, in the order of their weights (equation 7). */
 export const objectives = ({ useless }: Pick<Settings, "useless">): ReadonlyArray<string> =>
   useless ? ["mg1", "mg2", "mg3", "jigsaw", "mask", "coin"] : ["mg1", "mg2", "mg3", "jigsaw", "mask"]
+
+/** β whose softmax are these weights; a weight of zero becomes one that no loss can be heard at. */
+export const betaOf = (lambda: ReadonlyArray<number>) =>
+  NdArray.float32(
+    [lambda.length] as const,
+    lambda.map((weight) => Math.log(Math.max(weight, 1e-12)))
+  ) as NdArray.NdArray<tf.Tensor1D>
 
 const column = (x: tf.Tensor2D, i: number): tf.Tensor1D => tf.reshape(tf.slice(x, [0, i], [x.shape[0], 1]), [-1])
 
@@ -86,7 +93,8 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
   }
   const omega = Var.make("omega", (_, root) => ({ encoder: Var.initial(theta, root).encoder, head }))
   const statisticsOf = Var.make("statistics", statistics)
-  const beta = Var.make("beta", Init.zeros([objectives(settings).length]))
+  const equal = Init.zeros([objectives(settings).length])
+  const beta = Var.make("beta", settings.initial === null ? equal : () => betaOf(settings.initial!))
 
   const { decay, finetuneTicks, momentum } = settings
   const stepped = (rate: number) => Rate.step({ rate, ...settings.schedule })
@@ -213,9 +221,11 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     /** TapWeight without multi-level optimization: λ is learned above one joint level. */
     bilevel: Problem.close(bilevel),
     /** Level I alone with λ held constant: equal by default, or at softmax of the given β. */
-    pretraining: (weights?: NdArray<tf.Tensor1D>) => Problem.close(pretrain.pipe(Level.fix(beta, weights))),
+    pretraining: (weights: NdArray.NdArray<tf.Tensor1D> = equal(Seed.make(0))) =>
+      Problem.close(pretrain.pipe(Level.fix(beta, weights))),
     /** General pretraining under equal weights. What is drawn follows from a level's name: these are batches of its own. */
-    general: () => Problem.close(pretraining("general", settings.general.rate).pipe(Level.fix(beta))),
+    general: () =>
+      Problem.close(pretraining("general", settings.general.rate).pipe(Level.fix(beta, equal(Seed.make(0))))),
     /** Finetuning alone, from an encoder: near it, which is equation 3 at the end of level I, or free of it. */
     finetuning: (from: Encoder | undefined, how: Finetuning) => {
       const start = Var.make("theta", (seed) => from?.params ?? encoder(seed))

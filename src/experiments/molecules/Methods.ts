@@ -1,6 +1,5 @@
-import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import * as NdArray from "../../dsl/NdArray.ts"
+import type * as NdArray from "../../dsl/NdArray.ts"
 import type * as ResNet from "../../models/ResNet.ts"
 import * as Program from "../../runs/Program.ts"
 import * as Records from "../../runs/Records.ts"
@@ -70,7 +69,7 @@ export const general = Effect.fnUntraced(function* (
   if (general.ticks === 0) return start
   const trial = `general/seed-${seed}`
   const { vars } = yield* session.trial(trial, {
-    problem: Levels.make({ ...settings, useless: false }, task, start).general(),
+    problem: Levels.make({ ...settings, useless: false, initial: null }, task, start).general(),
     ticks: general.ticks,
     seed
   })
@@ -155,17 +154,11 @@ export const make = (
     )
 
   /** Continued pretraining at fixed weights λ in a trial, then finetuning. */
-  const weighted = (name: string, trial: string, lambda: ReadonlyArray<number>) => {
-    // softmax(log λ) = λ; a weight of zero becomes one that no loss can be heard at.
-    const beta = NdArray.float32(
-      [lambda.length] as const,
-      lambda.map((weight) => Math.log(Math.max(weight, 1e-12)))
-    ) as NdArray.NdArray<tf.Tensor1D>
-    return pretrained(name, trial, levels.pretraining(beta)).pipe(
+  const weighted = (name: string, trial: string, lambda: ReadonlyArray<number>) =>
+    pretrained(name, trial, levels.pretraining(Levels.betaOf(lambda))).pipe(
       Effect.map(({ beta: _, ...found }) => found),
       Effect.tap(tell)
     )
-  }
   /** The same at weights that do not depend on the set, so that one pretraining serves all sets. */
   const fixed = (name: string, lambda: ReadonlyArray<number>) =>
     weighted(name, `pretraining/${name}/${ticks}-at-${settings[task.kind].pretrain}/seed-${seed}`, lambda)
@@ -177,6 +170,7 @@ export const make = (
     const found: Array<Found> = []
     if (wanted.has("finetune")) found.push(yield* Effect.tap(finetuned("finetune", start), tell))
     if (wanted.has("equal")) found.push(yield* fixed("equal", equal))
+    if (wanted.has("initial")) found.push(yield* fixed("initial", settings.initial ?? equal))
     if (wanted.has("bilevel")) found.push(yield* learned("bilevel"))
     if (wanted.has("tapweight") || wanted.has("final")) {
       const tapweight = yield* learned("tapweight")

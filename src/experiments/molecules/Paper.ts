@@ -15,6 +15,7 @@ export const scores: { readonly [M in Method]: Numbers } = {
     ...row([3.04, 1.11, 0.76, 141.0, 4.52], regression)
   },
   equal: row([78.8, 66.1, 77.4, 60.3, 74.6, 62.7, 76.9, 71.6], classification),
+  initial: {},
   bilevel: row([83.0, 68.5, 79.5, 63.5, 76.3, 65.9, 77.2, 77.3], classification),
   tapweight: {
     ...row([83.1, 71.2, 81.3, 64.5, 77.0, 66.1, 78.4, 80.5], classification),

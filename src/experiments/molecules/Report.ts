@@ -16,6 +16,7 @@ export const under = (found: ReadonlyArray<Found>, how: Finetuning): ReadonlyArr
 const said: { readonly [M in Method]: string } = {
   finetune: "finetuning alone",
   equal: "continued pretraining, equal weights",
+  initial: "continued pretraining, initial weights",
   bilevel: "TapWeight without MLO (eq. 9)",
   tapweight: "TapWeight",
   final: "continued pretraining, learned final weights"

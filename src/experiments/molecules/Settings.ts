@@ -6,7 +6,7 @@ import * as Program from "../../runs/Program.ts"
 import { positive, rate, several, share, whole } from "../Fields.ts"
 
 /** What is compared. */
-export const Method = Schema.Literals(["finetune", "equal", "bilevel", "tapweight", "final"])
+export const Method = Schema.Literals(["finetune", "equal", "initial", "bilevel", "tapweight", "final"])
 export type Method = typeof Method.Type
 
 /**
@@ -86,6 +86,14 @@ const schema = Schema.Struct({
   gamma: rate,
   /** Strength of the finetuning loss beside the pretraining losses in the bilevel ablation (equation 9). */
   mix: rate,
+  /** What λ starts from, a share for each objective in their order; equal shares where null. */
+  initial: Schema.NullOr(
+    Schema.Array(rate).check(
+      Schema.makeFilter(
+        (lambda) => Math.abs(lambda.reduce((sum, share) => sum + share, -1)) < 1e-6 || "expected shares with the sum 1"
+      )
+    )
+  ),
   /** Ticks before λ first moves. */
   warmup: whole,
   /**
@@ -115,7 +123,16 @@ const schema = Schema.Struct({
   finetunings: Schema.NonEmptyArray(Finetuning).check(Schema.isUnique()),
   /** Adds an objective that cannot help: coin flips told from pictures. */
   useless: Schema.Boolean
-})
+}).check(
+  Schema.makeFilter(({ initial, methods, useless }) => {
+    const objectives = useless ? 6 : 5
+    if (initial === null)
+      return !methods.includes("initial") || "the method 'initial' wants initial weights: give initial=[…]"
+    return (
+      initial.length === objectives || `initial has ${initial.length} shares, and there are ${objectives} objectives`
+    )
+  })
+)
 
 /** Settings of the molecules' experiments. */
 export type Settings = (typeof schema)["Type"]
@@ -153,6 +170,7 @@ export const small: Settings = {
   schedule: { every: 150, factor: 0.7 },
   gamma: 0.1,
   mix: 0.3,
+  initial: null,
   warmup: 20,
   product: "exact",
   validation: "ranking",
