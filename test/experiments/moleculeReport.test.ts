@@ -3,15 +3,14 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as MoleculeNet from "../../src/data/molecules/MoleculeNet.ts"
 import { weightings } from "../../src/experiments/molecules/Landscape.ts"
-import * as Levels from "../../src/experiments/molecules/Levels.ts"
 import type { Found } from "../../src/experiments/molecules/Methods.ts"
 import * as Paper from "../../src/experiments/molecules/Paper.ts"
 import * as Report from "../../src/experiments/molecules/Report.ts"
-import { config, ofSet, type Settings, small } from "../../src/experiments/molecules/Settings.ts"
+import { config, objectives, ofSet, type Settings, small } from "../../src/experiments/molecules/Settings.ts"
 
 describe("what is said of molecules", () => {
   it("the landscape's weightings are weights: the centre, corners, and half-way", () => {
-    const names = Levels.objectives(small)
+    const names = objectives(small)
     const tried = weightings(names)
     assert.strictEqual(tried.length, 1 + 2 * names.length)
     for (const [, lambda] of tried)

@@ -7,7 +7,7 @@ import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import { scorable, splitOf, unitOf } from "../../src/experiments/molecules/Labels.ts"
 import * as Levels from "../../src/experiments/molecules/Levels.ts"
-import { type Settings, small } from "../../src/experiments/molecules/Settings.ts"
+import { objectives, type Settings, small } from "../../src/experiments/molecules/Settings.ts"
 import type { Task } from "../../src/experiments/molecules/Task.ts"
 import * as Mlp from "../../src/models/Mlp.ts"
 import * as ResNet from "../../src/models/ResNet.ts"
@@ -98,7 +98,7 @@ describe("the molecules' levels", () => {
             )
             const moved = ticks.map(lambdaOf)
             // λ is reported as an update found it: equal at its first, which warm-up puts at the second tick.
-            const equal = 1 / Levels.objectives(options).length
+            const equal = 1 / objectives(options).length
             assert.isUndefined(moved[0])
             for (const weight of moved[1]!) assert.closeTo(weight, equal, 1e-6)
             assert.closeTo(

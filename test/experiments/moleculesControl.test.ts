@@ -5,7 +5,7 @@ import type * as PictureBatches from "../../src/data/pictures/PictureBatches.ts"
 import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Levels from "../../src/experiments/molecules/Levels.ts"
-import { type Settings, small } from "../../src/experiments/molecules/Settings.ts"
+import { objectives, type Settings, small } from "../../src/experiments/molecules/Settings.ts"
 import type { Task } from "../../src/experiments/molecules/Task.ts"
 import * as Statistics from "../../src/experiments/Statistics.ts"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
@@ -101,7 +101,7 @@ describe("a planted objective that cannot help", () => {
           (ticks) => ticks.at(-1)!.levels["reweight"]!.metrics["lambda"] as ReadonlyArray<number>
         )
       )
-      const names = Levels.objectives(settings)
+      const names = objectives(settings)
       const share = (...of: ReadonlyArray<string>) =>
         Statistics.mean(learned.map((lambda) => of.reduce((sum, name) => sum + lambda[names.indexOf(name)]!, 0)))
       assert.isBelow(share("coin"), 0.8 / names.length)

@@ -1,10 +1,9 @@
 import * as Effect from "effect/Effect"
 import * as Columns from "../../runs/Columns.ts"
 import * as Program from "../../runs/Program.ts"
-import * as Levels from "./Levels.ts"
 import { everywhere, problem } from "./Program.ts"
 import * as Report from "./Report.ts"
-import { config, type Finetuning, type Settings } from "./Settings.ts"
+import { config, type Finetuning, objectives, type Settings } from "./Settings.ts"
 
 /** A handful of fixed weightings: the centre, each corner, and half-way from the centre to each. */
 export const weightings = (
@@ -22,7 +21,7 @@ export const weightings = (
 
 /** Every fixed weighting on every set and seed; test molecules are scored where `tested`. Trials that a run has finished are read. */
 export const weighed = (session: Program.Session, settings: Settings, tested: boolean) => {
-  const tried = weightings(Levels.objectives(settings))
+  const tried = weightings(objectives(settings))
   return Effect.map(
     everywhere(session, settings, { names: tried.map(([name]) => name), tested }, (methods) =>
       Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))

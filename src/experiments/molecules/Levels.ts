@@ -17,7 +17,7 @@ import * as Mlp from "../../models/Mlp.ts"
 import * as ResNet from "../../models/ResNet.ts"
 import * as Objective from "../../objectives/Objective.ts"
 import type { Encoder } from "./Encoder.ts"
-import type { Finetuning, Settings } from "./Settings.ts"
+import { type Finetuning, objectives, type Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 type HostHeads = {
@@ -32,10 +32,6 @@ export interface Start extends Encoder {
 
 type Theta = { readonly encoder: ResNet.Params; readonly heads: Live<HostHeads> }
 type Omega = { readonly encoder: ResNet.Params; readonly head: Mlp.Dense }
-
-/** The names of the objectives, in the order of their weights (equation 7). */
-export const objectives = ({ useless }: Pick<Settings, "useless">): ReadonlyArray<string> =>
-  useless ? ["mg1", "mg2", "mg3", "jigsaw", "mask", "coin"] : ["mg1", "mg2", "mg3", "jigsaw", "mask"]
 
 /** β whose softmax are these weights; a weight of zero becomes one that no loss can be heard at. */
 export const betaOf = (lambda: ReadonlyArray<number>) =>

@@ -8,7 +8,7 @@ import * as Statistics from "../Statistics.ts"
 import { type Encoder, write } from "./Encoder.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
-import type { Finetuning, Method, Settings } from "./Settings.ts"
+import { type Finetuning, type Method, objectives, type Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 /** How long a method trained, and how much of that it waited for data. */
@@ -92,7 +92,7 @@ export const make = (
   const levels = Levels.make(settings, task, start)
   const folder = `${task.name}/seed-${seed}`
   const { finetuneTicks, ticks } = settings
-  const weights = Levels.objectives(settings)
+  const weights = objectives(settings)
 
   /** One finetuning from an encoder: selected on validation data, tested once or not at all. */
   const finetunedSo = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined, how: Finetuning) {

@@ -105,7 +105,7 @@ export const molecules = Program.make({
         methods.all(settings.methods)
       )
       const found = each.flat()
-      const objectives = Levels.objectives(settings)
+      const objectives = Settings.objectives(settings)
       const charted = settings.methods.includes("tapweight") || settings.methods.includes("final")
       const groups = seeds.length > 1 ? [seeds, ...seeds.map((seed) => [seed])] : [seeds]
       const drawn = (charted ? tasks : []).flatMap(({ name: set }) => groups.map((of) => [set, of] as const))

@@ -25,6 +25,10 @@ const Rates = Schema.Struct({
   reweight: rate
 })
 
+/** The names of the objectives, in the order of their weights (equation 7). */
+export const objectives = ({ useless }: { readonly useless: boolean }): ReadonlyArray<string> =>
+  useless ? ["mg1", "mg2", "mg3", "jigsaw", "mask", "coin"] : ["mg1", "mg2", "mg3", "jigsaw", "mask"]
+
 const schema = Schema.Struct({
   ...Program.common,
   /** Seeds to compare over: `seed`, `seed` + 1, … */
@@ -125,12 +129,10 @@ const schema = Schema.Struct({
   useless: Schema.Boolean
 }).check(
   Schema.makeFilter(({ initial, methods, useless }) => {
-    const objectives = useless ? 6 : 5
+    const { length } = objectives({ useless })
     if (initial === null)
       return !methods.includes("initial") || "the method 'initial' wants initial weights: give initial=[…]"
-    return (
-      initial.length === objectives || `initial has ${initial.length} shares, and there are ${objectives} objectives`
-    )
+    return initial.length === length || `initial has ${initial.length} shares, and there are ${length} objectives`
   })
 )
 
