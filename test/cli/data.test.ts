@@ -52,10 +52,7 @@ describe("tapweight data", () => {
     writeFileSync(join(scratch, "sider.csv.gz"), gzipSync("smiles\nC\n".repeat(20)).subarray(0, 25))
     for (const [args, message] of [
       [["check", "none"], /no data set of this name is known; known are bace, bbbp/],
-      [
-        ["check", "lipo", "--data", "."],
-        /'lipo' is called lipo\.csv or lipo\.csv\.gz or Lipophilicity\.csv, and none is here/
-      ],
+      [["check", "lipo", "--data", "."], /'lipo' is called lipo\.csv or lipo\.csv\.gz, and none is here/],
       [["check", "bace", "--data", "."], /bace\.csv, line 3: row 2, column 'Class': '2' is neither 0 nor 1/],
       [["check", "sider", "--data", "."], /cut short/],
       [["fetch", "none"], /no data set of this name/]

@@ -4,7 +4,11 @@
  */
 import * as TableSchema from "./TableSchema.ts"
 
-const source = (file: string) => ({ url: `https://deepchemdata.s3-us-west-1.amazonaws.com/datasets/${file}` })
+/** A file as chemprop distributes it, at a commit, which always has the same bytes. */
+const chemprop = (file: string, sha256: string) => ({
+  url: `https://raw.githubusercontent.com/chemprop/chemprop/b83635bcddaddcdb91d453128edec9f2be0d25cf/data/${file}`,
+  sha256
+})
 
 export const bace = TableSchema.make({
   name: "bace",
@@ -14,7 +18,7 @@ export const bace = TableSchema.make({
   task: "classification",
   metric: "roc-auc",
   size: 1513,
-  source: source("bace.csv")
+  source: chemprop("bace.csv", "847be1e38d3798c60df03e1aaf2ccd0f09f9ed89407de78e80463aa637088532")
 })
 
 export const bbbp = TableSchema.make({
@@ -25,7 +29,7 @@ export const bbbp = TableSchema.make({
   task: "classification",
   metric: "roc-auc",
   size: 2039,
-  source: source("BBBP.csv")
+  source: chemprop("BBBP.csv", "a61e17872cbec0743a6147dc802a1f7550acfe8dc1053f881f4c42a3ce2dc597")
 })
 
 export const clintox = TableSchema.make({
@@ -36,7 +40,7 @@ export const clintox = TableSchema.make({
   task: "classification",
   metric: "roc-auc",
   size: 1478,
-  source: source("clintox.csv.gz")
+  source: chemprop("clintox.csv", "cc561402d058a0d996a9f5e5d02bc20f6652b7003525b32c3598b8da4b24e9b7")
 })
 
 export const sider = TableSchema.make({
@@ -47,7 +51,7 @@ export const sider = TableSchema.make({
   task: "classification",
   metric: "roc-auc",
   size: 1427,
-  source: source("sider.csv.gz")
+  source: chemprop("sider.csv", "71efc6ac4ca82d6545bc512509863281be0f17234afd7adaf71a71899988302e")
 })
 
 export const tox21 = TableSchema.make({
@@ -71,7 +75,7 @@ export const tox21 = TableSchema.make({
   task: "classification",
   metric: "roc-auc",
   size: 7831,
-  source: source("tox21.csv.gz")
+  source: chemprop("tox21.csv", "b58cc1f683e78e3c7a1bf7116e9aac0119804018d100f7b8cdb0857941c31aca")
 })
 
 export const toxcast = TableSchema.make({
@@ -82,7 +86,7 @@ export const toxcast = TableSchema.make({
   task: "classification",
   metric: "roc-auc",
   size: 8575,
-  source: source("toxcast_data.csv.gz")
+  source: chemprop("toxcast.csv.gz", "4b9b4366b02ce7ec7a0831d60f8c46f153c53c5e122376df887476240496abd4")
 })
 
 export const hiv = TableSchema.make({
@@ -93,7 +97,7 @@ export const hiv = TableSchema.make({
   task: "classification",
   metric: "roc-auc",
   size: 41_127,
-  source: source("HIV.csv")
+  source: chemprop("HIV.csv.gz", "0a4a7390d6f22035c293e8e0d500655d76233b35f0f68ab128f3ceccdd97a297")
 })
 
 export const muv = TableSchema.make({
@@ -122,7 +126,7 @@ export const muv = TableSchema.make({
   task: "classification",
   metric: "roc-auc",
   size: 93_087,
-  source: source("muv.csv.gz")
+  source: chemprop("muv.csv.gz", "ee68d1fad0b10440dc494ac3a74cf99168a0b0da9683556b2b48220b88172135")
 })
 
 export const freesolv = TableSchema.make({
@@ -134,7 +138,7 @@ export const freesolv = TableSchema.make({
   metric: "rmse",
   range: [-50, 50],
   size: 642,
-  source: source("SAMPL.csv")
+  source: chemprop("freesolv.csv", "97d74c86228d4c16c0fbbf063bb8280354d8152db09a85ade8517a2f43bd9824")
 })
 
 export const esol = TableSchema.make({
@@ -146,7 +150,7 @@ export const esol = TableSchema.make({
   metric: "rmse",
   range: [-20, 10],
   size: 1128,
-  source: source("delaney-processed.csv")
+  source: chemprop("delaney.csv", "887aa5930b0a7e7fcb76a2d25dc0ebe11c23878ca2d8d1e2204ca2c46b175140")
 })
 
 export const lipo = TableSchema.make({
@@ -158,7 +162,7 @@ export const lipo = TableSchema.make({
   metric: "rmse",
   range: [-20, 20],
   size: 4200,
-  source: source("Lipophilicity.csv")
+  source: chemprop("lipo.csv", "aa9bd9669188e35efd908758a75561bba402016d901fed2d0d949289abbcf31c")
 })
 
 export const qm7 = TableSchema.make({
@@ -170,7 +174,10 @@ export const qm7 = TableSchema.make({
   metric: "mae",
   range: [-5000, 0],
   size: 6830,
-  source: source("qm7.csv")
+  source: {
+    url: "https://raw.githubusercontent.com/HICAI-ZJU/KANO/766b478fde816ea014c713f380b73e87cd780da8/data/qm7.csv",
+    sha256: "eb793e3172c4a74cfb74ef805e6cdea79d1db16fd1f40a42f459297ad6457548"
+  }
 })
 
 export const qm9 = TableSchema.make({
@@ -181,7 +188,8 @@ export const qm9 = TableSchema.make({
   task: "regression",
   metric: "mae",
   size: 133_885,
-  source: source("qm9.csv")
+  // At an address that names no version, and so without a hash.
+  source: { url: "https://deepchemdata.s3-us-west-1.amazonaws.com/datasets/qm9.csv" }
 })
 
 /** All of them, in the order of the paper's tables. */

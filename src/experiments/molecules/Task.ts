@@ -45,6 +45,10 @@ export interface Task {
   readonly input: typeof Manifest.Data.Type
 }
 
+/** The hash of what a schema reads a table by: that may change, and the table not. */
+const readBy = ({ labels, metric, range, smiles, task }: TableSchema): string =>
+  hash("sha256", JSON.stringify([smiles, labels, task, metric, range ?? null])).slice(0, 16)
+
 /** The table of a set by its name, or by the file of its schema. Fails with a `TableError` where there is none. */
 export const find = Effect.fnUntraced(function* ({ data }: Pick<Settings, "data">, name: string) {
   const schema = yield* Schemas.named(name)
@@ -99,8 +103,7 @@ export const make = Effect.fnUntraced(function* (
   const { refused, rows: read, ...rows } = counted
   const input = yield* Input.ofFile({
     name: schema.name,
-    // A schema may change and its table not.
-    version: `schema ${hash("sha256", JSON.stringify(schema)).slice(0, 16)}`,
+    version: `schema ${readBy(schema)}`,
     file,
     read,
     refused,

@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs"
+import { hash } from "node:crypto"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -155,13 +156,18 @@ layer(NodeServices.layer)("Table", (it) => {
     ["esol.csv", 1128, 1, 0],
     ["lipo.csv", 4200, 1, 0],
     ["qm7.csv", 6830, 1, 0],
-    ["bbbp.csv", 2039, 1, 0]
+    ["bbbp.csv", 2039, 1, 0],
+    ["hiv.csv.gz", 41_127, 1, 0],
+    ["muv.csv.gz", 93_087, 17, 84.2]
   ] as const) {
     it.effect.skipIf(!present(`data/molecules/${name}`))(`reads ${name} as it lies beside the project`, () =>
       Effect.gen(function* () {
-        const schema = MoleculeNet.all.find((known) => known.name === name.split(".")[0])!
+        const schema = MoleculeNet.named(name.split(".")[0]!)!
         const table = yield* Table.read(shared(`data/molecules/${name}`), schema)
         assert.deepStrictEqual([table.smiles.length, table.tasks.length], [rows, tasks])
+        // The bytes that the declared address gives.
+        const sha256 = hash("sha256", readFileSync(shared(`data/molecules/${name}`)))
+        assert.strictEqual(sha256, schema.source!.sha256)
         const absent = table.labels.filter(Number.isNaN).length
         assert.approximately((100 * absent) / table.labels.length, missing, 0.05)
       })
