@@ -5,12 +5,13 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { DataError } from "../dsl/Dataset.ts"
 import * as Chemistry from "../data/molecules/Chemistry.ts"
-import * as Fetch from "../data/molecules/Fetch.ts"
+import * as Fetch from "../data/Fetch.ts"
 import * as MoleculeNet from "../data/molecules/MoleculeNet.ts"
 import * as Molecules from "../data/molecules/Molecules.ts"
 import * as Table from "../data/molecules/Table.ts"
 import * as Telling from "../data/molecules/Telling.ts"
 import { sourceFile, type TableSchema } from "../data/molecules/TableSchema.ts"
+import * as Labels from "../experiments/molecules/Labels.ts"
 import * as Schemas from "../experiments/molecules/Schemas.ts"
 import * as Columns from "../runs/Columns.ts"
 import * as Launch from "./Launch.ts"
@@ -134,4 +135,7 @@ export const check = Effect.fnUntraced(function* (options: {
     `scaffold split: ${result.split.train} train, ${result.split.validation} validation, ${result.split.test} test`
   ]
   yield* Launch.print(options.format, text.join("\n"), result)
+  yield* Effect.fromResult(
+    Labels.trainable(schema.name, { rows: result.rows, accepted: found.rows.length, train: split.train.length })
+  )
 }, Launch.hushed)

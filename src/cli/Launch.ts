@@ -180,7 +180,11 @@ export const start = Effect.fnUntraced(function* (
     }
 ) {
   const resolved = yield* resolve(loaded, options)
-  const problem = yield* problemOf(loaded, resolved.value)
+  const problem = yield* problemOf(loaded, resolved.value).pipe(
+    Effect.onInterrupt(() =>
+      saying(options.quiet)("\nstopped before the run began: what was worked out is cached, so run the same again")
+    )
+  )
   const plan = yield* Effect.fromResult(Plan.make(problem))
   // Inside the engine, so that one that cannot start leaves no folder behind.
   yield* Effect.gen(function* () {

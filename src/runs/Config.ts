@@ -117,6 +117,9 @@ const flatten = (
 const expecting = (key: string, origin: string, found: unknown) => (error: { readonly message: string }) =>
   new ConfigError({ key, origin, reason: `found ${JSON.stringify(found)}: ${error.message}` })
 
+// A key within a value that no schema knows would go unheard.
+const strict = { onExcessProperty: "error" } as const
+
 /** Decodes every value of a layer of JSON. */
 const decodeJson = (
   layer: ReadonlyArray<Assignment>,
@@ -124,7 +127,7 @@ const decodeJson = (
 ): Result.Result<ReadonlyArray<Assignment>, ConfigError> =>
   Result.all(
     layer.map(({ leaf, path, value }) =>
-      Result.mapBoth(Schema.decodeUnknownResult(Schema.toCodecJson(leaf))(value), {
+      Result.mapBoth(Schema.decodeUnknownResult(Schema.toCodecJson(leaf), strict)(value), {
         onSuccess: (decoded) => ({ path, leaf, value: decoded }),
         onFailure: expecting(path, origin, value)
       })
@@ -147,7 +150,7 @@ const override = (leaves: Leaves, text: string): Result.Result<Assignment, Confi
   if (at < 1) return Result.fail(new ConfigError({ key: text, origin: "-s", reason: "expected key=value" }))
   const leaf = leaves.get(path)
   if (leaf === undefined) return Result.fail(unknownKey(leaves, path, "-s"))
-  const decode = Schema.decodeUnknownResult(Schema.toCodecJson(leaf))
+  const decode = Schema.decodeUnknownResult(Schema.toCodecJson(leaf), strict)
   // A value that looks like JSON may still be meant as text: `name=123`.
   const json = parseJson(right)
   const decoded = Result.orElse(decode(json), (error) => Result.mapError(decode(right), () => error))

@@ -5,6 +5,7 @@ import * as Random from "effect/Random"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
+import * as Disk from "../runtime/Disk.ts"
 
 /** A file of a run folder that cannot be written, or does not hold what it should. */
 export class RunFileError extends Schema.TaggedError<RunFileError>()("RunFileError", {
@@ -22,13 +23,11 @@ export const because =
   (error: { readonly message: string }): RunFileError =>
     new RunFileError({ file, reason: error.message })
 
-/** A {@link RunFileError} about this file, which could not be read. */
-export const unreadable =
+/** A {@link RunFileError} about this file, which could not be read or written. */
+export const failed =
   (file: string) =>
   (error: PlatformError): RunFileError =>
-    error.reason._tag === "NotFound"
-      ? new RunFileError({ file, reason: "there is no such file" })
-      : because(file)(error)
+    new RunFileError({ file, reason: Disk.said(error) })
 
 const syncWritten = Effect.fnUntraced(function* (file: string, bytes: Uint8Array) {
   const handle = yield* (yield* FileSystem.FileSystem).open(file, { flag: "wx" })
@@ -49,7 +48,7 @@ export const replace = Effect.fnUntraced(function* (file: string, bytes: Uint8Ar
   yield* Effect.andThen(syncWritten(temporary, bytes), fs.rename(temporary, file)).pipe(
     Effect.onError(() => Effect.ignore(fs.remove(temporary, { force: true }))),
     Effect.andThen(syncDirectory(path.dirname(file))),
-    Effect.mapError(because(file))
+    Effect.mapError(failed(file))
   )
 })
 
@@ -66,7 +65,7 @@ export const read = Effect.fnUntraced(function* <A>(
   options: SchemaAST.ParseOptions = {}
 ) {
   const fs = yield* FileSystem.FileSystem
-  const text = yield* Effect.mapError(fs.readFileString(file), unreadable(file))
+  const text = yield* Effect.mapError(fs.readFileString(file), failed(file))
   const decode = Schema.decodeEffect(Schema.fromJsonString(Schema.toCodecJson(schema)), options)
   return yield* Effect.mapError(decode(text), because(file))
 })

@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Problem from "../dsl/Problem.ts"
 import * as Tree from "../dsl/Tree.ts"
+import { StepError } from "../runtime/Engine.ts"
 import type { Selected } from "../runtime/Watch.ts"
 import type * as Config from "./Config.ts"
 import type * as JsonFile from "./JsonFile.ts"
@@ -134,5 +135,11 @@ export const session = (folder: RunFolder, report: (progress: Progress) => Effec
     Trial.run(trialFolder(folder, name), {
       ...options,
       onTick: (tick) => report({ trial: name, tick, ticks: options.ticks, weights: options.weights ?? [] })
-    }) as never
+    }).pipe(
+      Effect.mapError((error) =>
+        error instanceof StepError && name !== ""
+          ? new StepError({ ...error, reason: `${error.reason} (trial ${name})` })
+          : error
+      )
+    ) as never
 })

@@ -102,6 +102,7 @@ export const resolve = Effect.fnUntraced(function* (root: string, selector: stri
   if (latest !== null) {
     const found = all.findLast(({ program }) => latest[1] === "" || program === latest[1])
     if (found !== undefined) return found
+    if (all.length === 0) return yield* failing(selector, `there are no runs in ${root}`)
     return yield* failing(selector, `no run of it in ${root}; there are runs of`, [
       ...new Set(all.map((run) => run.program))
     ])

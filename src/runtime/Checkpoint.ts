@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as NdArray from "../dsl/NdArray.ts"
 import * as Tree from "../dsl/Tree.ts"
+import * as Disk from "./Disk.ts"
 import * as Safetensors from "./Safetensors.ts"
 
 const Found = Schema.Struct({ name: Schema.String, reason: Schema.String })
@@ -119,7 +120,11 @@ const writeFolder = Effect.fnUntraced(function* (folder: string, manifest: Manif
 })
 
 const cannotWrite = (directory: string, name: string) => (error: PlatformError | Schema.SchemaError) =>
-  new CheckpointError({ directory, reason: `${name} cannot be written: ${error.message}`, found: [] })
+  new CheckpointError({
+    directory,
+    reason: `${name} cannot be written: ${error._tag === "PlatformError" ? Disk.said(error) : error.message}`,
+    found: []
+  })
 
 /**
  * Writes a checkpoint that is there whole or not at all, however the process ends, then removes all but the newest

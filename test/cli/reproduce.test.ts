@@ -79,8 +79,11 @@ describe("tapweight reproduce", () => {
     assert.match(twice.err, /--sets.*expected each name once/)
     const none0 = await reproduce("table2", "--data", ".", "--seeds", "0")
     assert.match(none0.err, /--seeds/)
-    const elsewhere = await reproduce("table2", "--data", ".", "--sets", "esol", "-s", 'perSet={"esoll":{"ticks":3}}')
+    const elsewhere = await reproduce("table2", "--data", ".", "--sets", "esol", "-s", 'perSet={"esoll":{"ticks":300}}')
     assert.strictEqual(elsewhere.code, codes.usage, elsewhere.err)
+    const tics = await reproduce("table2", "--data", ".", "--sets", "esol", "-s", 'perSet={"esol":{"tics":3}}')
+    assert.strictEqual(tics.code, codes.usage, tics.err)
+    assert.match(tics.err, /perSet.*tics/s)
     assert.match(elsewhere.err, /perSet\.esoll.*there is no set of this name/)
     writeFileSync(join(scratch, "odd.json"), '{ "name": "odd", "Range": [0, 1] }')
     const odd = await reproduce("table2", "--data", ".", "--sets", "odd.json")
@@ -132,8 +135,11 @@ describe("tapweight reproduce", () => {
     assert.match(out, /^held: TapWeight's test score is better than that of +sets × seeds +sign test p$/m)
     assert.match(out, /^finetuning alone +\d of 4/m)
     assert.match(out, /waiting for data/)
-    assert.match(err, /^esol: 60 molecules, 0 refused by RDKit and dropped; 45 train, 5 validation, 10 test$/m)
-    assert.match(err, /^mine, seed 1, tapweight: 16 of 16 trainings done, about 0 minutes left$/m)
+    assert.match(
+      err,
+      /^esol: 60 molecules \(of 1128 that the literature counts: is its file whole\?\), 0 refused by RDKit and dropped; 45 train, 5 validation, 10 test$/m
+    )
+    assert.match(err, /^mine, seed 2, tapweight: 16 of 16 trainings done, about 0 minutes left$/m)
     const runs = join(scratch, "runs/molecules")
     const folder = join(runs, readdirSync(runs)[0]!)
     const chart = readFileSync(join(folder, "lambda-esol.svg"), "utf8")
@@ -144,7 +150,7 @@ describe("tapweight reproduce", () => {
     // One pretraining under equal weights a seed serves both sets.
     const shared = found.flatMap(({ method, pretraining }) => (method === "equal" ? [pretraining] : []))
     assert.strictEqual(new Set(shared).size, 2)
-    assert.deepStrictEqual(readdirSync(join(folder, "trials/pretraining/equal/3-at-0.05")), ["seed-0", "seed-1"])
+    assert.deepStrictEqual(readdirSync(join(folder, "trials/pretraining/equal/3-at-0.05")), ["seed-1", "seed-2"])
     for (const { scores } of found)
       assert.deepStrictEqual(
         scores.map(({ finetuning }) => finetuning),
@@ -154,7 +160,10 @@ describe("tapweight reproduce", () => {
   })
 
   it("plans the paper's scale, with no more clusters than there are different molecules", async () => {
-    const settings = ["data=.", 'sets=["esol"]', 'pool.files=["pool.smi"]'].flatMap((setting) => ["-s", setting])
+    const settings = ["data=.", 'sets=["esol"]', 'pool.files=["pool.smi"]', "batch.pretrain=16"].flatMap((setting) => [
+      "-s",
+      setting
+    ])
     const plan = await within(["plan", "molecules", "--preset", "paper", ...settings])
     assert.strictEqual(plan.code, 0, plan.err)
     assert.match(plan.out, /pretrain +minimizes theta.*rate=0\.02, every=100, factor=0\.9/)
@@ -171,7 +180,7 @@ describe("tapweight reproduce", () => {
     const longer = [...tiny, "-s", "ticks=40"]
     const first = await reproduce(...sets, ...longer, "--runs", "alone")
     assert.strictEqual(first.code, 0, first.err)
-    const blow: Blow = { when: /trial=esol\/seed-0\/tapweight\/pretrain/, after: 200, signal: "SIGINT" }
+    const blow: Blow = { when: /trial=esol\/seed-1\/tapweight\/pretrain/, after: 200, signal: "SIGINT" }
     const stopped = await within(["reproduce", ...sets, ...longer, "--runs", "stopped"], blow)
     assert.strictEqual(stopped.code, codes.interrupted, stopped.err)
     const table = join(scratch, "esol.csv")
@@ -201,10 +210,10 @@ describe("tapweight reproduce", () => {
     assert.deepStrictEqual(found("stopped"), found("alone"))
     for (const method of ["tapweight", "final"]) {
       const encoder = (runs: string) =>
-        readFileSync(join(only(runs), "trials/esol/seed-0", method, "pretrain/encoder.safetensors"), "base64")
+        readFileSync(join(only(runs), "trials/esol/seed-1", method, "pretrain/encoder.safetensors"), "base64")
       assert.strictEqual(encoder("stopped"), encoder("alone"))
     }
-    const file = join(only("alone"), "trials/esol/seed-0/final/pretrain/encoder.safetensors")
+    const file = join(only("alone"), "trials/esol/seed-1/final/pretrain/encoder.safetensors")
     const further = await reproduce(...sets, ...tiny, "-s", `encoder=${file}`, "--runs", "further")
     assert.strictEqual(further.code, 0, further.err)
     assert.include(further.err, `encoder read from ${file}`)

@@ -8,6 +8,13 @@ import * as Paper from "../../src/experiments/molecules/Paper.ts"
 import * as Report from "../../src/experiments/molecules/Report.ts"
 import { config, objectives, ofSet, type Settings, small } from "../../src/experiments/molecules/Settings.ts"
 
+/** What is said of settings that are refused. */
+const said = (change: Partial<Settings>) =>
+  Result.match(Schema.decodeResult(Schema.toType(config.schema))({ ...small, ...change }), {
+    onSuccess: () => "",
+    onFailure: ({ message }) => message
+  })
+
 describe("what is said of molecules", () => {
   it("the landscape's weightings are weights: the centre, corners, and half-way", () => {
     const names = objectives(small)
@@ -60,17 +67,21 @@ describe("what is said of molecules", () => {
   })
 
   it("initial weights are shares of the objectives, and wanted where their method is", () => {
-    const said = (change: Partial<Settings>) =>
-      Result.match(Schema.decodeResult(Schema.toType(config.schema))({ ...small, ...change }), {
-        onSuccess: () => "",
-        onFailure: ({ message }) => message
-      })
     const initial = [0.1, 0.1, 0.1, 0.1, 0.6]
     assert.strictEqual(said({ initial, methods: ["initial", "tapweight"] }), "")
     assert.match(said({ initial: [0.5, 0.5] }), /initial has 2 shares, and there are 5 objectives/)
     assert.match(said({ initial, useless: true }), /there are 6 objectives/)
     assert.match(said({ initial: [0.1, 0.1, 0.1, 0.1, 0.5] }), /shares with the sum 1/)
     assert.match(said({ methods: ["initial"] }), /wants initial weights/)
+  })
+
+  it("weights that cannot move are not called learned", () => {
+    assert.match(said({ ticks: 20, warmup: 20 }), /λ does not move in 20 ticks after a warmup of 20/)
+    assert.match(said({ perSet: { esol: { ticks: 10 } } }), /in 10 ticks after a warmup of 20/)
+    assert.strictEqual(said({ ticks: 20, warmup: 20, methods: ["equal"] }), "")
+    const one = { ...small.batch, reweight: 1 }
+    assert.match(said({ batch: one }), /no pair to rank with batch\.reweight=1/)
+    assert.strictEqual(said({ batch: one, validation: "loss" }), "")
   })
 
   it("a table shows means, deviations, the paper's number, cost and paired differences", () => {

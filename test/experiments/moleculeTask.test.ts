@@ -84,10 +84,33 @@ describe("a table that nothing can be learned from", () => {
       writeFileSync(join(data, "same.smi"), "CCO\nOCC\n")
       const said = (files: readonly [string, ...Array<string>]) =>
         Effect.map(
-          Effect.flip(Pool.make(settingsOf({ pool: { files, molecules: 9 } }), quiet)),
+          Effect.flip(
+            Pool.make(
+              settingsOf({ pool: { files, molecules: 9, sample: null }, batch: { ...small.batch, pretrain: 2 } }),
+              quiet
+            )
+          ),
           ({ message }) => message
         )
       assert.match(yield* said(["none.smi"]), /RDKit refuses all of the 2 molecules drawn from .*none\.smi/)
+      writeFileSync(join(data, "one.smi"), "CCO\n")
+      assert.match(
+        yield* said(["one.smi"]),
+        /it has 1 molecules, fewer than one batch: .*pool\.molecules.*batch\.pretrain, which is 2/
+      )
+      // A column of another name, by a schema.
+      writeFileSync(join(data, "named.csv"), "structure,y\nxx,1\n")
+      const named = {
+        name: "named",
+        about: "made",
+        smiles: "structure",
+        labels: ["y"],
+        task: "regression",
+        metric: "mae"
+      }
+      writeFileSync(join(data, "named.json"), JSON.stringify(named))
+      assert.match(yield* said(["named.csv"]), /no column 'smiles'.*A schema in a \.json file can name another/)
+      assert.match(yield* said([join(data, "named.json")]), /RDKit refuses all of the 1 molecules/)
       assert.match(yield* said(["same.smi"]), /no two kinds to tell apart of the 2 molecules drawn from .*same\.smi/)
     }).pipe(Effect.scoped, Effect.provide([Chemistry.layer({ workers: 1 }), NodeServices.layer]))
   )

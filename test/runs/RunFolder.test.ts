@@ -61,7 +61,7 @@ layer(NodeServices.layer)("RunFolder", (it) => {
       assert.include(yield* reason(found("zzzz")), `none in ${root} begins or ends so; the last ones are\n  ${a}`)
       assert.include(yield* reason(found("qm9@latest")), "there are runs of\n  bace\n  cola")
       assert.include(yield* reason(found("@latest/..")), "it has no manifest.json")
-      assert.include(yield* reason(RunFolder.resolve(`${root}/nowhere`, "@latest")), "no run of it")
+      assert.include(yield* reason(RunFolder.resolve(`${root}/nowhere`, "@latest")), "there are no runs in")
       yield* fs.writeFileString(`${root}/${a}/manifest.json`, "{}")
       assert.strictEqual(yield* found(`${root}/${a}`), a)
     })

@@ -24,7 +24,7 @@ export const standardSize = 224
  * Changes whenever the bytes of a record do for the same molecule: the version of RDKit is the one that package.json
  * names, and the number at the end that of the code here.
  */
-export const version = "rdkit 2026.9.1, records 1"
+export const version = "rdkit 2026.9.1, records 2"
 
 /** A kind and its parameters in a word: `structure`, `maccs`, `picture-224`. */
 export const label = (kind: Kind): string => (kind.name === "picture" ? `picture-${kind.size}` : kind.name)

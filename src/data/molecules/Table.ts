@@ -52,6 +52,8 @@ const headerOf = (file: string, cells: ReadonlyArray<string>, schema: TableSchem
   )
 }
 
+// Number also reads 0x10 and 0b11, which no table means.
+const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
 const missing = /^(?:|nan|na)$/i
 
 /** Reads one label, or says what is wrong with it. */
@@ -59,7 +61,7 @@ const labelOf = (text: string, { range, task }: TableSchema): number | string =>
   const trimmed = text.trim()
   if (missing.test(trimmed)) return Number.NaN
   const value = Number(trimmed)
-  if (!Number.isFinite(value)) return "is not a number"
+  if (!decimal.test(trimmed) || !Number.isFinite(value)) return "is not a number"
   if (task === "classification" && value !== 0 && value !== 1) return "is neither 0 nor 1"
   if (range !== undefined && (value < range[0] || value > range[1])) return `is not in ${range[0]} to ${range[1]}`
   return value
@@ -129,12 +131,12 @@ export const find = Effect.fnUntraced(function* (folder: string, schema: TableSc
 const usual = ["smiles", "SMILES", "Smiles", "canonical_smiles", "mol"]
 
 /**
- * The SMILES of a file of unlabelled molecules in chunks. A `.csv` file has a header with a column `smiles` (or the one
- * named); in any other the SMILES are what each line begins with. Either may be gzipped.
+ * The SMILES of a file of unlabelled molecules in chunks. A `.csv` file has a header with a column `smiles` (or one of
+ * those named); in any other the SMILES are what each line begins with. Either may be gzipped.
  */
 export const smilesOf = (
   file: string,
-  options: { readonly column?: string } = {}
+  options: { readonly columns?: ReadonlyArray<string> } = {}
 ): Stream.Stream<ReadonlyArray<string>, Rows.TableError> => {
   const rows = /\.csv(?:\.gz)?$/i.test(file)
     ? Stream.mapAccumEffect(
@@ -145,10 +147,10 @@ export const smilesOf = (
             [at, [rows.map(({ cells }) => cells[at]!.trim())]] as const
           if (place !== undefined) return Effect.succeed(take(chunk, place))
           const names = chunk[0]!.cells.map((cell) => cell.trim())
-          const wanted = options.column === undefined ? usual : [options.column]
+          const wanted = options.columns ?? usual
           const found = names.findIndex((name) => wanted.includes(name))
           if (found >= 0) return Effect.succeed(take(chunk.slice(1), found))
-          const reason = `there is no column ${wanted.map((name) => `'${name}'`).join(" or ")}; there are ${quoted(names)}`
+          const reason = `there is no column ${wanted.map((name) => `'${name}'`).join(" or ")}; there are ${quoted(names)}. A schema in a .json file can name another`
           return Effect.fail(new Rows.TableError({ file, problem: "column", line: 1, reason }))
         }
       )
@@ -157,7 +159,10 @@ export const smilesOf = (
 }
 
 /** All SMILES of such a file. Fails with a `TableError` where there is none. */
-export const allSmiles = Effect.fnUntraced(function* (file: string, options: { readonly column?: string } = {}) {
+export const allSmiles = Effect.fnUntraced(function* (
+  file: string,
+  options: { readonly columns?: ReadonlyArray<string> } = {}
+) {
   const chunks = yield* Stream.runCollect(smilesOf(file, options))
   const smiles = chunks.flat()
   if (smiles.length > 0) return smiles

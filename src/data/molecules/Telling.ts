@@ -3,11 +3,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Progress } from "./Cache.ts"
 
-const pause = 10_000
+const [first, pause] = [2_000, 10_000]
 
-/** Lets words through at most every ten seconds, the first ten seconds after it was made. */
+/** Lets words through at most every ten seconds, the first two seconds after it was made. */
 export const paced = Effect.map(Clock.currentTimeMillis, (begun) => {
-  let said = begun
+  let said = begun - pause + first
   return (words: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (now - said < pause) return Effect.void

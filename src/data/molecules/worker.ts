@@ -26,17 +26,21 @@ const recorder = (kind: Kind): ReturnType<typeof Rdkit.recorder> => {
   return found
 }
 
-const record = async (kind: Kind, smiles: string): Promise<Uint8Array> => {
+/** Undefined where RDKit chokes, which may leave it unusable, and so is started anew. */
+const attempt = async (kind: Kind, smiles: string): Promise<Uint8Array | undefined> => {
   try {
     return recorder(kind)(smiles)
   } catch (error) {
     if (error instanceof SvgError) throw error
-    // A molecule that RDKit chokes on may leave it unusable.
     rdkit = await Rdkit.load()
     recorders.clear()
-    return new Uint8Array(0)
+    return undefined
   }
 }
+
+// The first time it may be the molecule before that RDKit choked on.
+const record = async (kind: Kind, smiles: string): Promise<Uint8Array> =>
+  (await attempt(kind, smiles)) ?? (await attempt(kind, smiles)) ?? new Uint8Array(0)
 
 port.on("message", async ({ id, kind, smiles }: Request) => {
   const records: Array<Uint8Array> = []

@@ -6,6 +6,7 @@ import * as KMeans from "../../data/molecules/KMeans.ts"
 import * as MoleculeNet from "../../data/molecules/MoleculeNet.ts"
 import * as Molecules from "../../data/molecules/Molecules.ts"
 import * as Table from "../../data/molecules/Table.ts"
+import { namesOf } from "../../data/molecules/TableSchema.ts"
 import * as Telling from "../../data/molecules/Telling.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import * as Dataset from "../../dsl/Dataset.ts"
@@ -13,6 +14,7 @@ import * as NdArray from "../../dsl/NdArray.ts"
 import * as Seed from "../../dsl/Seed.ts"
 import type * as Manifest from "../../runs/Manifest.ts"
 import * as Input from "./Input.ts"
+import * as Schemas from "./Schemas.ts"
 import type { Settings } from "./Settings.ts"
 
 /** Unlabelled molecules with their pseudo-labels. */
@@ -44,13 +46,16 @@ export const picturesOf = Effect.fnUntraced(function* (
 // The pool and its clusters are part of the task: the same for every seed, so that they are worked out once.
 const poolSeed = Seed.fold(Seed.make(0), "pool")
 
-/** A pool's file: one in the folder, or the table of a known set by the set's name. */
+/** A pool's file: one in the folder, or the table of a set by its name or the file of its schema. */
 const poolFile = Effect.fnUntraced(function* (data: string, name: string) {
-  const known = MoleculeNet.named(name)
-  if (known !== undefined) return yield* Table.find(data, known)
+  if (name.endsWith(".json") || MoleculeNet.named(name) !== undefined) {
+    const schema = yield* Schemas.named(name)
+    return { file: yield* Table.find(data, schema), columns: namesOf(schema.smiles) }
+  }
   const file = (yield* Path.Path).join(data, name)
-  if (existsSync(file)) return file
-  const reason = "there is no such file: pool.files names files of the data's folder, or sets that are known by name"
+  if (existsSync(file)) return { file }
+  const reason =
+    "there is no such file: pool.files names files of the data's folder, sets that are known by name, or .json files of schemas"
   return yield* new Table.TableError({ file, problem: "missing", reason })
 })
 
@@ -59,9 +64,10 @@ const poolFile = Effect.fnUntraced(function* (data: string, name: string) {
  * where a file is missing or cannot be read, and with a `DataError` where too little can be told apart in it.
  */
 export const make = Effect.fnUntraced(function* (settings: Settings, report: Telling.Told) {
-  const { clusters, data, pool, size } = settings
-  const files = yield* Effect.forEach(pool.files, (name) => poolFile(data, name))
-  const lists = yield* Effect.forEach(files, (file) => Table.allSmiles(file))
+  const { batch, clusters, data, pool, size } = settings
+  const sources = yield* Effect.forEach(pool.files, (name) => poolFile(data, name))
+  const files = sources.map(({ file }) => file)
+  const lists = yield* Effect.forEach(sources, ({ file, ...columns }) => Table.allSmiles(file, columns))
   const all = lists.flat()
   const order = Seed.permutation(Seed.fold(poolSeed, "order"), all.length)
   const smiles = Array.from(order.subarray(0, pool.molecules), (row) => all[row]!)
@@ -73,12 +79,17 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Tel
     return Effect.fail(new Dataset.DataError({ dataset: "pool", reason }))
   }
   if (keep.length === 0) return yield* few("RDKit refuses all")
+  if (keep.length < batch.pretrain) {
+    const reason = `it has ${keep.length} molecules, fewer than one batch: give more (pool.molecules, pool.files), or lower batch.pretrain, which is ${batch.pretrain}`
+    return yield* new Dataset.DataError({ dataset: "pool", reason })
+  }
   const pace = yield* Telling.paced
   const found = yield* Effect.forEach(clusters, (k) =>
     Molecules.clusters(
       keep.map((i) => keys[i]!),
       {
         k,
+        ...(pool.sample === null ? {} : { sample: pool.sample }),
         seed: Seed.fold(poolSeed, "clusters"),
         onIteration: (iteration) =>
           pace(Effect.logInfo(`${k} clusters: ${iteration} of at most ${KMeans.defaultIterations} iterations`))

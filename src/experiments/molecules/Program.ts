@@ -50,11 +50,6 @@ export const everywhere = <A, E, R>(
     const { encoder, found: tables } = yield* looked(settings)
     const pool = yield* Pool.make(settings, report)
     const tasks = yield* Effect.forEach(tables, (table) => Task.make(settings, pool, table, report))
-    if (settings.encoder === null && settings.general.ticks === 0) {
-      yield* Effect.logWarning(
-        "everything starts from random weights: name a pretrained encoder (encoder=FILE.safetensors), or pretrain one (general.ticks)"
-      )
-    }
     for (const { summary } of [pool, ...tasks]) yield* Effect.logInfo(summary)
     yield* session.inputs({
       data: [...pool.inputs, ...tasks.map(({ input }) => input)],
@@ -81,6 +76,11 @@ export const problem = (settings: Settings.Settings) =>
   Effect.gen(function* () {
     const report = yield* Telling.progress(Effect.logInfo)
     const { found } = yield* looked(settings)
+    if (settings.encoder === null && settings.general.ticks === 0) {
+      yield* Effect.logWarning(
+        "everything starts from random weights: name a pretrained encoder (encoder=FILE.safetensors), or pretrain one (general.ticks)"
+      )
+    }
     const task = yield* Task.make(settings, yield* Pool.make(settings, report), found[0]!, report)
     return Levels.make(Settings.ofSet(settings, task.name), task, undefined).tapweight
   }).pipe(Effect.scoped, Effect.provide(Chemistry.layer()))
@@ -111,7 +111,8 @@ export const molecules = Program.make({
       const drawn = (charted ? tasks : []).flatMap(({ name: set }) => groups.map((of) => [set, of] as const))
       const charts = yield* Effect.forEach(drawn, ([set, of]) => {
         const trials = of.map((seed) => `${set}/seed-${seed}/tapweight/pretrain`)
-        const [file, title] = of.length > 1 ? ["", `mean of ${of.length} seeds`] : [`-seed-${of[0]}`, `seed ${of[0]}`]
+        const file = of.length === seeds.length ? "" : `-seed-${of[0]}`
+        const title = of.length > 1 ? `mean of ${of.length} seeds` : `seed ${of[0]}`
         return Effect.map(
           LambdaChart.make(session, trials, `${set}, ${title}`),
           (chart) => [`lambda-${set}${file}.svg`, chart] as const

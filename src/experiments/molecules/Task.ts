@@ -6,7 +6,6 @@ import * as Table from "../../data/molecules/Table.ts"
 import type * as Telling from "../../data/molecules/Telling.ts"
 import type { TableSchema } from "../../data/molecules/TableSchema.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
-import { DataError } from "../../dsl/Dataset.ts"
 import * as NdArray from "../../dsl/NdArray.ts"
 import type * as Manifest from "../../runs/Manifest.ts"
 import * as Input from "./Input.ts"
@@ -73,16 +72,15 @@ export const make = Effect.fnUntraced(function* (
     rows: Int32Array.from(keep, (i) => found.rows[i]!),
     chiral: keep.map((i) => found.chiral[i]!)
   }
-  if (keep.length === 0) {
-    const reason = `RDKit refuses all of its ${table.smiles.length} molecules: let its schema's \`smiles\` name the column that holds them`
-    return yield* new DataError({ dataset: schema.name, reason })
-  }
   const tasks = table.tasks.length
   const split = yield* Effect.fromResult(Labels.splitOf(settings.split, schema.name, structures, table.labels, tasks))
-  if (split.train.length === 0) {
-    const reason = "no scaffold is rare enough for its training part, which is empty: choose split=random"
-    return yield* new DataError({ dataset: schema.name, reason })
-  }
+  yield* Effect.fromResult(
+    Labels.trainable(schema.name, {
+      rows: table.smiles.length,
+      accepted: keep.length,
+      train: split.train.length
+    })
+  )
   const labels = NdArray.float32([table.smiles.length, tasks] as const, table.labels)
   const of = (rows: Int32Array) => NdArray.rows(labels, rows).data
   const unit = yield* Effect.fromResult(Labels.unitOf(schema, of(split.train), table.tasks))
@@ -101,6 +99,10 @@ export const make = Effect.fnUntraced(function* (
     )
   )
   const { refused, rows: read, ...rows } = counted
+  const short =
+    schema.size !== undefined && read < schema.size
+      ? ` (of ${schema.size} that the literature counts: is its file whole?)`
+      : ""
   const input = yield* Input.ofFile({
     name: schema.name,
     version: `schema ${readBy(schema)}`,
@@ -128,7 +130,7 @@ export const make = Effect.fnUntraced(function* (
     test: part(split.test),
     unit,
     counted,
-    summary: `${schema.name}: ${counted.rows} molecules, ${counted.refused} refused by RDKit and dropped; ${parts.join(", ")}`,
+    summary: `${schema.name}: ${counted.rows} molecules${short}, ${counted.refused} refused by RDKit and dropped; ${parts.join(", ")}`,
     input
   } satisfies Task as Task
 })

@@ -136,7 +136,7 @@ layer(NodeServices.layer)("Table", (it) => {
       const refuses = (file: string, content: string | Uint8Array, problem: string, column?: string) =>
         Effect.gen(function* () {
           writeFileSync(join(folder, file), content)
-          const options = column === undefined ? {} : { column }
+          const options = column === undefined ? {} : { columns: [column] }
           assert.strictEqual((yield* Effect.flip(Table.allSmiles(join(folder, file), options))).problem, problem)
         })
       yield* refuses("b.smi", "\n\n", "empty")

@@ -4,7 +4,7 @@ import { dirname } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as FileHash from "../FileHash.ts"
+import * as FileHash from "./FileHash.ts"
 
 /** A file that could not be fetched, or is not the one that was declared. */
 export class FetchError extends Schema.TaggedError<FetchError>()("FetchError", {

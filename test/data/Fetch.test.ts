@@ -7,7 +7,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Fetch from "../../../src/data/molecules/Fetch.ts"
+import * as Fetch from "../../src/data/Fetch.ts"
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251))
 const sha256 = createHash("sha256").update(content).digest("hex")
