@@ -3,10 +3,11 @@ import * as Effect from "effect/Effect"
 import { accuracy } from "../../data/Metrics.ts"
 import type { Rows } from "../../data/Passages.ts"
 import * as TextBatches from "../../data/TextBatches.ts"
-import { type CompileError, Engine, StepError } from "../../runtime/Engine.ts"
+import type { CompileError, Engine, StepError } from "../../runtime/Engine.ts"
 import type { Tick } from "../../runtime/Run.ts"
 import type { Vars } from "../../runtime/State.ts"
 import type { HostVars } from "../../runs/Trial.ts"
+import * as Finished from "../Finished.ts"
 import { classify, logits } from "./Levels.ts"
 
 type Ids = { readonly ids: tf.Tensor2D }
@@ -35,17 +36,9 @@ export const ofTick = (tick: Tick, rows: Rows) =>
 /** Genre accuracy of a finished model. */
 export const ofVars = (vars: HostVars, rows: Rows): Effect.Effect<number, CompileError | StepError, Engine> =>
   Effect.scoped(
-    Effect.gen(function* () {
-      const engine = yield* Engine
-      const state = yield* Effect.acquireRelease(engine.upload<Vars>(vars as never), engine.release)
-      const observe = yield* engine.observe(predict)
-      const classes = (ids: Parameters<typeof observe>[1]) =>
-        Effect.mapError(
-          observe(state, ids),
-          ({ level, reason }) => new StepError({ kind: "Objective", tick: 0, level, reason })
-        )
-      return yield* scored(rows, (ids) => Effect.map(classes(ids), (found) => found.classes.data))
-    })
+    Effect.flatMap(Finished.observed(vars, predict), (observe) =>
+      scored(rows, (ids) => Effect.map(observe(ids), ({ classes }) => classes.data))
+    )
   )
 
 const loss = (vars: Vars, rows: { readonly ids: tf.Tensor2D; readonly labels: tf.Tensor1D }) => ({

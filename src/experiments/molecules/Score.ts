@@ -4,10 +4,10 @@ import * as Metrics from "../../data/Metrics.ts"
 import * as PictureBatches from "../../data/pictures/PictureBatches.ts"
 import * as Mlp from "../../models/Mlp.ts"
 import * as ResNet from "../../models/ResNet.ts"
-import { Engine, StepError } from "../../runtime/Engine.ts"
 import type { Tick } from "../../runtime/Run.ts"
 import type { Vars } from "../../runtime/State.ts"
 import type { HostVars } from "../../runs/Trial.ts"
+import * as Finished from "../Finished.ts"
 import type { Task } from "./Task.ts"
 
 type Pictures = { readonly pictures: tf.Tensor4D }
@@ -56,15 +56,7 @@ export const ofTick = (tick: Tick, task: Task, part: PictureBatches.Labelled) =>
 /** The score of a finished model. */
 export const ofVars = (vars: HostVars, task: Task, part: PictureBatches.Labelled) =>
   Effect.scoped(
-    Effect.gen(function* () {
-      const engine = yield* Engine
-      const state = yield* Effect.acquireRelease(engine.upload<Vars>(vars as never), engine.release)
-      const observe = yield* engine.observe(predict)
-      return yield* scored(task, part, (pictures) =>
-        Effect.mapBoth(observe(state, { pictures }), {
-          onSuccess: ({ predicted }) => predicted.data,
-          onFailure: ({ level, reason }) => new StepError({ kind: "Objective", tick: 0, level, reason })
-        })
-      )
-    })
+    Effect.flatMap(Finished.observed(vars, predict), (observe) =>
+      scored(task, part, (pictures) => Effect.map(observe({ pictures }), ({ predicted }) => predicted.data))
+    )
   )
