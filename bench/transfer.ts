@@ -8,6 +8,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as References from "effect/References"
 import { landscape, weighed } from "../src/experiments/molecules/Landscape.ts"
 import * as Report from "../src/experiments/molecules/Report.ts"
 import * as Score from "../src/experiments/molecules/Score.ts"
@@ -31,7 +32,11 @@ const program = Effect.gen(function* () {
   const stored = yield* JsonFile.read(`${folder.path}/config.json`, Config.Entries)
   const settings = (yield* Config.resolve(landscape.config, { stored })).value as Settings
   const session = Program.session(folder, () => Effect.void)
-  const { found, seeds, tasks } = yield* weighed(session, settings, true)
+  const { found, seeds, tasks } = yield* Effect.provideService(
+    weighed(session, settings, true),
+    References.MinimumLogLevel,
+    "Warn"
+  )
   const rows = settings.finetunings.flatMap((how) =>
     tasks.flatMap((task) =>
       seeds.map((seed) => {
