@@ -8,13 +8,14 @@ const src = fileURLToPath(new URL("../src", import.meta.url))
 /** Which rooms a room may import from, beside itself. */
 const may: { readonly [room: string]: ReadonlyArray<string> } = {
   dsl: [],
+  files: [],
   tensor: ["dsl"],
   objectives: ["dsl", "tensor"],
   models: ["dsl", "tensor"],
   levels: ["dsl", "tensor", "objectives", "models"],
-  runtime: ["dsl", "tensor"],
-  data: ["dsl"],
-  runs: ["dsl", "runtime"],
+  runtime: ["dsl", "files", "tensor"],
+  data: ["dsl", "files"],
+  runs: ["dsl", "files", "runtime"],
   experiments: ["dsl", "tensor", "objectives", "models", "levels", "runtime", "data", "runs"],
   cli: ["dsl", "tensor", "objectives", "models", "levels", "runtime", "data", "runs", "experiments"]
 }

@@ -33,12 +33,6 @@ export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { re
   }
 }
 
-/** Goes to the folder where a run began, from which its settings name files; stays where that is gone. */
-export const goTo = (folder: string | undefined) =>
-  Effect.sync(() => {
-    if (folder !== undefined && existsSync(folder)) process.chdir(folder)
-  })
-
 const alive = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
@@ -56,6 +50,12 @@ export const refuseLive = Effect.fnUntraced(function* (folder: RunFolder.RunFold
   const reason = `run ${folder.id} is going on as process ${status.pid} on ${status.host}: wait for it, or stop it first`
   return yield* new LiveError({ reason })
 })
+
+/** Goes to the folder where a run began, from which its settings name files; stays where that is gone. */
+export const goTo = (folder: string | undefined) =>
+  Effect.sync(() => {
+    if (folder !== undefined && existsSync(folder)) process.chdir(folder)
+  })
 
 /** Settings as the command line gives them. */
 export interface Given {

@@ -12,8 +12,10 @@ import * as Options from "./Options.ts"
 const names = Object.keys(exhibits) as [string, ...Array<string>]
 const contents = names.map((name) => `${name} (${exhibits[name]!.title})`).join(", ")
 
+const namesIn = (text: string): ReadonlyArray<string> => text.split(",").map((name) => name.trim())
+
 const named = Schema.makeFilter((text: string) => {
-  const parts = text.split(",").map((name) => name.trim())
+  const parts = namesIn(text)
   if (parts.includes("")) return "expected names with a comma between each two"
   return new Set(parts).size === parts.length || "expected each name once"
 })
@@ -59,7 +61,7 @@ export const reproduce = Command.make(
     const wanted = {
       data,
       methods: exhibit.methods,
-      ...(Option.isSome(sets) ? { sets: sets.value.split(",").map((name) => name.trim()) } : {}),
+      ...(Option.isSome(sets) ? { sets: namesIn(sets.value) } : {}),
       ...(Option.isSome(seeds) ? { seeds: seeds.value } : {})
     }
     yield* Launch.start(

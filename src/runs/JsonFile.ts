@@ -5,7 +5,7 @@ import * as Random from "effect/Random"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
-import * as Disk from "../runtime/Disk.ts"
+import * as Disk from "../files/Disk.ts"
 
 /** A file of a run folder that cannot be written, or does not hold what it should. */
 export class RunFileError extends Schema.TaggedError<RunFileError>()("RunFileError", {

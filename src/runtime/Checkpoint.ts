@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as NdArray from "../dsl/NdArray.ts"
 import * as Tree from "../dsl/Tree.ts"
-import * as Disk from "./Disk.ts"
+import * as Disk from "../files/Disk.ts"
 import * as Safetensors from "./Safetensors.ts"
 
 const Found = Schema.Struct({ name: Schema.String, reason: Schema.String })

@@ -49,10 +49,12 @@ describe("tapweight data", () => {
 
   it("refuses what it cannot read with exit code 4 and a sentence", () => {
     writeFileSync(join(scratch, "bace.csv"), "mol,Class\nC,1\nCC,2\n")
+    writeFileSync(join(scratch, "hiv.csv"), "smiles,HIV_active\nxyz,1\n")
     writeFileSync(join(scratch, "sider.csv.gz"), gzipSync("smiles\nC\n".repeat(20)).subarray(0, 25))
     for (const [args, message] of [
       [["check", "none"], /no data set of this name is known; known are bace, bbbp/],
       [["check", "lipo", "--data", "."], /'lipo' is called lipo\.csv or lipo\.csv\.gz, and none is here/],
+      [["check", "hiv", "--data", "."], /RDKit refuses all of its 1 molecules/],
       [["check", "bace", "--data", "."], /bace\.csv, line 3: row 2, column 'Class': '2' is neither 0 nor 1/],
       [["check", "sider", "--data", "."], /cut short/],
       [["fetch", "none"], /no data set of this name/]

@@ -85,6 +85,10 @@ describe("tapweight reproduce", () => {
     assert.strictEqual(tics.code, codes.usage, tics.err)
     assert.match(tics.err, /perSet.*tics/s)
     assert.match(elsewhere.err, /perSet\.esoll.*there is no set of this name/)
+    const pools = ["--runs", "broken", "-s", 'pool.files=["pool.smi"]', ...tiny, "-s", "general.rate=1e25"]
+    const broken = await reproduce("table2", "--data", ".", "--sets", "esol", ...pools)
+    assert.strictEqual(broken.code, codes.failed, broken.err)
+    assert.match(broken.err, /loss is .*\(trial general\/seed-1\)/s)
     writeFileSync(join(scratch, "odd.json"), '{ "name": "odd", "Range": [0, 1] }')
     const odd = await reproduce("table2", "--data", ".", "--sets", "odd.json")
     assert.strictEqual(odd.code, codes.refused, odd.err)
@@ -178,8 +182,8 @@ describe("tapweight reproduce", () => {
     // The pool is the set's own table, by the set's name.
     const sets = ["table7", "--data", ".", "--sets", "esol", "--seeds", "1", "-s", 'pool.files=["esol"]']
     const longer = [...tiny, "-s", "ticks=40"]
-    const first = await reproduce(...sets, ...longer, "--runs", "alone")
-    assert.strictEqual(first.code, 0, first.err)
+    const first = await reproduce(...sets, ...longer, "--runs", "alone", "--quiet")
+    assert.deepStrictEqual([first.code, first.err], [0, ""])
     const blow: Blow = { when: /trial=esol\/seed-1\/tapweight\/pretrain/, after: 200, signal: "SIGINT" }
     const stopped = await within(["reproduce", ...sets, ...longer, "--runs", "stopped"], blow)
     assert.strictEqual(stopped.code, codes.interrupted, stopped.err)

@@ -82,11 +82,11 @@ describe("a table that nothing can be learned from", () => {
     Effect.gen(function* () {
       writeFileSync(join(data, "none.smi"), "xx\nyy\n")
       writeFileSync(join(data, "same.smi"), "CCO\nOCC\n")
-      const said = (files: readonly [string, ...Array<string>]) =>
+      const said = (files: readonly [string, ...Array<string>], sample: number | null = null) =>
         Effect.map(
           Effect.flip(
             Pool.make(
-              settingsOf({ pool: { files, molecules: 9, sample: null }, batch: { ...small.batch, pretrain: 2 } }),
+              settingsOf({ pool: { files, molecules: 9, sample }, batch: { ...small.batch, pretrain: 2 } }),
               quiet
             )
           ),
@@ -111,6 +111,9 @@ describe("a table that nothing can be learned from", () => {
       writeFileSync(join(data, "named.json"), JSON.stringify(named))
       assert.match(yield* said(["named.csv"]), /no column 'smiles'.*A schema in a \.json file can name another/)
       assert.match(yield* said([join(data, "named.json")]), /RDKit refuses all of the 1 molecules/)
+      // Centres of a single molecule are one cluster, however many others there are.
+      writeFileSync(join(data, "many.smi"), rings.join("\n"))
+      assert.match(yield* said(["many.smi"], 1), /no two kinds to tell apart/)
       assert.match(yield* said(["same.smi"]), /no two kinds to tell apart of the 2 molecules drawn from .*same\.smi/)
     }).pipe(Effect.scoped, Effect.provide([Chemistry.layer({ workers: 1 }), NodeServices.layer]))
   )

@@ -14,6 +14,7 @@ import * as ResNet from "../../src/models/ResNet.ts"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Plan from "../../src/runtime/Plan.ts"
 import * as Run from "../../src/runtime/Run.ts"
+import { madeTask } from "../support/madeTask.ts"
 
 const settings: Settings = {
   ...small,
@@ -49,10 +50,9 @@ const task = (kind: Task["kind"]): Task => {
   const label = (u: number, i: number) =>
     i < tasks && kind === "classification" ? Number.NaN : kind === "classification" ? Math.round(u) : u
   const labelled = { pictures, labels: NdArray.float32([count, tasks] as const, drawn.map(label)) }
-  return {
+  return madeTask({
     name: "made",
     kind,
-    metric: kind === "classification" ? "roc-auc" : "rmse",
     tasks,
     pool: {
       pictures,
@@ -60,27 +60,12 @@ const task = (kind: Task["kind"]): Task => {
         [count, 3] as const,
         Int32Array.from({ length: 3 * count }, (_, i) => (i * 7) % (2 + (i % 3)))
       ),
-      counts: settings.clusters,
-      summary: "pool",
-      inputs: []
+      counts: settings.clusters
     },
     train: labelled,
     validation: labelled,
-    test: labelled,
-    unit: { mean: [0, 0], deviation: [1, 1] },
-    summary: "made",
-    counted: { rows: count, refused: 0, train: count, validation: count, test: count },
-    input: {
-      name: "made",
-      version: null,
-      sha256: null,
-      read: count,
-      dropped: [],
-      split: { rule: "none", rows: {} },
-      licence: "ours",
-      source: "seeds"
-    }
-  }
+    test: labelled
+  })
 }
 
 const lambdaOf = (tick: Run.Tick) => tick.levels["reweight"]?.metrics["lambda"] as ReadonlyArray<number> | undefined

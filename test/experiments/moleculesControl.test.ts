@@ -6,10 +6,10 @@ import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Levels from "../../src/experiments/molecules/Levels.ts"
 import { objectives, type Settings, small } from "../../src/experiments/molecules/Settings.ts"
-import type { Task } from "../../src/experiments/molecules/Task.ts"
 import * as Statistics from "../../src/experiments/Statistics.ts"
 import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
 import * as Run from "../../src/runtime/Run.ts"
+import { madeTask } from "../support/madeTask.ts"
 
 const size = 16
 const each = 3 * size ** 2
@@ -61,35 +61,15 @@ const coarser: ReadonlyArray<(kind: number) => number> = [
   Number
 ]
 const clusters = Int32Array.from({ length: 3 * 64 }, (_, i) => coarser[i % 3]!(kinds[Math.floor(i / 3)]!))
-const task: Task = {
+const task = madeTask({
   name: "stripes",
   kind: "regression",
-  metric: "rmse",
   tasks: 1,
-  pool: {
-    pictures: pictures(0, 64),
-    clusters: NdArray.int32([64, 3] as const, clusters),
-    counts: [2, 3, 4],
-    summary: "",
-    inputs: []
-  },
+  pool: { pictures: pictures(0, 64), clusters: NdArray.int32([64, 3] as const, clusters), counts: [2, 3, 4] },
   train: part(0),
   validation: part(32),
-  test: part(64),
-  unit: { mean: [0], deviation: [1] },
-  counted: { rows: count, refused: 0, train: 32, validation: 32, test: 32 },
-  summary: "",
-  input: {
-    name: "stripes",
-    version: null,
-    sha256: null,
-    read: count,
-    dropped: [],
-    split: { rule: "none", rows: {} },
-    licence: "ours",
-    source: "seeds"
-  }
-}
+  test: part(64)
+})
 
 describe("a planted objective that cannot help", () => {
   it.effect("loses weight and clusters of what labels are gain it, in the mean of three seeds", () =>

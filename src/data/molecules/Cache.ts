@@ -10,10 +10,10 @@ import { crc32 } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
-import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Disk from "../../files/Disk.ts"
 import { Chemistry, type ChemistryError } from "./Chemistry.ts"
 import * as Records from "./Records.ts"
 import * as Shard from "./Shard.ts"
@@ -55,21 +55,8 @@ export interface Stored {
   readonly record: (row: number) => Uint8Array
 }
 
-const causeOf = ({ reason }: PlatformError): unknown => ("cause" in reason ? reason.cause : undefined)
-
-const isFull = (error: PlatformError): boolean => {
-  const cause = causeOf(error)
-  return Predicate.hasProperty(cause, "code") && (cause.code === "ENOSPC" || cause.code === "EDQUOT")
-}
-
-/** What the operating system says, where it is known. */
-const said = (error: PlatformError): string => {
-  const cause = causeOf(error)
-  return cause instanceof Error ? cause.message : error.message
-}
-
 const unwritable = (file: string) => (error: PlatformError) =>
-  isFull(error)
+  Disk.isFull(error)
     ? new CacheError({
         file,
         problem: "disk full",
@@ -78,7 +65,7 @@ const unwritable = (file: string) => (error: PlatformError) =>
     : new CacheError({
         file,
         problem: "unwritable",
-        reason: `it cannot be written (${said(error)}): choose another folder by TAPWEIGHT_CACHE`
+        reason: `it cannot be written (${Disk.said(error)}): choose another folder by TAPWEIGHT_CACHE`
       })
 
 /** Writes a file at once: under its name there is all of it or nothing. */

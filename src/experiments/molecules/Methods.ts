@@ -170,7 +170,7 @@ export const make = (
     const found: Array<Found> = []
     if (wanted.has("finetune")) found.push(yield* Effect.tap(finetuned("finetune", start), tell))
     if (wanted.has("equal")) found.push(yield* fixed("equal", equal))
-    if (wanted.has("initial")) found.push(yield* fixed("initial", settings.initial ?? equal))
+    if (wanted.has("initial")) found.push(yield* fixed("initial", settings.initial!))
     if (wanted.has("bilevel")) found.push(yield* learned("bilevel"))
     if (wanted.has("tapweight") || wanted.has("final")) {
       const tapweight = yield* learned("tapweight")
