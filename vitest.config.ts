@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
-const long = ({ moduleId }: TestSpecification): boolean => /\/test\/(?:cli|law)\//.test(moduleId)
+const long = ({ moduleId }: TestSpecification): boolean => /\/test\/(?:cli|law|commands)\//.test(moduleId)
 
 /** Long files first: begun among the last, one of them would keep a single worker busy at the end. */
 class LongFirst extends BaseSequencer {
@@ -11,10 +11,16 @@ class LongFirst extends BaseSequencer {
   }
 }
 
+const conditions = ["tapweight-source", "node", "import", "module", "default"]
+
 export default defineConfig({
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  resolve: { conditions },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["{test,experiments/test}/**/*.test.ts"],
     typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
+    // Child processes, too, run the sources.
+    env: { NODE_OPTIONS: "--conditions=tapweight-source" },
     maxWorkers: 2,
     sequence: { sequencer: LongFirst },
     setupFiles: ["test/support/setup.ts"],

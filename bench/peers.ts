@@ -10,7 +10,7 @@ import { parseArgs, promisify } from "node:util"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Safetensors from "../src/runtime/Safetensors.ts"
+import * as Safetensors from "../src/files/Safetensors.ts"
 import type { Workload } from "./peers/Workload.ts"
 import { workloads } from "./peers/workloads.ts"
 

@@ -18,7 +18,7 @@ import {
   Seed,
   Solver,
   Var
-} from "../src/index.ts"
+} from "tapweight"
 import * as Schema from "effect/Schema"
 
 const features = 20

@@ -17,7 +17,7 @@ import {
   Seed,
   Solver,
   Var
-} from "../src/index.ts"
+} from "tapweight"
 
 const rows = 60
 const flipped = 24

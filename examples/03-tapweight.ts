@@ -19,7 +19,7 @@ import {
   Seed,
   Solver,
   Var
-} from "../src/index.ts"
+} from "tapweight"
 
 /** Rows whose useful label is the sign of a fixed nonlinear function, and whose useless one is a coin flip. */
 const table = (name: string, rows: number) => {

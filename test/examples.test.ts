@@ -6,7 +6,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Program from "../src/runs/Program.ts"
-import * as Compiled from "../src/runtime/compiled/Compiled.ts"
+import * as Compiled from "../src/engines/onnx/OnnxEngine.ts"
 
 const examples = fileURLToPath(new URL("../examples", import.meta.url))
 

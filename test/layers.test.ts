@@ -3,21 +3,33 @@ import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
 
-const src = fileURLToPath(new URL("../src", import.meta.url))
+const root = fileURLToPath(new URL("..", import.meta.url))
+const src = join(root, "src")
 
-/** Which rooms a room may import from, beside itself. */
+/** What needs no other room: the language, files, and what all need of tensors. */
+const ground = ["dsl", "files", "tensor"]
+const compiler = ["compiler/graph", "compiler/tangent", "compiler/trace", "compiler/onnx"]
+
+/** Which rooms a room may import from, beside itself. A room with floors is named with its floor. */
 const may: { readonly [room: string]: ReadonlyArray<string> } = {
   dsl: [],
-  files: [],
+  files: ["dsl"],
   tensor: ["dsl"],
   objectives: ["dsl", "tensor"],
   models: ["dsl", "tensor"],
   levels: ["dsl", "tensor", "objectives", "models"],
-  runtime: ["dsl", "files", "tensor"],
-  data: ["dsl", "files"],
-  runs: ["dsl", "files", "runtime"],
-  experiments: ["dsl", "tensor", "objectives", "models", "levels", "runtime", "data", "runs"],
-  cli: ["dsl", "tensor", "objectives", "models", "levels", "runtime", "data", "runs", "experiments"]
+  "runtime/plan": ["dsl", "tensor"],
+  "runtime/step": ["dsl", "tensor", "runtime/plan"],
+  "compiler/graph": ["dsl", "tensor"],
+  "compiler/tangent": ["dsl", "tensor", "compiler/graph"],
+  "compiler/trace": ["dsl", "tensor", "runtime/step", "compiler/graph", "compiler/tangent"],
+  "compiler/onnx": ["dsl", "tensor", "compiler/graph"],
+  engines: ["dsl", "runtime/step", "compiler/graph"],
+  "engines/eager": [...ground, "runtime/step", "engines"],
+  "engines/onnx": [...ground, "runtime/step", ...compiler, "engines"],
+  "runtime/run": [...ground, "runtime/plan", "runtime/step", "engines"],
+  runs: [...ground, "runtime/plan", "runtime/step", "runtime/run", "engines"],
+  cli: [...ground, "runtime/plan", "runtime/step", "runtime/run", "engines", "engines/eager", "engines/onnx", "runs"]
 }
 
 interface Import {
@@ -27,21 +39,33 @@ interface Import {
   readonly types: boolean
 }
 
-const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))
-const imports: ReadonlyArray<Import> = files.flatMap((file) => {
-  const text = readFileSync(join(src, file), "utf8")
-  const found = text.matchAll(/^(?:import|export)\s+(type\s)?(?:[^"']*?from\s+)?["']([^"']+)["']/gm)
-  const dynamic = [...text.matchAll(/import\(["']([^"']+)["']\)/g)].map((m) => ["", undefined, m[1]!] as const)
-  return [...found, ...dynamic].map(([, types, from]) => ({
-    file,
-    room: file.includes(sep) ? file.split(sep)[0]! : "",
-    from: from!,
-    types: types !== undefined
-  }))
-})
+/** The room of a file, with its floor where the room has floors. */
+const roomAt = (file: string): string => {
+  const [room, floor] = file.split(sep)
+  if (!file.includes(sep)) return ""
+  return `${room}/${floor}` in may ? `${room}/${floor}` : room!
+}
 
-const roomOf = ({ file, from }: Import): string | undefined =>
-  from.startsWith(".") ? relative(src, join(src, dirname(file), from)).split(sep)[0]! : undefined
+const importsOf = (folder: string): ReadonlyArray<Import> =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .flatMap((file) => {
+      const text = readFileSync(join(folder, file), "utf8")
+      const statements = text.matchAll(/^(?:import|export)\s+(type\s)?(?:[^"']*?from\s+)?["']([^"']+)["']/gm)
+      const dynamic = [...text.matchAll(/import\(["']([^"']+)["']\)/g)].map((m) => ["", undefined, m[1]!] as const)
+      return [...statements, ...dynamic].map(([, types, from]) => ({
+        file,
+        room: roomAt(file),
+        from: from!,
+        types: types !== undefined
+      }))
+    })
+
+const imports = importsOf(src)
+
+/** The file that an import of the library's own means, from `src`. */
+const targetOf = ({ file, from }: Import): string | undefined =>
+  from.startsWith(".") ? relative(src, join(src, dirname(file), from)) : undefined
 
 describe("rooms", () => {
   it("are all known, and each imports only from those below it", () => {
@@ -49,30 +73,71 @@ describe("rooms", () => {
     for (const found of imports) {
       if (found.room === "") continue
       assert.property(may, found.room, `${found.file} is in a room that is not on the plan`)
-      const target = roomOf(found)
-      if (target === undefined || target === found.room) continue
-      assert.include(may[found.room]!, target, `${found.file} imports ${found.from}`)
+      const target = targetOf(found)
+      if (target === undefined || roomAt(target) === found.room) continue
+      assert.include(may[found.room]!, roomAt(target), `${found.file} imports ${found.from}`)
     }
   })
 
-  it("the language and the data know tensors as types only", () => {
+  it("nothing goes round in a circle, types included", () => {
+    const next = new Map<string, Set<string>>()
     for (const found of imports) {
-      if (!["dsl", "data"].includes(found.room) || !found.from.startsWith("@tensorflow/")) continue
+      const target = targetOf(found)
+      if (target !== undefined) next.set(found.file, (next.get(found.file) ?? new Set()).add(target))
+    }
+    const state = new Map<string, "open" | "closed">()
+    const circles: Array<string> = []
+    const visit = (file: string, path: ReadonlyArray<string>): void => {
+      if (state.get(file) === "closed") return
+      if (state.get(file) === "open") {
+        circles.push([...path.slice(path.indexOf(file)), file].join(" → "))
+        return
+      }
+      state.set(file, "open")
+      for (const target of next.get(file) ?? []) visit(target, [...path, file])
+      state.set(file, "closed")
+    }
+    for (const file of next.keys()) visit(file, [])
+    assert.deepStrictEqual(circles, [])
+  })
+
+  it("the runtime, the compiler and the engines are each less than 30 % of the library", () => {
+    const lines = new Map<string, number>()
+    let all = 0
+    for (const file of readdirSync(src, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))) {
+      const count = readFileSync(join(src, file), "utf8").split("\n").length
+      const room = file.split(sep)[0]!
+      lines.set(room, (lines.get(room) ?? 0) + count)
+      all += count
+    }
+    for (const room of ["runtime", "compiler", "engines"]) assert.isBelow(lines.get(room)! / all, 0.3, room)
+  })
+
+  it("the language knows tensors as types only", () => {
+    for (const found of imports) {
+      if (found.room !== "dsl" || !found.from.startsWith("@tensorflow/")) continue
       assert.isTrue(found.types, `${found.file} imports ${found.from} at run time`)
     }
   })
 
-  it("gradients are registered in one file, and a room's internal folder is its own", () => {
-    const registering = imports.filter((found) => found.from === "@tensorflow/tfjs").map((found) => found.file)
-    assert.deepStrictEqual(registering, [join("runtime", "internal", "gradients.ts")])
+  it("a room's internal folder is its own", () => {
     for (const found of imports) {
-      if (found.from.includes("/internal/")) assert.strictEqual(roomOf(found), found.room, found.file)
+      if (found.from.includes("/internal/")) assert.strictEqual(roomAt(targetOf(found)!), found.room, found.file)
     }
   })
 
   it("the barrel of effect is imported nowhere: it triples start-up", () => {
     for (const found of imports) {
       assert.notInclude(["effect", "@effect/platform-node"], found.from, found.file)
+    }
+  })
+
+  it("experiments use the library through its public doors, as anybody would", () => {
+    const experiments = join(root, "experiments")
+    for (const { file, from } of importsOf(experiments)) {
+      if (!from.startsWith(".") || file.startsWith("test")) continue
+      const target = relative(experiments, join(experiments, dirname(file), from))
+      assert.isFalse(target.startsWith(".."), `${file} imports ${from}`)
     }
   })
 })

@@ -8,7 +8,7 @@ import * as Seed from "../../src/dsl/Seed.ts"
 import * as Tree from "../../src/dsl/Tree.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
-import { initialVars } from "../../src/runtime/State.ts"
+import { initialVars } from "../../src/runtime/step/State.ts"
 
 /** One workload, with what both sides start from. */
 export interface Workload {

@@ -4,9 +4,9 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
-import * as Eager from "../../src/runtime/Eager.ts"
-import * as Run from "../../src/runtime/Run.ts"
+import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
+import * as Eager from "../../src/engines/eager/Eager.ts"
+import * as Run from "../../src/runtime/run/Run.ts"
 import { workloads } from "./workloads.ts"
 
 /** Steps whose losses are told, to hold them against the other side's. */

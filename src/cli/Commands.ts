@@ -6,21 +6,19 @@ import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { fingerprint } from "../runtime/Fingerprint.ts"
-import * as Plan from "../runtime/Plan.ts"
-import * as PlanText from "../runtime/PlanText.ts"
-import * as Verify from "../runtime/Verify.ts"
+import { fingerprint } from "../runtime/run/Fingerprint.ts"
+import * as Plan from "../runtime/plan/Plan.ts"
+import * as PlanText from "../runtime/plan/PlanText.ts"
+import * as Verify from "../runtime/run/Verify.ts"
 import * as Config from "../runs/Config.ts"
-import * as JsonFile from "../runs/JsonFile.ts"
+import * as JsonFile from "../files/JsonFile.ts"
 import * as Manifest from "../runs/Manifest.ts"
 import * as Records from "../runs/Records.ts"
 import * as RunFolder from "../runs/RunFolder.ts"
-import { data } from "./Data.ts"
 import { stored } from "./Execute.ts"
 import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
-import { reproduce } from "./Reproduce.ts"
 
 /** A check that was asked for and did not hold. */
 export class CheckError extends Schema.TaggedError<CheckError>()("CheckError", { reason: Schema.String }) {
@@ -29,180 +27,181 @@ export class CheckError extends Schema.TaggedError<CheckError>()("CheckError", {
   }
 }
 
-const run = Command.make(
-  "run",
-  {
-    program: Options.program,
-    ...Options.settings,
-    engine: Options.engine,
-    threads: Options.threads,
-    runs: Options.runs,
-    format: Options.format,
-    quiet: Options.quiet
-  },
-  Effect.fnUntraced(function* (options) {
-    yield* Launch.start(yield* Load.load(options.program), options)
-  }, Launch.hushed)
-).pipe(
-  Command.withDescription("Runs a program into a new run folder and prints its result"),
-  Command.withExamples([
-    { command: "tapweight run brown", description: "TapWeight on the Brown corpus" },
+const run = (programs: Load.Programs) =>
+  Command.make(
+    "run",
     {
-      command: "tapweight run examples/01-hyperparameters.ts -s ticks=200",
-      description: "A program file, one setting overridden"
-    }
-  ])
-)
-
-const resume = Command.make(
-  "resume",
-  {
-    run: Argument.String("run").pipe(
-      Argument.withDescription("A run: its folder, its id or a unique part of it, or @latest")
-    ),
-    program: Argument.String("program").pipe(
-      Argument.withDescription("The program, where it is no longer where the run was started from"),
-      Argument.optional
-    ),
-    changed: Flag.Boolean("changed").pipe(
-      Flag.withDescription("Accepts a program file that has changed since the run was started"),
-      Flag.withDefault(false)
-    ),
-    engine: Flag.optional(Options.engineFlag),
-    threads: Options.threads,
-    runs: Options.runs,
-    format: Options.format,
-    quiet: Options.quiet
-  },
-  Effect.fnUntraced(function* (options) {
-    const path = yield* Path.Path
-    const found = yield* RunFolder.resolve(options.runs, options.run)
-    const folder = { ...found, path: path.resolve(found.path) }
-    yield* Launch.refuseLive(folder)
-    const done = yield* stored(folder)
-    if (done !== undefined) {
-      yield* Launch.print(options.format, done.text, { run: folder.path, result: done.result })
-      return yield* Launch.saying(options.quiet)(`\nrun ${folder.id} was done already`)
-    }
-    const manifest = yield* Manifest.read(folder)
-    const source = Option.getOrElse(options.program, () => Object.keys(manifest.program.files)[0]!)
-    const loaded = yield* Load.load(source)
-    yield* Launch.goTo(manifest.cwd)
-    const entries = yield* JsonFile.read(path.join(folder.path, "config.json"), Config.Entries)
-    const resolved = (yield* Config.resolve(loaded.program.config, {
-      stored: entries
-    })) as Config.Resolved<Launch.Settings>
-    const problem = yield* Launch.problemOf(loaded, resolved.value)
-    const plan = yield* Effect.fromResult(Plan.make(problem))
-    if (fingerprint(problem, plan) !== manifest.program.fingerprint) {
-      const reason = `it is not the program that run ${folder.id} was started with: its levels, objectives, data fields or shapes have changed. Restore it, or start a new run`
-      return yield* new Load.ProgramError({ program: source, reason })
-    }
-    const { provider, threads: begun } = manifest.engine
-    const engine = Option.getOrElse(options.engine, () => provider as Options.EngineName)
-    const own = engine === provider && Options.isCompiled(engine) ? Option.some(begun) : Option.none<number>()
-    const computing = { engine, threads: Option.orElse(options.threads, () => own) }
-    const hash = Object.values(manifest.program.files)[0]!
-    if (hash !== loaded.sha256 && !options.changed) {
-      const reason = `its file is not the one that run ${folder.id} was started with: what its functions compute may have changed. Restore it, start a new run, or say --changed if the change makes no difference`
-      return yield* new Load.ProgramError({ program: source, reason })
-    }
-    const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
-    yield* Launch.saying(options.quiet)(
-      `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`
-    )
-    yield* Launch.finish(folder, loaded, resolved.value, attempt, options).pipe(
-      Effect.provide(Options.engineLayer(computing.engine, computing.threads))
-    )
-  }, Launch.hushed)
-).pipe(Command.withDescription("Goes on with a run that was stopped, from its newest usable checkpoint"))
-
-const plan = Command.make(
-  "plan",
-  {
-    program: Options.program,
-    ...Options.settings,
-    format: Flag.Literals("format", ["text", "json", "mermaid"]).pipe(
-      Flag.withDescription("Text for people, JSON for scripts, or a Mermaid flowchart"),
-      Flag.withDefault("text")
-    )
-  },
-  Effect.fnUntraced(function* (options) {
-    const planned = options.program.endsWith(".json")
-      ? Launch.planOfFile(options.program)
-      : Effect.gen(function* () {
-          const loaded = yield* Load.load(options.program)
-          const { value } = yield* Launch.resolve(loaded, options)
-          return yield* Effect.fromResult(Plan.make(yield* Launch.problemOf(loaded, value)))
-        })
-    const made = yield* planned
-    const text = { text: PlanText.text, mermaid: PlanText.mermaid, json: (p: Plan.Plan) => JSON.stringify(p) }[
-      options.format
-    ]
-    yield* Console.log(text(made))
-  })
-).pipe(
-  Command.withDescription(
-    "Prints how a program, or a wiring in a .json file, will run: order, periods, sweeps, cost; runs nothing"
+      program: Options.program(Object.keys(programs)),
+      ...Options.settings,
+      engine: Options.engine,
+      threads: Options.threads,
+      runs: Options.runs,
+      format: Options.format,
+      quiet: Options.quiet
+    },
+    Effect.fnUntraced(function* (options) {
+      yield* Launch.start(yield* Load.load(programs, options.program), options)
+    }, Launch.hushed)
+  ).pipe(
+    Command.withDescription("Runs a program into a new run folder and prints its result"),
+    Command.withExamples([
+      { command: "tapweight run program.ts", description: "The program that the file exports by default" },
+      {
+        command: "tapweight run program.ts -s ticks=200",
+        description: "One setting overridden"
+      }
+    ])
   )
-)
 
-const verify = Command.make(
-  "verify",
-  {
-    program: Options.program,
-    ...Options.settings,
-    engine: Options.engine,
-    format: Options.format,
-    level: Flag.String("level").pipe(
-      Flag.withDescription("The level whose gradient is checked; the top one where absent"),
-      Flag.optional
-    ),
-    directions: Flag.Int("directions").pipe(
-      Flag.withDescription("Directions to compare along"),
-      Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
-      Flag.withDefault(8)
-    ),
-    solve: Flag.Int("solve").pipe(
-      Flag.withDescription("Ticks given to the levels below to solve their problems"),
-      Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
-      Flag.withDefault(200)
-    ),
-    radius: Flag.Finite("radius").pipe(
-      Flag.withDescription("Step of the central difference"),
-      Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
-      Flag.withDefault(0.01)
-    ),
-    require: Flag.Finite("require").pipe(
-      Flag.withDescription("Exits with 3 if the relative error is above this"),
-      Flag.optional
+const resume = (programs: Load.Programs) =>
+  Command.make(
+    "resume",
+    {
+      run: Argument.String("run").pipe(
+        Argument.withDescription("A run: its folder, its id or a unique part of it, or @latest")
+      ),
+      program: Argument.String("program").pipe(
+        Argument.withDescription("The program, where it is no longer where the run was started from"),
+        Argument.optional
+      ),
+      changed: Flag.Boolean("changed").pipe(
+        Flag.withDescription("Accepts a program file that has changed since the run was started"),
+        Flag.withDefault(false)
+      ),
+      engine: Flag.optional(Options.engineFlag),
+      threads: Options.threads,
+      runs: Options.runs,
+      format: Options.format,
+      quiet: Options.quiet
+    },
+    Effect.fnUntraced(function* (options) {
+      const path = yield* Path.Path
+      const found = yield* RunFolder.resolve(options.runs, options.run)
+      const folder = { ...found, path: path.resolve(found.path) }
+      yield* Launch.refuseLive(folder)
+      const done = yield* stored(folder)
+      if (done !== undefined) {
+        yield* Launch.print(options.format, done.text, { run: folder.path, result: done.result })
+        return yield* Launch.saying(options.quiet)(`\nrun ${folder.id} was done already`)
+      }
+      const manifest = yield* Manifest.read(folder)
+      const source = Option.getOrElse(options.program, () => Object.keys(manifest.program.files)[0]!)
+      const loaded = yield* Load.load(programs, source)
+      yield* Launch.goTo(manifest.cwd)
+      const entries = yield* JsonFile.read(path.join(folder.path, "config.json"), Config.Entries)
+      const resolved = (yield* Config.resolve(loaded.program.config, {
+        stored: entries
+      })) as Config.Resolved<Launch.Settings>
+      const problem = yield* Launch.problemOf(loaded, resolved.value)
+      const plan = yield* Effect.fromResult(Plan.make(problem))
+      if (fingerprint(problem, plan) !== manifest.program.fingerprint) {
+        const reason = `it is not the program that run ${folder.id} was started with: its levels, objectives, data fields or shapes have changed. Restore it, or start a new run`
+        return yield* new Load.ProgramError({ program: source, reason })
+      }
+      const { provider, threads: begun } = manifest.engine
+      const engine = Option.getOrElse(options.engine, () => provider as Options.EngineName)
+      const own = engine === provider && Options.isCompiled(engine) ? Option.some(begun) : Option.none<number>()
+      const computing = { engine, threads: Option.orElse(options.threads, () => own) }
+      const hash = Object.values(manifest.program.files)[0]!
+      if (hash !== loaded.sha256 && !options.changed) {
+        const reason = `its file is not the one that run ${folder.id} was started with: what its functions compute may have changed. Restore it, start a new run, or say --changed if the change makes no difference`
+        return yield* new Load.ProgramError({ program: source, reason })
+      }
+      const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
+      yield* Launch.saying(options.quiet)(
+        `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`
+      )
+      yield* Launch.finish(folder, loaded, resolved.value, attempt, options).pipe(
+        Effect.provide(Options.engineLayer(computing.engine, computing.threads))
+      )
+    }, Launch.hushed)
+  ).pipe(Command.withDescription("Goes on with a run that was stopped, from its newest usable checkpoint"))
+
+const plan = (programs: Load.Programs) =>
+  Command.make(
+    "plan",
+    {
+      program: Options.program(Object.keys(programs)),
+      ...Options.settings,
+      format: Flag.Literals("format", ["text", "json", "mermaid"]).pipe(
+        Flag.withDescription("Text for people, JSON for scripts, or a Mermaid flowchart"),
+        Flag.withDefault("text")
+      )
+    },
+    Effect.fnUntraced(function* (options) {
+      const planned = options.program.endsWith(".json")
+        ? Launch.planOfFile(options.program)
+        : Effect.gen(function* () {
+            const loaded = yield* Load.load(programs, options.program)
+            const { value } = yield* Launch.resolve(loaded, options)
+            return yield* Effect.fromResult(Plan.make(yield* Launch.problemOf(loaded, value)))
+          })
+      const made = yield* planned
+      const text = { text: PlanText.text, mermaid: PlanText.mermaid, json: (p: Plan.Plan) => JSON.stringify(p) }[
+        options.format
+      ]
+      yield* Console.log(text(made))
+    })
+  ).pipe(
+    Command.withDescription(
+      "Prints how a program, or a wiring in a .json file, will run: order, periods, sweeps, cost; runs nothing"
     )
-  },
-  Effect.fnUntraced(function* (options) {
-    const loaded = yield* Load.load(options.program)
-    const { value } = yield* Launch.resolve(loaded, options)
-    const problem = yield* Launch.problemOf(loaded, value)
-    const found = yield* Verify.verify(problem as never, {
-      seed: value.seed,
-      directions: options.directions,
-      solveTicks: options.solve,
-      radius: options.radius,
-      ...(Option.isSome(options.level) ? { level: options.level.value } : {})
-    }).pipe(Effect.provide(Options.engineLayer(options.engine)))
-    yield* Launch.print(options.format, Verify.text(found), found)
-    if (Option.isSome(options.require) && !(found.relativeError <= options.require.value)) {
-      return yield* new CheckError({
-        reason: `relative error ${found.relativeError} is above ${options.require.value}`
-      })
-    }
-  })
-).pipe(Command.withDescription("Compares a program's hypergradient with central differences of the re-solved problem"))
+  )
 
-/** The command line. */
-export const tapweight = Command.make("tapweight").pipe(
-  Command.withDescription("Multi-level optimization as a typed language: run, plan, resume and verify programs"),
-  Command.withSubcommands([run, plan, resume, verify, data, reproduce])
-)
+const verify = (programs: Load.Programs) =>
+  Command.make(
+    "verify",
+    {
+      program: Options.program(Object.keys(programs)),
+      ...Options.settings,
+      engine: Options.engine,
+      format: Options.format,
+      level: Flag.String("level").pipe(
+        Flag.withDescription("The level whose gradient is checked; the top one where absent"),
+        Flag.optional
+      ),
+      directions: Flag.Int("directions").pipe(
+        Flag.withDescription("Directions to compare along"),
+        Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+        Flag.withDefault(8)
+      ),
+      solve: Flag.Int("solve").pipe(
+        Flag.withDescription("Ticks given to the levels below to solve their problems"),
+        Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
+        Flag.withDefault(200)
+      ),
+      radius: Flag.Finite("radius").pipe(
+        Flag.withDescription("Step of the central difference"),
+        Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
+        Flag.withDefault(0.01)
+      ),
+      require: Flag.Finite("require").pipe(
+        Flag.withDescription("Exits with 3 if the relative error is above this"),
+        Flag.optional
+      )
+    },
+    Effect.fnUntraced(function* (options) {
+      const loaded = yield* Load.load(programs, options.program)
+      const { value } = yield* Launch.resolve(loaded, options)
+      const problem = yield* Launch.problemOf(loaded, value)
+      const found = yield* Verify.verify(problem as never, {
+        seed: value.seed,
+        directions: options.directions,
+        solveTicks: options.solve,
+        radius: options.radius,
+        ...(Option.isSome(options.level) ? { level: options.level.value } : {})
+      }).pipe(Effect.provide(Options.engineLayer(options.engine)))
+      yield* Launch.print(options.format, Verify.text(found), found)
+      if (Option.isSome(options.require) && !(found.relativeError <= options.require.value)) {
+        return yield* new CheckError({
+          reason: `relative error ${found.relativeError} is above ${options.require.value}`
+        })
+      }
+    })
+  ).pipe(
+    Command.withDescription("Compares a program's hypergradient with central differences of the re-solved problem")
+  )
 
-/** Runs the command line. */
-export const main = Command.run(tapweight, { version: Launch.version })
+/** What every command line offers. */
+export const commands = (programs: Load.Programs) =>
+  [run(programs), plan(programs), resume(programs), verify(programs)] as const

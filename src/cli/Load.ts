@@ -3,10 +3,6 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
-import { control } from "../experiments/brown/Control.ts"
-import { brown } from "../experiments/brown/Program.ts"
-import { landscape } from "../experiments/molecules/Landscape.ts"
-import { molecules } from "../experiments/molecules/Program.ts"
 import * as Program from "../runs/Program.ts"
 
 /** A program that cannot be found or loaded. */
@@ -19,13 +15,8 @@ export class ProgramError extends Schema.TaggedError<ProgramError>()("ProgramErr
   }
 }
 
-/** Programs that come with the package, by name. */
-export const builtIn: { readonly [name: string]: Program.Program } = {
-  brown,
-  "brown-control": control,
-  molecules,
-  "molecules-landscape": landscape
-}
+/** Programs that a command line knows by name. */
+export type Programs = { readonly [name: string]: Program.Program }
 
 /** A program with where it came from: a built-in's name, or a file's path and SHA-256. */
 export interface Loaded {
@@ -36,18 +27,22 @@ export interface Loaded {
 
 const looksLikeFile = (source: string): boolean => /[/\\]|\.[cm]?[jt]s$/.test(source)
 
-/** A built-in program by name, or the program that a file exports by default. */
-export const load = Effect.fnUntraced(function* (source: string) {
-  const found = Object.hasOwn(builtIn, source) ? builtIn[source] : undefined
-  if (found !== undefined) return { program: found, source, sha256: "" } satisfies Loaded as Loaded
+/** A program of this name as it stands, which no file holds. */
+export const named = (name: string, program: Program.Program): Loaded => ({ program, source: name, sha256: "" })
+
+/** One of `programs` by name, or the program that a file exports by default. */
+export const load = Effect.fnUntraced(function* (programs: Programs, source: string) {
+  const known = Object.hasOwn(programs, source) ? programs[source] : undefined
+  if (known !== undefined) return named(source, known)
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const names = Object.keys(builtIn).join(", ")
   if (!looksLikeFile(source)) {
-    return yield* new ProgramError({
-      program: source,
-      reason: `there is no built-in of this name (there is ${names}), and a file is named by its path`
-    })
+    const names = Object.keys(programs).join(", ")
+    const reason =
+      names === ""
+        ? "a program is a file, named by its path: ./program.ts"
+        : `there is no program of this name (there is ${names}), and a file is named by its path`
+    return yield* new ProgramError({ program: source, reason })
   }
   const file = path.resolve(source)
   const bytes = yield* fs

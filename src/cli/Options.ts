@@ -4,16 +4,17 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import * as Compiled from "../runtime/compiled/Compiled.ts"
-import * as Eager from "../runtime/Eager.ts"
-import { CompileError, type Engine } from "../runtime/Engine.ts"
+import * as Compiled from "../engines/onnx/OnnxEngine.ts"
+import * as Eager from "../engines/eager/Eager.ts"
+import { CompileError, type Engine } from "../engines/Engine.ts"
 
-/** Which program. */
-export const program = Argument.String("program").pipe(
-  Argument.withDescription(
-    "A program file (its default export), or the name of a built-in: brown, brown-control, molecules or molecules-landscape"
+/** Which program: a file, or one of these names. */
+export const program = (names: ReadonlyArray<string>) =>
+  Argument.String("program").pipe(
+    Argument.withDescription(
+      `A program file (its default export)${names.length === 0 ? "" : `, or one of ${names.join(", ")}`}`
+    )
   )
-)
 
 /** Settings laid over the program's defaults. */
 export const settings = {

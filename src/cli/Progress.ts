@@ -1,6 +1,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { LevelReport } from "../runtime/Run.ts"
+import type { LevelReport } from "../runtime/run/Run.ts"
 import type { Progress } from "../runs/Program.ts"
 
 /** Hears of every tick and shows some of them. */

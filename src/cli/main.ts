@@ -1,5 +1,7 @@
+#!/usr/bin/env node
 import { enableCompileCache } from "node:module"
 
 // Before anything else is loaded: what Node has compiled once, it need not compile at every start.
 enableCompileCache()
-await import("./run.ts")
+const Cli = await import("./Cli.ts")
+Cli.run(Cli.make())

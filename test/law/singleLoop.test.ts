@@ -12,8 +12,8 @@ import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
-import * as Eager from "../../src/runtime/Eager.ts"
-import * as Run from "../../src/runtime/Run.ts"
+import * as Eager from "../../src/engines/eager/Eager.ts"
+import * as Run from "../../src/runtime/run/Run.ts"
 import * as M from "../support/matrix.ts"
 
 // One step of H u = v a tick, from zero and from where the last tick stopped.

@@ -12,9 +12,9 @@ import * as Var from "../../src/dsl/Var.ts"
 import type { Optimizer as Optimizing } from "../../src/dsl/Optimizer.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
-import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
-import * as Eager from "../../src/runtime/Eager.ts"
-import * as Run from "../../src/runtime/Run.ts"
+import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
+import * as Eager from "../../src/engines/eager/Eager.ts"
+import * as Run from "../../src/runtime/run/Run.ts"
 import * as M from "../support/matrix.ts"
 
 const a = [

@@ -1,6 +1,6 @@
 import { assert, beforeEach, describe, it } from "vitest"
 import * as tf from "@tensorflow/tfjs-core"
-import "../../src/runtime/Eager.ts"
+import "../../src/engines/eager/Eager.ts"
 import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Tree from "../../src/dsl/Tree.ts"

@@ -4,7 +4,7 @@ import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Tree from "../../src/dsl/Tree.ts"
 import type * as ResNet from "../../src/models/ResNet.ts"
 import * as TorchNames from "../../src/models/TorchNames.ts"
-import * as Safetensors from "../../src/runtime/Safetensors.ts"
+import * as Safetensors from "../../src/files/Safetensors.ts"
 import { network, stateDict } from "../support/resnet.ts"
 
 const config: ResNet.Config = { width: 2, blocks: [2, 1], stem: "large" }

@@ -5,7 +5,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
-import * as JsonFile from "../../src/runs/JsonFile.ts"
+import * as JsonFile from "../../src/files/JsonFile.ts"
 import * as RunFolder from "../../src/runs/RunFolder.ts"
 
 const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())

@@ -11,7 +11,7 @@ import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
-import * as Run from "../../src/runtime/Run.ts"
+import * as Run from "../../src/runtime/run/Run.ts"
 
 /** Batch i holds i + 1: what a level has seen can be told from what it carries. */
 export const counting = Dataset.make("counting", {

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
+const main = fileURLToPath(new URL("../../experiments/main.ts", import.meta.url))
 
 /** A signal at some moment. */
 export interface Blow {

@@ -1,8 +1,8 @@
 /** Ends its process with code 7 in the middle of a compiled step. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Compiled from "../../src/runtime/compiled/Compiled.ts"
-import * as Run from "../../src/runtime/Run.ts"
+import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
+import * as Run from "../../src/runtime/run/Run.ts"
 import { tinyTransformer } from "./transformer.ts"
 
 const problem = tinyTransformer({ vocabulary: 500, length: 32, width: 64, layers: 1, batch: 16 })

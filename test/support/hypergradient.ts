@@ -3,11 +3,11 @@ import * as Result from "effect/Result"
 import type { Problem } from "../../src/dsl/Problem.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Tree from "../../src/dsl/Tree.ts"
-import { type Device, Engine } from "../../src/runtime/Engine.ts"
-import * as Feed from "../../src/runtime/Feed.ts"
-import * as Plan from "../../src/runtime/Plan.ts"
-import { initial, initialVars, levelsOf, type State } from "../../src/runtime/State.ts"
-import * as Sweep from "../../src/runtime/Sweep.ts"
+import { type Device, Engine } from "../../src/engines/Engine.ts"
+import * as Feed from "../../src/runtime/run/Feed.ts"
+import * as Plan from "../../src/runtime/plan/Plan.ts"
+import { initial, initialVars, levelsOf, type State } from "../../src/runtime/step/State.ts"
+import * as Sweep from "../../src/runtime/step/Direction.ts"
 
 /** The swept gradient of a problem's top level at its initial values, on batch 0 of each level, flattened. */
 export const swept = (problem: Problem.Any, seed = 0) =>

@@ -1,7 +1,7 @@
 /** Graphs in float64, operation by operation, as plainly as they can be written: what compiled numbers are held against. */
 import { expand } from "../../src/tensor/Noise.ts"
-import { arithmetic, comparisons, logical, unaries } from "../../src/runtime/compiled/Elementwise.ts"
-import { type Node, reachable, type Shape } from "../../src/runtime/compiled/Graph.ts"
+import { arithmetic, comparisons, logical, unaries } from "../../src/compiler/graph/Elementwise.ts"
+import { type Node, reachable, type Shape } from "../../src/compiler/graph/Graph.ts"
 
 type Numbers = Float64Array
 const sizeOf = (shape: Shape): number => shape.reduce((n, m) => n * m, 1)

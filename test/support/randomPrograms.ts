@@ -11,7 +11,7 @@ import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
-import * as Plan from "../../src/runtime/Plan.ts"
+import * as Plan from "../../src/runtime/plan/Plan.ts"
 import { stream } from "./wiring.ts"
 
 type Draw = ReturnType<typeof stream>

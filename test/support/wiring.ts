@@ -1,5 +1,5 @@
 import * as Seed from "../../src/dsl/Seed.ts"
-import type { Estimator, LevelWiring, Wiring } from "../../src/runtime/Wiring.ts"
+import type { Estimator, LevelWiring, Wiring } from "../../src/runtime/plan/Wiring.ts"
 
 /** Draws in sequence from one seed. */
 export const stream = (seed: Seed.Seed) => {

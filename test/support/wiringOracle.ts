@@ -1,4 +1,4 @@
-import type { Wiring, WiringError } from "../../src/runtime/Wiring.ts"
+import type { Wiring, WiringError } from "../../src/runtime/plan/Wiring.ts"
 
 type Relation = ReadonlyArray<ReadonlyArray<boolean>>
 

@@ -1,0 +1,48 @@
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import { type CompileError, type Engine, Metrics, type Run, type StepError, type Trial } from "tapweight"
+import type { Rows } from "../text/Passages.ts"
+import * as TextBatches from "../text/TextBatches.ts"
+import * as Finished from "../common/Finished.ts"
+import { classify, logits } from "./Levels.ts"
+
+type Ids = { readonly ids: tf.Tensor2D }
+type Classes = { readonly classes: tf.Tensor1D }
+
+const predict = (vars: Run.Vars, { ids }: Ids): Classes => ({
+  classes: tf.argMax(logits(vars["omega"] as never, ids), 1)
+})
+
+const batch = 60
+
+/** Accuracy over all rows, given a way to predict one batch. */
+const scored = <E, R>(
+  rows: Rows,
+  one: (batch: { readonly ids: Rows["ids"] }) => Effect.Effect<ArrayLike<number>, E, R>
+) =>
+  Effect.map(
+    Effect.forEach(TextBatches.inOrder(rows, batch), ({ count, ids }) =>
+      Effect.map(one({ ids }), (classes) => Array.from(classes).slice(0, count))
+    ),
+    (predicted) => Metrics.accuracy(Array.from(rows.labels.data), predicted.flat())
+  )
+
+/** Genre Metrics.accuracy of the run's present model. */
+export const ofTick = (tick: Run.Tick, rows: Rows) =>
+  scored(rows, (ids) => Effect.map(tick.evaluate<Ids, Classes>(predict, ids), ({ classes }) => classes.data))
+
+/** Genre Metrics.accuracy of a finished model. */
+export const ofVars = (vars: Trial.HostVars, rows: Rows): Effect.Effect<number, CompileError | StepError, Engine> =>
+  Effect.scoped(
+    Effect.flatMap(Finished.observed(vars, predict), (observe) =>
+      scored(rows, (ids) => Effect.map(observe(ids), ({ classes }) => classes.data))
+    )
+  )
+
+const loss = (vars: Run.Vars, rows: { readonly ids: tf.Tensor2D; readonly labels: tf.Tensor1D }) => ({
+  loss: classify(vars["omega"] as never, rows)
+})
+
+/** Mean cross-entropy of the run's present model over all rows, in nats. */
+export const lossOfTick = (tick: Run.Tick, rows: Rows) =>
+  Effect.map(tick.evaluate(loss, rows), (found) => found.loss.data[0]!)

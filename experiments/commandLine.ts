@@ -1,0 +1,15 @@
+/** The command line of the repository: the library's own, with the paper's programs and commands. */
+import { Cli } from "tapweight/cli"
+import { control } from "./brown/Control.ts"
+import { brown } from "./brown/Program.ts"
+import { data } from "./commands/Data.ts"
+import { reproduce } from "./commands/Reproduce.ts"
+import { landscape } from "./molecules/Landscape.ts"
+import { molecules } from "./molecules/Program.ts"
+
+Cli.run(
+  Cli.make({
+    programs: { brown, "brown-control": control, molecules, "molecules-landscape": landscape },
+    commands: [data, reproduce]
+  })
+)

@@ -1,0 +1,64 @@
+/** `tapweight data`: the commands' words. What they do is loaded when it is asked for. */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { Options } from "tapweight/cli"
+
+const actions = Effect.promise(() => import("./DataActions.ts"))
+
+const name = Argument.String("name").pipe(
+  Argument.withDescription("A data set that `tapweight data list` names, or a table schema in a .json file")
+)
+
+const list = Command.make(
+  "list",
+  { format: Options.format },
+  Effect.fnUntraced(function* ({ format }) {
+    yield* (yield* actions).list(format)
+  })
+).pipe(Command.withDescription("Lists the data sets of molecules that are known by name"))
+
+const fetch = Command.make(
+  "fetch",
+  {
+    name,
+    to: Flag.String("to").pipe(Flag.withDescription("Folder to put the file in"), Flag.withDefault("data")),
+    format: Options.format,
+    quiet: Options.quiet
+  },
+  Effect.fnUntraced(function* (options) {
+    yield* (yield* actions).fetch(options)
+  })
+).pipe(Command.withDescription("Fetches a data set from its public address, going on where an earlier try has stopped"))
+
+const check = Command.make(
+  "check",
+  {
+    name,
+    data: Flag.String("data").pipe(Flag.withDescription("Folder of the data set's file"), Flag.withDefault("data")),
+    cache: Flag.String("cache").pipe(
+      Flag.withDescription(
+        "Folder to keep what is worked out in (TAPWEIGHT_CACHE, or ~/.cache/tapweight, where absent)"
+      ),
+      Flag.optional
+    ),
+    workers: Flag.Int("workers").pipe(
+      Flag.withDescription("Threads that read molecules"),
+      Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+      Flag.withDefault(2)
+    ),
+    format: Options.format,
+    quiet: Options.quiet
+  },
+  Effect.fnUntraced(function* (options) {
+    yield* (yield* actions).check(options)
+  })
+).pipe(Command.withDescription("Reads a data set and says what is in it: rows, dropped molecules, scaffolds, splits"))
+
+/** The command. */
+export const data = Command.make("data").pipe(
+  Command.withDescription("Data sets of molecules: list, fetch and check them"),
+  Command.withSubcommands([list, fetch, check])
+)

@@ -1,0 +1,140 @@
+/** What `tapweight data` does. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { Dataset, TextTable as Columns } from "tapweight"
+import { Launch } from "tapweight/cli"
+import * as Chemistry from "../molecules/structures/Chemistry.ts"
+import * as Fetch from "../molecules/tables/Fetch.ts"
+import * as MoleculeNet from "../molecules/tables/MoleculeNet.ts"
+import * as Molecules from "../molecules/structures/Molecules.ts"
+import * as Table from "../molecules/tables/Table.ts"
+import * as Telling from "../molecules/structures/Telling.ts"
+import { sourceFile, type TableSchema } from "../molecules/tables/TableSchema.ts"
+import * as Labels from "../molecules/Labels.ts"
+import * as Schemas from "../molecules/Schemas.ts"
+
+type Format = "text" | "json"
+
+const tasksOf = ({ labels }: TableSchema): number => ("allBut" in labels ? labels.count : labels.length)
+
+/** Prints the sets known by name. */
+export const list = (format: Format) =>
+  Launch.print(
+    format,
+    Columns.words([
+      ["name", "molecules", "labels", "metric", "file", "what"],
+      ...MoleculeNet.all.map((schema) => [
+        schema.name,
+        String(schema.size ?? ""),
+        String(tasksOf(schema)),
+        schema.metric,
+        sourceFile(schema) ?? "",
+        schema.about
+      ])
+    ]),
+    MoleculeNet.all
+  )
+
+const counted = (schema: TableSchema, rows: number): string => {
+  const { size } = schema
+  if (size === undefined || size === rows) return `${rows} rows`
+  return `${rows} rows; the literature counts ${size}, after dropping what RDKit refuses`
+}
+
+const labelsEach = (count: number): string => (count === 1 ? "1 label each" : `${count} labels each`)
+
+/** Fetches a set and reads it once. */
+export const fetch = Effect.fnUntraced(function* (options: {
+  readonly name: string
+  readonly to: string
+  readonly format: Format
+  readonly quiet: boolean
+}) {
+  const schema = yield* Schemas.named(options.name)
+  const { source } = schema
+  if (source === undefined) {
+    return yield* new Dataset.DataError({ dataset: schema.name, reason: "its schema names no source to fetch it from" })
+  }
+  const file = join(options.to, sourceFile(schema)!)
+  const say = Launch.saying(options.quiet)
+  if (existsSync(file)) {
+    yield* Fetch.verify(source.url, file, source.sha256)
+    yield* say(`${file} is there already`)
+  } else {
+    const got = yield* Fetch.download(
+      source.url,
+      file,
+      source.sha256 === undefined ? {} : { sha256: source.sha256 }
+    ).pipe(
+      Effect.catchIf(
+        ({ problem }) => problem === "no connection" || problem === "interrupted",
+        ({ problem, reason, url }) => {
+          const todo =
+            problem === "interrupted"
+              ? "what has arrived is kept: run the same again, or fetch it elsewhere and"
+              : "fetch it where there is one and"
+          const change = `${todo} put it at ${file}, then: tapweight data check ${options.name} --data ${options.to}`
+          return Effect.fail(new Fetch.FetchError({ url, problem, reason: `${reason}; ${change}` }))
+        }
+      )
+    )
+    yield* say(`${got.file}  ${got.bytes} bytes  sha256 ${got.sha256}`)
+  }
+  const table = yield* Effect.mapError(Table.read(file, schema), (error) =>
+    error instanceof Table.TableError
+      ? new Table.TableError({ ...error, reason: `${error.reason}. Move the file away to fetch it again` })
+      : error
+  )
+  const how = source.sha256 === undefined ? "no hash is declared; checked by columns and labels" : "hash checked"
+  const text = `${schema.name}  ${file}\n${counted(schema, table.smiles.length)}; ${labelsEach(table.tasks.length)} (${how})`
+  yield* Launch.print(options.format, text, { name: schema.name, file, rows: table.smiles.length })
+}, Launch.hushed)
+
+/** Reads a set and says what is in it. */
+export const check = Effect.fnUntraced(function* (options: {
+  readonly name: string
+  readonly data: string
+  readonly cache: Option.Option<string>
+  readonly workers: number
+  readonly format: Format
+  readonly quiet: boolean
+}) {
+  const schema = yield* Schemas.named(options.name)
+  const file = yield* Table.find(options.data, schema)
+  const table = yield* Table.read(file, schema)
+  const found = yield* Molecules.structures(table.smiles, {
+    ...(Option.isSome(options.cache) ? { folder: options.cache.value } : {}),
+    onProgress: yield* Telling.progress(Launch.saying(options.quiet))
+  }).pipe(Effect.provide(Chemistry.layer({ workers: options.workers })))
+  const split = Molecules.scaffoldSplit(found)
+  const missing = table.labels.reduce((count, label) => count + (Number.isNaN(label) ? 1 : 0), 0)
+  const result = {
+    name: schema.name,
+    file,
+    rows: table.smiles.length,
+    labels: table.tasks.length,
+    missingLabels: missing,
+    refused: found.refused.map(({ row, smiles }) => ({ row: row + 1, smiles })),
+    distinct: new Set(found.canonical).size,
+    scaffolds: new Set(found.flat).size,
+    chiralScaffolds: new Set(found.chiral).size,
+    split: { train: split.train.length, validation: split.validation.length, test: split.test.length }
+  }
+  const rows = result.refused.map(({ row, smiles }) => `  row ${row}  ${smiles}`)
+  const share = ((100 * missing) / table.labels.length).toFixed(1)
+  const text = [
+    `${schema.name}  ${file}`,
+    `${counted(schema, result.rows)}; ${labelsEach(result.labels)}, ${share} % missing`,
+    `${result.refused.length === 1 ? "1 molecule" : `${result.refused.length} molecules`} refused by RDKit and dropped`,
+    ...rows.slice(0, 20),
+    ...(rows.length > 20 ? [`  and ${rows.length - 20} more (--format json names all)`] : []),
+    `${result.distinct} distinct molecules, ${result.scaffolds} Murcko scaffolds (${result.chiralScaffolds} with handedness)`,
+    `scaffold split: ${result.split.train} train, ${result.split.validation} validation, ${result.split.test} test`
+  ]
+  yield* Launch.print(options.format, text.join("\n"), result)
+  yield* Effect.fromResult(
+    Labels.trainable(schema.name, { rows: result.rows, accepted: found.rows.length, train: split.train.length })
+  )
+}, Launch.hushed)

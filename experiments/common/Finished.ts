@@ -1,0 +1,18 @@
+import * as Effect from "effect/Effect"
+import { Engine, type Run, StepError, type Tree, type Trial } from "tapweight"
+
+/** A function of a finished model's variables, to be asked for batches until the scope ends. */
+export const observed = <B extends Tree.Tree, M extends Tree.Tree>(
+  vars: Trial.HostVars,
+  f: (vars: Run.Vars, batch: B) => M
+) =>
+  Effect.gen(function* () {
+    const engine = yield* Engine
+    const state = yield* Effect.acquireRelease(engine.upload<Run.Vars>(vars as never), engine.release)
+    const observe = yield* engine.observe(f)
+    return (batch: Parameters<typeof observe>[1]) =>
+      Effect.mapError(
+        observe(state, batch),
+        ({ level, reason }) => new StepError({ kind: "Objective", tick: 0, level, reason })
+      )
+  })

@@ -1,0 +1,111 @@
+import { spawn, spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { gzipSync } from "node:zlib"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { Exit } from "tapweight/cli"
+
+const main = fileURLToPath(new URL("../../../experiments/main.ts", import.meta.url))
+let scratch = ""
+
+const tapweight = (...args: ReadonlyArray<string>) => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, [main, "data", ...args], {
+    cwd: scratch,
+    encoding: "utf8"
+  })
+  return { code: status, out: stdout, err: stderr }
+}
+
+const table = "smiles,p_np\nCCO,1\nC(C,0\nc1ccccc1,1\nOc1ccccc1,0\nCCO,1\n"
+
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), "tapweight-data-"))
+  writeFileSync(join(scratch, "BBBP.csv"), table)
+})
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+describe("tapweight data", () => {
+  it("lists the sets by name", () => {
+    const { code, out } = tapweight("list")
+    assert.strictEqual(code, 0)
+    assert.match(out, /^bbbp +2039 +1 +roc-auc +BBBP\.csv +/m)
+    assert.strictEqual(JSON.parse(tapweight("list", "--format", "json").out).length, 13)
+  })
+
+  it("says what is in a set: rows, dropped molecules with their rows, scaffolds, splits", () => {
+    const args = ["check", "bbbp", "--data", ".", "--cache", "kept"]
+    const { code, err, out } = tapweight(...args)
+    assert.deepStrictEqual([code, err], [0, ""])
+    assert.match(out, /5 rows; the literature counts 2039.*; 1 label each, 0\.0 % missing/)
+    assert.match(out, /1 molecules? refused .*\n  row 2  C\(C\n3 distinct molecules, 2 Murcko scaffolds/)
+    const { refused, split } = JSON.parse(tapweight(...args, "--format", "json").out)
+    assert.deepStrictEqual(refused, [{ row: 2, smiles: "C(C" }])
+    assert.deepStrictEqual(split, { train: 2, validation: 0, test: 2 })
+  })
+
+  it("refuses what it cannot read with exit code 4 and a sentence", () => {
+    writeFileSync(join(scratch, "bace.csv"), "mol,Class\nC,1\nCC,2\n")
+    writeFileSync(join(scratch, "hiv.csv"), "smiles,HIV_active\nxyz,1\n")
+    writeFileSync(join(scratch, "sider.csv.gz"), gzipSync("smiles\nC\n".repeat(20)).subarray(0, 25))
+    for (const [args, message] of [
+      [["check", "none"], /no data set of this name is known; known are bace, bbbp/],
+      [["check", "lipo", "--data", "."], /'lipo' is called lipo\.csv or lipo\.csv\.gz, and none is here/],
+      [["check", "hiv", "--data", "."], /RDKit refuses all of its 1 molecules/],
+      [["check", "bace", "--data", "."], /bace\.csv, line 3: row 2, column 'Class': '2' is neither 0 nor 1/],
+      [["check", "sider", "--data", "."], /cut short/],
+      [["fetch", "none"], /no data set of this name/]
+    ] as const) {
+      const { code, err } = tapweight(...args)
+      assert.deepStrictEqual([code, err.split("\n").length], [Exit.codes.refused, 2], err)
+      assert.match(err, message)
+    }
+  })
+
+  it("fetches a set that a schema file describes, and says what to do where there is no connection", async () => {
+    const server = createServer((_, response) => response.writeHead(200, { "Content-Length": table.length }).end(table))
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/own.csv`
+    const own = {
+      name: "own",
+      about: "one label",
+      smiles: "smiles",
+      labels: ["p_np"],
+      task: "classification",
+      metric: "roc-auc",
+      source: { url }
+    }
+    writeFileSync(join(scratch, "own.json"), JSON.stringify(own))
+    // The server lives in this process: it must not be blocked by waiting for the other.
+    const fetched = () =>
+      new Promise<{ readonly code: number | null; readonly out: string; readonly err: string }>((resolve) => {
+        const child = spawn(process.execPath, [main, "data", "fetch", "own.json", "--to", "fetched"], { cwd: scratch })
+        let [out, err] = ["", ""]
+        child.stdout.on("data", (text) => (out += text))
+        child.stderr.on("data", (text) => (err += text))
+        child.on("close", (code) => resolve({ code, out, err }))
+      })
+    const first = await fetched()
+    assert.strictEqual(first.code, 0, first.err)
+    assert.match(first.out, /own {2}fetched\/own\.csv\n5 rows; 1 label each \(no hash is declared/)
+    assert.match(first.err, /sha256 [0-9a-f]{64}/)
+    assert.match((await fetched()).err, /is there already/)
+    const declared = { ...own, source: { url, sha256: "0".repeat(64) } }
+    writeFileSync(join(scratch, "own.json"), JSON.stringify(declared))
+    const other = await fetched()
+    assert.strictEqual(other.code, Exit.codes.refused, other.err)
+    assert.match(other.err, /own\.csv has the SHA-256 [0-9a-f]{64} in place of 0{64}: move it away and fetch it again/)
+    writeFileSync(join(scratch, "own.json"), JSON.stringify(own))
+    await new Promise((resolve) => server.close(resolve))
+    rmSync(join(scratch, "fetched"), { recursive: true })
+    const without = await fetched()
+    assert.strictEqual(without.code, Exit.codes.refused)
+    assert.match(
+      without.err,
+      /no connection to .*put it at fetched\/own\.csv, then: tapweight data check own\.json --data fetched/
+    )
+  })
+})

@@ -1,0 +1,150 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as MoleculeNet from "../../molecules/tables/MoleculeNet.ts"
+import { weightings } from "../../molecules/Landscape.ts"
+import type { Found } from "../../molecules/Methods.ts"
+import * as Paper from "../../molecules/Paper.ts"
+import * as Report from "../../molecules/Report.ts"
+import { config, objectives, ofSet, type Settings, small } from "../../molecules/Settings.ts"
+
+/** What is said of settings that are refused. */
+const said = (change: Partial<Settings>) =>
+  Result.match(Schema.decodeResult(Schema.toType(config.schema))({ ...small, ...change }), {
+    onSuccess: () => "",
+    onFailure: ({ message }) => message
+  })
+
+describe("what is said of molecules", () => {
+  it("the landscape's weightings are weights: the centre, corners, and half-way", () => {
+    const names = objectives(small)
+    const tried = weightings(names)
+    assert.strictEqual(tried.length, 1 + 2 * names.length)
+    for (const [, lambda] of tried)
+      assert.closeTo(
+        lambda.reduce((sum, weight) => sum + weight, 0),
+        1,
+        1e-12
+      )
+    assert.deepStrictEqual(tried[1], ["mg1-only", [1, 0, 0, 0, 0]])
+  })
+
+  it("every exhibit names known sets", () => {
+    const known = new Set(MoleculeNet.all.map(({ name }) => name))
+    for (const { paper, sets } of Object.values(Paper.exhibits))
+      for (const set of [...sets, ...paper]) assert.isTrue(known.has(set))
+    for (const numbers of Object.values(Paper.scores))
+      for (const set of Object.keys(numbers)) assert.isTrue(known.has(set))
+    // The paper's own averages over the classification sets (tables 1 and 6).
+    const average = (method: keyof typeof Paper.scores) =>
+      ["bace", "bbbp", "clintox", "sider", "tox21", "toxcast", "hiv", "muv"].reduce(
+        (sum, set) => sum + Paper.scores[method][set]! / 8,
+        0
+      )
+    assert.closeTo(average("finetune"), 73.2, 0.06)
+    assert.closeTo(average("equal"), 71.1, 0.06)
+    assert.closeTo(average("bilevel"), 73.9, 0.06)
+    assert.closeTo(average("tapweight"), 75.3, 0.06)
+  })
+
+  it("the paper's scale has each set's own steps and rates (appendix C.4)", () => {
+    const { presets } = config
+    const paper = { ...small, ...presets["paper"] } as Settings
+    const steps = (set: string) => ofSet(paper, set).ticks
+    assert.deepStrictEqual(
+      ["bace", "bbbp", "clintox", "sider", "tox21", "toxcast", "hiv", "muv"].map(steps),
+      [3000, 3000, 3000, 3000, 10_000, 10_000, 20_000, 30_000]
+    )
+    assert.deepStrictEqual(["freesolv", "esol", "lipo", "qm7", "qm9"].map(steps), [1e4, 1e4, 1e4, 1e4, 3e4])
+    const rates = (set: string) => {
+      const { finetune, pretrain, reweight } = ofSet(paper, set).regression
+      return [pretrain, finetune, reweight]
+    }
+    assert.deepStrictEqual(["esol", "qm9"].map(rates), [
+      [0.02, 0.001, 1],
+      [0.01, 0.0001, 0.1]
+    ])
+  })
+
+  it("initial weights are shares of the objectives, and wanted where their method is", () => {
+    const initial = [0.1, 0.1, 0.1, 0.1, 0.6]
+    assert.strictEqual(said({ initial, methods: ["initial", "tapweight"] }), "")
+    assert.match(said({ initial: [0.5, 0.5] }), /initial has 2 shares, and there are 5 objectives/)
+    assert.match(said({ initial, useless: true }), /there are 6 objectives/)
+    assert.match(said({ initial: [0.1, 0.1, 0.1, 0.1, 0.5] }), /shares with the sum 1/)
+    assert.match(said({ methods: ["initial"] }), /wants initial weights/)
+  })
+
+  it("weights that cannot move are not called learned", () => {
+    assert.match(said({ ticks: 20, warmup: 20 }), /λ does not move in 20 ticks after a warmup of 20/)
+    assert.match(said({ perSet: { esol: { ticks: 10 } } }), /in 10 ticks after a warmup of 20/)
+    assert.strictEqual(said({ ticks: 20, warmup: 20, methods: ["equal"] }), "")
+    const one = { ...small.batch, reweight: 1 }
+    assert.match(said({ batch: one }), /no pair to rank with batch\.reweight=1/)
+    assert.strictEqual(said({ batch: one, validation: "loss" }), "")
+  })
+
+  it("a table shows means, deviations, the paper's number, cost and paired differences", () => {
+    const found = (method: string, seed: number, test: number, training: number): Found => ({
+      method,
+      set: "bace",
+      seed,
+      pretraining: method === "finetune" ? "" : `${method}/seed-${seed}`,
+      scores: [
+        { finetuning: "held", validation: test - 0.1, test },
+        { finetuning: "free", validation: test, test: test + 0.1 }
+      ],
+      seconds: { pretraining: training - 10, finetuning: 10, waiting: training / 10 },
+      updates: { pretraining: 100, finetuning: 50 }
+    })
+    const all = [0, 1, 2].flatMap((seed) => [
+      found("finetune", seed, 0.7 + seed / 100, 10),
+      found("tapweight", seed, 0.75 + seed / 100, 35)
+    ])
+    const [text, free] = (["held", "free"] as const).map((how) =>
+      Report.ofSet("bace", "roc-auc", Report.under(all, how), ["finetune", "tapweight"])
+    ) as [string, string]
+    assert.match(text, /^bace, held \(AUROC %/)
+    assert.match(free, /^bace, free .*finetuning alone\s+71\.0 ± 1\.0\s+81\.0 ± 1\.0/s)
+    assert.match(text, /finetuning alone\s+61\.0 ± 1\.0\s+71\.0 ± 1\.0\s+80\.1\s+×1\.00\s+\+5\.0, paired p 0\.250/)
+    assert.match(text, /TapWeight\s+66\.0 ± 1\.0\s+76\.0 ± 1\.0\s+83\.1\s+×3\.50\s+-/)
+    assert.match(Report.costs(all, ["finetune", "tapweight"]), /TapWeight\s+×3\.50\s+×2\.25\s+×3\.29\s+×3\.93$/)
+    const sets = [
+      { name: "bace", metric: "roc-auc" },
+      { name: "esol", metric: "rmse" }
+    ]
+    // The same scores as errors: TapWeight's larger ones are the worse ones.
+    const both = [...all, ...all.map((each) => ({ ...each, set: "esol" }))]
+    assert.match(
+      Report.wins(Report.under(both, "held"), ["finetune", "tapweight"], sets),
+      /finetuning alone\s+3 of 6 +1\.000$/
+    )
+    assert.strictEqual(Report.wins(Report.under(all, "held"), ["finetune", "tapweight"], sets.slice(0, 1)), "")
+    assert.strictEqual(
+      Report.costs(
+        all.filter(({ method }) => method === "tapweight"),
+        ["tapweight"]
+      ),
+      ""
+    )
+    assert.strictEqual(
+      Report.progress(all.slice(0, 3), ["finetune", "tapweight"], 3),
+      "bace, seed 1, finetune: 3 of 6 trainings done, about 2 minutes left"
+    )
+    // One set's pretraining serves the next, and each encoder is finetuned twice: 45 seconds, then 20.
+    const shared = ["bace", "esol"].map((set) => ({ ...found("equal", 0, 0.7, 35), set }))
+    assert.match(Report.progress(shared.slice(0, 1), ["equal"], 8), /1 of 8 trainings done, about 6 minutes left/)
+    assert.match(Report.progress(shared, ["equal"], 8), /2 of 8 trainings done, about 4 minutes left/)
+    // Ties are no wins, and the test of signs leaves them out.
+    const even = both.map((each) =>
+      each.set === "esol" && each.seed === 0 ? { ...each, scores: all[0]!.scores } : each
+    )
+    assert.match(
+      Report.wins(Report.under(even, "held"), ["finetune", "tapweight"], sets),
+      /finetuning alone\s+3 of 6, 1 equal\s+1\.000$/
+    )
+    // TapWeight's weights were needed, and nobody asked for its scores.
+    assert.match(Report.progress(all.slice(0, 2), ["finetune"], 3), /tapweight: 1 of 3 trainings done/)
+    assert.strictEqual(Report.waiting(all), "waiting for data: 10.0 % of training time")
+  })
+})

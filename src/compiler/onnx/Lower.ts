@@ -1,0 +1,245 @@
+/** From graphs to ONNX: what each operation is in ONNX's operators. */
+import { CompileError } from "../graph/CompileError.ts"
+import { capitalized, type Dtype, type Node, reachable, type Shape, sizeOf, uniformValue } from "../graph/Graph.ts"
+import { Emitter } from "./Emitter.ts"
+import * as Fuse from "./Fuse.ts"
+import * as Images from "./LowerImages.ts"
+import { factors } from "./Permutation.ts"
+import type { Model } from "./Onnx.ts"
+import * as Threefry from "./LowerNoise.ts"
+import * as Webgpu from "./LowerForWebgpu.ts"
+import type { Provider } from "./Onnx.ts"
+
+type Lowering = (e: Emitter, inputs: ReadonlyArray<string>, node: Node) => string
+
+const direct =
+  (op: string): Lowering =>
+  (e, inputs) =>
+    e.emit(op, inputs)
+
+const names = [
+  ...capitalized(
+    "abs acos acosh add and asin asinh atan atanh ceil cos cosh div equal erf exp floor greater isInf less log max min"
+  ),
+  ...capitalized("mul neg not or pow reciprocal relu round sigmoid sign sin sinh softplus sqrt sub tan tanh"),
+  ["GreaterOrEqual", "greaterEqual"],
+  ["LessOrEqual", "lessEqual"],
+  ["IsNaN", "isNan"],
+  ["Where", "select"]
+] as const
+
+const reducing =
+  (op: string): Lowering =>
+  (e, [x], { attrs, shape }) =>
+    e.emit(op, [x!, e.longs(attrs["axes"] as Shape)], { keepdims: Number(shape.length > 0) })
+
+const placing =
+  (op: string): Lowering =>
+  (e, [x], { attrs }) =>
+    e.cast(e.emit(op, [x!], { axis: attrs["axis"] as number, keepdims: 0 }), "int32")
+
+const lowerings: { readonly [op: string]: Lowering } = {
+  ...Object.fromEntries(names.map(([name, op]) => [op, direct(name)])),
+  ...Images.lowerings,
+  noise: Threefry.lower,
+
+  notEqual: (e, inputs) => e.emit("Not", [e.emit("Equal", inputs)]),
+  // ONNX has neither of these, and 1 + x loses a small x: e^x − 1 = tanh(x/2)(e^x + 1); Kahan's form of log(1 + x).
+  expm1: (e, [x]) =>
+    e.emit("Mul", [
+      e.emit("Tanh", [e.emit("Mul", [x!, e.float(0.5)])]),
+      e.emit("Add", [e.emit("Exp", [x!]), e.float(1)])
+    ]),
+  log1p: (e, [x]) => {
+    const one = e.emit("Add", [x!, e.float(1)])
+    const rounded = e.emit("Sub", [one, e.float(1)])
+    const corrected = e.emit("Mul", [e.emit("Log", [one]), e.emit("Div", [x!, rounded])])
+    return e.emit("Where", [e.emit("Equal", [rounded, e.float(0)]), x!, corrected])
+  },
+  floorDiv: (e, [a, b], { dtype }) => {
+    if (dtype === "float32") return e.emit("Floor", [e.emit("Div", [a!, b!])])
+    const remainder = e.emit("Mod", [a!, b!])
+    return e.emit("Div", [e.emit("Sub", [a!, remainder]), b!])
+  },
+  mod: (e, [a, b], { dtype }) => {
+    if (dtype === "int32") return e.emit("Mod", [a!, b!])
+    return e.emit("Sub", [a!, e.emit("Mul", [e.emit("Floor", [e.emit("Div", [a!, b!])]), b!])])
+  },
+  cast: (e, [x], { dtype }) => e.cast(x!, dtype),
+
+  broadcast: (e, [x], { shape }) => e.emit("Expand", [x!, e.longs(shape)]),
+  reshape: (e, [x], { shape }) => e.reshape(x!, shape),
+  transpose: (e, [x], node) => {
+    const perm = node.attrs["perm"] as Shape
+    return (sizeOf(node) < 4096 ? [perm] : factors(perm)).reduce(
+      (y, order) => e.emit("Transpose", [y], { perm: order }),
+      x!
+    )
+  },
+  slice: (e, [x], { attrs, shape }) => {
+    const [begin, strides] = [attrs["begin"] as Shape, attrs["strides"] as Shape]
+    const ends = begin.map((n, axis) => n + (shape[axis]! - 1) * strides[axis]! + 1)
+    return e.emit("Slice", [x!, e.longs(begin), e.longs(ends), e.longs(begin.map((_, axis) => axis)), e.longs(strides)])
+  },
+  reverse: (e, [x], { attrs }) => {
+    const axes = attrs["axes"] as Shape
+    const each = (n: number) => e.longs(axes.map(() => n))
+    return e.emit("Slice", [x!, each(-1), each(-(2 ** 31)), e.longs(axes), each(-1)])
+  },
+  concat: (e, inputs, { attrs }) => e.emit("Concat", inputs, { axis: attrs["axis"] as number }),
+  pad: (e, [x], { attrs }) => {
+    const pads = e.longs([...(attrs["before"] as Shape), ...(attrs["after"] as Shape)])
+    return e.emit("Pad", [x!, pads, e.float(attrs["value"] as number)])
+  },
+  gather: (e, inputs, { attrs }) => e.emit("Gather", inputs, { axis: attrs["axis"] as number }),
+
+  sum: reducing("ReduceSum"),
+  maxOf: reducing("ReduceMax"),
+  minOf: reducing("ReduceMin"),
+  prodOf: reducing("ReduceProd"),
+  argMax: placing("ArgMax"),
+  argMin: placing("ArgMin"),
+  cumsum: (e, [x], { attrs }) =>
+    e.emit("CumSum", [x!, e.longs([attrs["axis"] as number])], {
+      exclusive: Number(attrs["exclusive"]),
+      reverse: Number(attrs["reverse"])
+    }),
+  softmax: (e, [x]) => e.emit("Softmax", [x!], { axis: -1 }),
+  matmul: (e, [a, b], { attrs, inputs }) => {
+    const [ta, tb] = [Number(attrs["ta"]), Number(attrs["tb"])]
+    if (inputs[0]!.shape.length === 2 && inputs[1]!.shape.length === 2)
+      return e.emit("Gemm", [a!, b!], { transA: ta, transB: tb })
+    if (ta + tb === 0) return e.emit("MatMul", [a!, b!])
+    return e.emit("FusedMatMul", [a!, b!], { transA: ta, transB: tb }, "com.microsoft")
+  },
+  segmentSum: (e, [x, ids], { inputs, shape }) => {
+    const [rows, ...inner] = shape
+    const updates = e.reshape(x!, [sizeOf(inputs[1]!), ...inner])
+    const places = e.cast(e.reshape(ids!, [sizeOf(inputs[1]!), 1]), "int64")
+    const zeros = e.emit("ConstantOfShape", [e.longs([rows!, ...inner])])
+    return e.emit("ScatterND", [zeros, places, updates], { reduction: "add" })
+  }
+}
+
+/** The operations that there are a form in ONNX for. */
+export const lowered: ReadonlyArray<string> = Object.keys(lowerings)
+
+/** Where one result of a compiled function comes from. */
+export type Source =
+  | { readonly from: "input"; readonly index: number }
+  | { readonly from: "fill"; readonly value: number }
+  | { readonly from: "model"; readonly name: string }
+
+/** A graph ready to run: a model, which of the inputs it reads and under what names, where each result comes from. */
+export interface Lowered {
+  /** Absent where every result is an input or one number throughout. */
+  readonly model: Model | undefined
+  readonly feeds: ReadonlyArray<{ readonly index: number; readonly name: string }>
+  readonly sources: ReadonlyArray<Source>
+  /** Noise that is made outside of the model, from keys that stand at these places of `keys`' results. */
+  readonly draws: ReadonlyArray<Draw>
+  readonly keys: Lowered | undefined
+}
+
+/** Noise that a model is given: under what name, from which key. */
+export interface Draw {
+  readonly name: string
+  readonly shape: Shape
+  readonly salt: number
+  readonly key: number
+}
+
+const valueOf = (name: string, { dtype, shape }: { readonly dtype: Dtype; readonly shape: Shape }) => ({
+  name,
+  type: dtype,
+  shape
+})
+
+/** A graph in ONNX's operators as `provider` has them, with noise made `inside` of the model or given to it. */
+export const lower = (
+  inputs: ReadonlyArray<Node>,
+  results: ReadonlyArray<Node>,
+  noise: "inside" | "given",
+  provider: Provider = "cpu"
+): Lowered => {
+  const e = new Emitter()
+  const sources = results.map((node): Source | Node => {
+    if (node.op === "input") return { from: "input", index: inputs.indexOf(node) }
+    const value = uniformValue(node)
+    return value === undefined ? node : { from: "fill", value }
+  })
+  const computed = sources.filter((source) => "op" in source)
+  const given = (node: Node): boolean => node.op === "noise" && noise === "given"
+  const nodes = reachable(computed, given)
+  const drawn = nodes.filter(given)
+  const keys = [...new Set(drawn.map((node) => node.inputs[0]!))]
+  const feeds: Array<{ readonly index: number; readonly name: string }> = []
+  const special = provider === "webgpu" ? Webgpu.lowerings : {}
+  const fusions = Fuse.find(nodes, computed, special)
+  const absorbed = new Set([...fusions.values()].flatMap((fusion) => fusion.absorbed))
+  for (const node of nodes) {
+    if (absorbed.has(node)) continue
+    e.enter(node)
+    const fusion = fusions.get(node)
+    if (fusion !== undefined)
+      e.bind(
+        node,
+        e.emit(
+          fusion.op,
+          fusion.inputs.map((x) => e.name(x)),
+          fusion.attrs,
+          fusion.domain
+        )
+      )
+    else if (node.op === "input") {
+      const index = inputs.indexOf(node)
+      e.bind(node, `i${index}`)
+      feeds.push({ index, name: `i${index}` })
+    } else if (given(node)) e.bind(node, `u${node.id}`)
+    else if (node.values !== undefined) e.bind(node, e.values(node))
+    else {
+      const lowering = special[node.op] ?? lowerings[node.op]
+      if (lowering === undefined)
+        throw new CompileError({ op: node.op, level: node.level, reason: "has no form in ONNX" })
+      e.bind(
+        node,
+        lowering(
+          e,
+          node.inputs.map((input) => e.name(input)),
+          node
+        )
+      )
+    }
+  }
+  const outputs = new Map<string, Node>()
+  const named = sources.map((source): Source => {
+    if ("from" in source) return source
+    // Only what an operator yields is an output in ONNX.
+    const name = source.values === undefined && !given(source) ? e.name(source) : e.emit("Identity", [e.name(source)])
+    outputs.set(name, source)
+    return { from: "model", name }
+  })
+  const draws = drawn.map((node) => ({
+    name: e.name(node),
+    shape: node.shape,
+    salt: node.attrs["salt"] as number,
+    key: keys.indexOf(node.inputs[0]!)
+  }))
+  const model = {
+    inputs: [
+      ...feeds.map(({ index, name }) => valueOf(name, inputs[index]!)),
+      ...drawn.map((node) => valueOf(e.name(node), node))
+    ],
+    outputs: [...outputs].map(([name, node]) => valueOf(name, node)),
+    constants: e.constants(),
+    operations: e.operations
+  }
+  return {
+    model: outputs.size === 0 ? undefined : model,
+    feeds,
+    sources: named,
+    draws,
+    // A key that itself comes from noise is rare: that noise is then made inside of the keys' own model.
+    keys: drawn.length === 0 ? undefined : lower(inputs, keys, "inside")
+  }
+}

@@ -1,0 +1,242 @@
+/** Records what a pure tensor function does as a graph, without computing anything. */
+// Differentiating a function while it is recorded needs TensorFlow.js's gradients, which its core does not register.
+import "../../tensor/registerGradients.ts"
+import * as tf from "@tensorflow/tfjs-core"
+import * as Tree from "../../dsl/Tree.ts"
+import type { Directional, Forward } from "../../tensor/Directional.ts"
+import { CompileError } from "../graph/CompileError.ts"
+import { currentLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
+import { cast } from "../graph/Elementwise.ts"
+import { type Dtype, Graph, type LeafType, type Node, reachable, type Values } from "../graph/Graph.ts"
+import { kernels } from "./Kernels.ts"
+import { type Stand, tangents } from "../tangent/Tangent.ts"
+
+/** A recorded function: inputs and results in the order of their trees' leaves. */
+export interface Traced {
+  readonly inputs: ReadonlyArray<Node>
+  readonly results: ReadonlyArray<Node>
+}
+
+const refuse = (op: string, reason: string): never => {
+  throw new CompileError({ op, level: currentLevel(), reason })
+}
+
+const readReason =
+  "reads numbers on the host, and a compiled step has none while it is traced: " +
+  "stay within tensors (tf.where instead of if), or return the value as a metric"
+
+const randomReason =
+  "draws random numbers on the host, which would be the same at every tick of a compiled step, also with a seed: " +
+  "draw them in the dataset, or use `uniform` and `dropout` of src/tensor/Noise.ts with a key from the batch"
+
+const randomOps = new Set(
+  [
+    "dropout",
+    "multinomial",
+    "rand",
+    "randomGamma",
+    "randomNormal",
+    "randomStandardNormal",
+    "randomUniform",
+    "randomUniformInt",
+    "truncatedNormal"
+  ].map((name) => `${name}__op`)
+)
+
+/** TensorFlow.js keeps these per process and types only some of them. */
+interface TfEngine {
+  backendName: string | undefined
+  backendInstance: tf.KernelBackend | null
+  readonly state: {
+    readonly gradientDepth: number
+    readonly scopeStack: ReadonlyArray<{ readonly name: string }>
+    readonly tensorInfo: { readonly get: (id: object) => { readonly backend: tf.KernelBackend } | undefined }
+  }
+}
+const tfEngine = (): TfEngine => tf.engine() as unknown as TfEngine
+
+const operation = (): string => {
+  const scope = tfEngine().state.scopeStack.findLast(({ name }) => name.endsWith("__op"))
+  return scope === undefined ? "a tensor" : `tf.${scope.name.slice(0, -"__op".length)}`
+}
+
+const backendName = "tapweight-trace"
+
+const nestedReason =
+  "stands inside of a function that is itself being differentiated backwards, which would take it for a constant: " +
+  "take the gradient inside of the function that is differentiated forwards"
+
+const escapedReason =
+  "was taken of a function that handed a tensor of its own to something outside: return the tensor from the function"
+
+class Recorder extends tf.KernelBackend implements Forward {
+  readonly graph = new Graph(currentLevel)
+  readonly #nodes = new Map<object, Node>()
+
+  add(node: Node): tf.TensorInfo {
+    const dataId = {}
+    this.#nodes.set(dataId, node)
+    return { dataId, shape: [...node.shape], dtype: node.dtype }
+  }
+
+  node({ dataId, dtype, shape }: tf.TensorInfo): Node {
+    const known = this.#nodes.get(dataId)
+    if (known !== undefined) return known
+    // A tensor made outside of the step: its numbers become part of the graph, and it stays what it is.
+    const owner = tfEngine().state.tensorInfo.get(dataId)?.backend
+    if (owner === undefined)
+      return refuse(operation(), "is given a tensor that is disposed of: make it inside of the step, or keep it")
+    return this.graph.const(owner.readSync(dataId) as Values, shape, dtype as Dtype)
+  }
+
+  tensor(node: Node): tf.Tensor {
+    return tf.engine().makeTensorFromTensorInfo(this.add(node))
+  }
+
+  readonly directional: Directional = (f, x, direction) => {
+    if (tfEngine().state.gradientDepth > 0) refuse("a derivative along a direction", nestedReason)
+    const stands = new Map<Node, Stand>()
+    // Inputs of their own, because the numbers of `x` may also be what `f` holds constant.
+    const at = Tree.zipWith(x, direction, (leaf, along, path) => {
+      const stand = this.graph.input(`moving ${path}`, leaf.shape, leaf.dtype as Dtype)
+      stands.set(stand, { for: this.node(leaf), along: this.node(along) })
+      return this.tensor(stand)
+    })
+    const results = f(at)
+    const nodes = Tree.leaves(results).map((leaf) => this.node(leaf))
+    return Tree.unflatten(
+      results,
+      tangents(this.graph, nodes, stands).map((node) => this.tensor(node))
+    )
+  }
+
+  override write(values: tf.BackendValues, shape: Array<number>, dtype: tf.DataType): object {
+    const random = tfEngine().state.scopeStack.find(({ name }) => randomOps.has(name))
+    if (random !== undefined) refuse(`tf.${random.name.slice(0, -"__op".length)}`, randomReason)
+    if (dtype !== "float32" && dtype !== "int32" && dtype !== "bool")
+      return refuse(operation(), `makes a tensor of type ${dtype}: graphs have float32, int32 and bool`)
+    return this.add(this.graph.const(values as Values, shape, dtype)).dataId
+  }
+
+  override disposeData(dataId: object): boolean {
+    return this.#nodes.delete(dataId)
+  }
+  override numDataIds(): number {
+    return this.#nodes.size
+  }
+  override refCount(): number {
+    return 1
+  }
+  override incRef(): void {}
+  decRef(): void {}
+  override timerAvailable(): boolean {
+    return false
+  }
+  override floatPrecision(): 16 | 32 {
+    return 32
+  }
+  override epsilon(): number {
+    return 1e-7
+  }
+  override readSync(): never {
+    return refuse(operation(), readReason)
+  }
+  override read(): never {
+    return refuse(operation(), readReason)
+  }
+}
+
+const register = (): void => {
+  for (const [kernelName, kernel] of Object.entries(kernels)) {
+    if (tf.getKernel(kernelName, backendName) !== undefined) continue
+    tf.registerKernel({
+      kernelName,
+      backendName,
+      kernelFunc: ({ attrs, backend, inputs }) => {
+        const recorder = backend as Recorder
+        const nodes = Object.fromEntries(
+          Object.entries(inputs).flatMap(([name, info]) =>
+            info === undefined || info === null ? [] : [[name, recorder.node(info)]]
+          )
+        )
+        const made = kernel(recorder.graph, nodes, attrs ?? {})
+        return Array.isArray(made) ? made.map((node) => recorder.add(node as Node)) : recorder.add(made as Node)
+      }
+    })
+  }
+}
+
+// TensorFlow.js refuses a kernel that a backend lacks by a plain error with the kernel's name in it.
+const refusal = (error: unknown, level: string): unknown => {
+  if (error instanceof StepFailure && error.cause !== undefined) return refusal(error.cause, error.level) ?? error
+  if (error instanceof CompileError)
+    return error.level === "" ? new CompileError({ op: error.op, level, reason: error.reason }) : error
+  const missing = error instanceof Error ? /Kernel '(\w+)' not registered/.exec(error.message) : null
+  if (missing === null) return undefined
+  const reason =
+    "steps are not compiled from this kernel: write it in terms of those that they are (src/runtime/compiled/Kernels.ts), " +
+    "or run on an eager engine"
+  return new CompileError({ op: `kernel ${missing[1]}`, level, reason })
+}
+
+/** Runs `f` with this recorder as the process's backend: nothing else may run meanwhile, and everything is put back. */
+const recording = <A>(recorder: Recorder, f: () => A): A => {
+  const engine = tfEngine()
+  const { backendInstance, backendName: previous } = engine
+  const { random } = Math
+  register()
+  engine.backendName = backendName
+  engine.backendInstance = recorder
+  Math.random = () => refuse(operation() === "a tensor" ? "Math.random" : operation(), randomReason)
+  try {
+    return f()
+  } catch (error) {
+    throw refusal(error, "") ?? error
+  } finally {
+    Math.random = random
+    engine.backendName = previous
+    engine.backendInstance = backendInstance
+  }
+}
+
+// Arrays on the host have no truth values: they leave as 0 and 1, as they do from the eager engine.
+const outward = (graph: Graph, node: Node): Node => (node.dtype === "bool" ? cast(graph, node, "int32") : node)
+
+/**
+ * The graph of `f` at arguments of these types. `f` is run once, as it would be on any backend, with tensors that have
+ * shapes and no numbers. Throws a `CompileError` for what a graph cannot hold, and whatever `f` itself throws.
+ */
+export const trace = <A extends ReadonlyArray<Tree.Tree>>(
+  f: (...args: A) => Tree.Tree,
+  names: ReadonlyArray<string>,
+  args: ReadonlyArray<unknown>
+): Traced & { readonly structure: Tree.Tree } => {
+  const recorder = new Recorder()
+  return recording(recorder, () => {
+    const inputs: Array<Node> = []
+    let results: ReadonlyArray<Node> = []
+    let structure: unknown
+    tf.tidy(() => {
+      const live = args.map((arg, i) =>
+        mapTypes(arg, (leaf, path) => {
+          const node = recorder.graph.input(path === "" ? names[i]! : `${names[i]}.${path}`, leaf.shape, leaf.dtype)
+          inputs.push(node)
+          return recorder.tensor(node)
+        })
+      ) as unknown as A
+      const returned = f(...live)
+      results = Tree.leaves(returned).map((leaf) => outward(recorder.graph, recorder.node(leaf)))
+      structure = Tree.map(
+        returned,
+        (leaf) => ({ dtype: leaf.dtype === "float32" ? leaf.dtype : "int32", shape: leaf.shape }) as never
+      )
+    })
+    const given = new Set(inputs)
+    if (reachable(results).some((node) => node.op === "input" && !given.has(node)))
+      refuse("a derivative along a direction", escapedReason)
+    return { inputs, results, structure: structure as Tree.Tree }
+  })
+}
+
+const mapTypes = (tree: unknown, f: (leaf: LeafType, path: string) => tf.Tensor): Tree.Tree =>
+  Tree.map(tree as Tree.Tree, (leaf, path) => f(leaf as unknown as LeafType, path))

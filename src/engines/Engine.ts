@@ -1,0 +1,99 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { CompileError } from "../compiler/graph/CompileError.ts"
+import type { Host, Tree } from "../dsl/Tree.ts"
+import type { Step } from "../runtime/step/Step.ts"
+
+export { CompileError }
+
+/** A step that failed: which level, and why. `kind` tells a broken objective from numbers that are no longer finite. */
+export class StepError extends Schema.TaggedError<StepError>()("StepError", {
+  kind: Schema.Literals(["Objective", "NonFinite"]),
+  tick: Schema.Int,
+  level: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `tick ${this.tick}, level '${this.level}': ${this.reason}`
+  }
+}
+
+/** Numbers on a device, in the structure of `T`. They live until they are released or consumed by a step. */
+export interface Device<out T extends Tree> {
+  readonly "~device": () => T
+}
+
+/** Failure inside a compiled function: the level it happened in and the reason; a `CompileError` is one. */
+export interface Failure {
+  readonly level: string
+  readonly reason: string
+}
+
+/** A step made fast. It takes `state` over: that is released whether the step succeeds or fails. */
+export type Compiled<S extends Tree, B extends Tree, M extends Tree> = (
+  state: Device<S>,
+  batch: Host<B>
+) => Effect.Effect<readonly [Device<S>, Host<M>], Failure>
+
+/** A read-only function made fast: metrics of a state on some data, which leaves the state where it is. */
+export type Observer<S extends Tree, B extends Tree, M extends Tree> = (
+  state: Device<S>,
+  batch: Host<B>
+) => Effect.Effect<Host<M>, Failure>
+
+/** A compiled step and the batch to run it on. */
+export interface Call<S extends Tree, B extends Tree, M extends Tree> {
+  readonly step: Compiled<S, B, M>
+  readonly batch: Host<B>
+}
+
+/** What a sequence of steps gave. */
+export interface Ran<S extends Tree, M extends Tree> {
+  /** Of the steps before the one that failed, or of all. */
+  readonly metrics: ReadonlyArray<Host<M>>
+  /** The state after the last step; absent if one failed. */
+  readonly state: Device<S> | undefined
+  readonly failure: Failure | undefined
+  /** Bytes that were copied to the device. */
+  readonly bytes: number
+}
+
+/** Steps one after another in one request, each on the state that the one before leaves: the bits of single calls. */
+export interface Sequences {
+  /** Leaves `state` where it is, so that the sequence or a part of it can be run again. Steps are this engine's own. */
+  readonly run: <S extends Tree, B extends Tree, M extends Tree>(
+    state: Device<S>,
+    calls: ReadonlyArray<Call<S, B, M>>
+  ) => Effect.Effect<Ran<S, M>>
+  /** Bytes that a device takes. */
+  readonly bytes: <T extends Tree>(device: Device<T>) => number
+}
+
+/** Makes pure tensor functions fast and owns device memory. Everything compiled is freed with its scope. */
+export class Engine extends Context.Service<
+  Engine,
+  {
+    /** E.g. `eager/wasm`. */
+    readonly name: string
+    readonly compile: <S extends Tree, B extends Tree, M extends Tree>(
+      step: Step<S, B, M>
+    ) => Effect.Effect<Compiled<S, B, M>, CompileError, Scope.Scope>
+    /** Absent where a sequence would gain nothing over single calls. */
+    readonly sequences?: Sequences
+    readonly observe: <S extends Tree, B extends Tree, M extends Tree>(
+      f: (state: S, batch: B) => M
+    ) => Effect.Effect<Observer<S, B, M>, CompileError, Scope.Scope>
+    /** Runs a function of host values once and leaves the result on the device. */
+    readonly start: <A extends Tree, S extends Tree>(
+      f: (input: A) => S,
+      input: Host<A>
+    ) => Effect.Effect<Device<S>, Failure>
+    readonly upload: <T extends Tree>(host: Host<T>) => Effect.Effect<Device<T>>
+    readonly download: <T extends Tree>(device: Device<T>) => Effect.Effect<Host<T>>
+    readonly release: <T extends Tree>(device: Device<T>) => Effect.Effect<void>
+    /** Tensors alive on the device, batches aside. */
+    readonly live: Effect.Effect<number>
+  }
+>()("tapweight/runtime/Engine") {}

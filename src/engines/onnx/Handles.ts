@@ -1,0 +1,94 @@
+/** What the main thread knows of arrays that a worker holds: trees of handles, and the types of trees. */
+import * as Tree from "../../dsl/Tree.ts"
+import { size } from "../../dsl/NdArray.ts"
+import { type Numbers, type Packed, unpack } from "./Protocol.ts"
+import type { LeafType } from "../../compiler/graph/Graph.ts"
+
+/** A tree of the types of leaves. */
+export type Types = { readonly "~types": true }
+
+/** A leaf of a `Device` here: an array of the worker, by number. So parts of a device's tree are devices themselves. */
+interface Leaf extends LeafType {
+  readonly handle: number
+}
+
+/** What is asked of a device at every step. */
+export interface Held {
+  readonly handles: ReadonlyArray<number>
+  /** Equal for trees that one executable serves. */
+  readonly form: string
+}
+
+/** A tree of types with what is asked of it at every step. */
+export interface Shaped {
+  readonly tree: Types
+  readonly leaves: ReadonlyArray<LeafType>
+  readonly form: string
+  /** Words of all leaves together. */
+  readonly words: number
+}
+
+export const leavesOf = <L>(tree: unknown): ReadonlyArray<L> =>
+  Tree.leaves(tree as Tree.Tree) as unknown as ReadonlyArray<L>
+
+export const typesOf = (host: unknown): Types =>
+  Tree.map(host as Tree.Tree, ({ dtype, shape }) => ({ dtype, shape }) as never) as never
+
+export const formOf = (tree: unknown): string =>
+  Tree.entries(tree as Tree.Tree)
+    .map(([path, { dtype, shape }]) => `${path}:${dtype}[${shape.join()}]`)
+    .join(" ")
+
+export const wordsOf = (leaves: ReadonlyArray<LeafType>): number =>
+  leaves.reduce((sum, { shape }) => sum + size(shape), 0)
+
+export const shaped = (tree: Types): Shaped => {
+  const leaves = leavesOf<LeafType>(tree)
+  return { tree, leaves, form: formOf(tree), words: wordsOf(leaves) }
+}
+
+// Whole states are met again as they were made; parts of them are looked through.
+const known = new WeakMap<object, Held>()
+export const heldBy = (device: object): Held =>
+  known.get(device) ?? { handles: leavesOf<Leaf>(device).map(({ handle }) => handle), form: formOf(device) }
+
+export const deviceOf = ({ form, tree }: Pick<Shaped, "form" | "tree">, handles: ReadonlyArray<number>): never => {
+  let next = 0
+  const device = Tree.map(tree as never, ({ dtype, shape }) => ({ dtype, shape, handle: handles[next++]! }) as never)
+  known.set(device, { handles, form })
+  return device as never
+}
+
+/** Host arrays in the structure of `like`, from word `start` of what was packed. */
+export const hostOf = (
+  { leaves, tree }: Pick<Shaped, "leaves" | "tree">,
+  packed: Packed,
+  start = 0
+): Tree.Host<never> => {
+  const found = unpack(leaves, packed, start)
+  let next = 0
+  return Tree.map(tree as never, ({ dtype, shape }) => ({ dtype, shape, data: found[next++]! }) as never) as never
+}
+
+const isLeaf = (node: object): node is LeafType => typeof (node as { dtype?: unknown }).dtype === "string"
+
+/** Whether a host tree has these types, leaf by leaf and in this order; its arrays are added to `found`. */
+export const collect = (types: unknown, host: unknown, found: Array<Numbers>): boolean => {
+  if (typeof types !== "object" || typeof host !== "object" || types === null || host === null) return false
+  if (isLeaf(types)) {
+    const { data, dtype, shape } = host as LeafType & { readonly data: Numbers }
+    if (dtype !== types.dtype || shape.length !== types.shape.length) return false
+    for (let i = 0; i < shape.length; i++) if (shape[i] !== types.shape[i]) return false
+    found.push(data)
+    return true
+  }
+  if (isLeaf(host)) return false
+  const keys = Object.keys(types)
+  const others = Object.keys(host)
+  if (keys.length !== others.length) return false
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i]!
+    if (key !== others[i] || !collect((types as never)[key], (host as never)[key], found)) return false
+  }
+  return true
+}

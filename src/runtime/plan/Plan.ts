@@ -1,0 +1,202 @@
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { Problem } from "../../dsl/Problem.ts"
+import * as Defects from "./Defects.ts"
+import { type Index, type Sweep, sweeps } from "./Sweep.ts"
+import * as Wiring from "./Wiring.ts"
+import { WiringError } from "./Wiring.ts"
+
+const PlannedSweep = Schema.Struct({
+  level: Schema.String,
+  reads: Schema.Array(Schema.String),
+  hops: Schema.Array(
+    Schema.Struct({ level: Schema.String, variable: Schema.String, into: Schema.Array(Schema.String) })
+  )
+})
+
+/** A level with its place in time: it takes a turn at every tick divisible by `period` and acts on those after `start`. */
+const PlannedLevel = Schema.Struct({ ...Wiring.LevelWiring.fields, period: Schema.Int, start: Schema.Int })
+export type PlannedLevel = typeof PlannedLevel.Type
+
+/** What a level's update costs, in evaluations of a first-order gradient. */
+const Cost = Schema.Struct({
+  level: Schema.String,
+  evaluations: Schema.Int,
+  /** Further evaluations per element of the named levels' variables (dense solves). */
+  evaluationsPerElement: Schema.Record(Schema.String, Schema.Int),
+  /** Average per tick, dense solves left out. */
+  perTick: Schema.Finite
+})
+
+/** How a problem is run, as plain data: order, periods, firing pattern, sweeps, cost. */
+export const Plan = Schema.Struct({
+  version: Schema.Literal(1),
+  simultaneous: Schema.Boolean,
+  /** Lower levels first: the order of updates within a tick. */
+  levels: Schema.Array(PlannedLevel),
+  fixed: Schema.Array(Schema.String),
+  sweeps: Schema.Array(PlannedSweep),
+  cost: Schema.Array(Cost)
+})
+export type Plan = typeof Plan.Type
+
+/** Lower levels first, alphabetical among those that are free to go: the order in which levels were declared is forgotten. */
+const ordered = (wiring: Wiring.Wiring): ReadonlyArray<Wiring.LevelWiring> | WiringError => {
+  const byName = new Map(wiring.levels.map((l) => [l.name, l]))
+  const readers = new Map<string, Array<string>>(wiring.levels.map((l) => [l.name, []]))
+  const waiting = new Map(wiring.levels.map((l) => [l.name, new Set(l.upstream).size]))
+  for (const level of wiring.levels) for (const name of new Set(level.upstream)) readers.get(name)!.push(level.name)
+  const ready = wiring.levels.flatMap((l) => (l.upstream.length === 0 ? [l.name] : [])).sort()
+  const order: Array<Wiring.LevelWiring> = []
+  while (ready.length > 0) {
+    const name = ready.shift()!
+    order.push(byName.get(name)!)
+    for (const reader of readers.get(name)!) {
+      const left = waiting.get(reader)! - 1
+      waiting.set(reader, left)
+      if (left === 0) ready.push(reader)
+    }
+    ready.sort()
+  }
+  if (order.length < wiring.levels.length) {
+    const stuck = wiring.levels
+      .map((l) => l.name)
+      .filter((name) => waiting.get(name)! > 0)
+      .sort()
+    return Defects.defect(
+      "Cycle",
+      stuck[0]!,
+      `it is on or above a cycle of upstream levels among ${stuck.join(", ")}`,
+      "a level may read only levels below it"
+    )
+  }
+  return order
+}
+
+const indexOf = (order: ReadonlyArray<Wiring.LevelWiring>): Index => {
+  const byName = new Map(order.map((l) => [l.name, l]))
+  const below = new Map<string, ReadonlySet<string>>()
+  for (const level of order) {
+    below.set(level.name, new Set(level.upstream.flatMap((name) => [name, ...below.get(name)!])))
+  }
+  return { order, byName, below, owner: new Map(order.map((l) => [l.variable, l])) }
+}
+
+const misplaced = (wiring: Wiring.Wiring, index: Index): WiringError | undefined => {
+  const reachable = index.below.get(wiring.top)!
+  for (const level of index.order) {
+    if (level.name !== wiring.top && !reachable.has(level.name)) {
+      return Defects.defect(
+        "Unreachable",
+        level.name,
+        `the top level '${wiring.top}' does not rest on it`,
+        "add it upstream of a level that needs it, or leave it out"
+      )
+    }
+    for (const variable of level.given) {
+      const owner = index.owner.get(variable)
+      if (owner !== undefined && !index.below.get(owner.name)!.has(level.name)) {
+        const found = `it is given '${variable}', whose level '${owner.name}' is not above it`
+        return Defects.defect(
+          "GivenNotAbove",
+          level.name,
+          found,
+          `put '${level.name}' below '${owner.name}', or read '${owner.name}' upstream`
+        )
+      }
+    }
+  }
+  return undefined
+}
+
+/** First tick after `start` at which a level of this period takes its turn. */
+export const firstTurn = (level: Pick<PlannedLevel, "period" | "start">): number =>
+  (Math.floor(level.start / level.period) + 1) * level.period
+
+const timed = (order: ReadonlyArray<Wiring.LevelWiring>): ReadonlyArray<PlannedLevel> => {
+  const done = new Map<string, PlannedLevel>()
+  for (const level of order) {
+    const upstream = level.upstream.map((name) => done.get(name)!)
+    done.set(level.name, {
+      ...level,
+      period: Math.max(1, ...upstream.map((below) => below.period * below.unroll)),
+      start: Math.max(level.warmup, ...upstream.map((below) => firstTurn(below) - 1))
+    })
+  }
+  return [...done.values()]
+}
+
+const costOf = (level: PlannedLevel, sweep: Sweep, index: Index): typeof Cost.Type => {
+  const estimators = sweep.hops.map((hop) => [hop.level, index.byName.get(hop.level)!.estimator!] as const)
+  const once = 1 + estimators.reduce((sum, [, e]) => sum + e.evaluations, 0)
+  return {
+    level: level.name,
+    evaluations: once * level.repeat,
+    evaluationsPerElement: Object.fromEntries(
+      estimators.flatMap(([name, e]) =>
+        e.evaluationsPerElement > 0 ? [[name, e.evaluationsPerElement * level.repeat]] : []
+      )
+    ),
+    perTick: (once * level.repeat) / level.period
+  }
+}
+
+/** The plan of a wiring, or the first defect found in it. */
+export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringError> => {
+  const early = Defects.first(wiring)
+  if (early !== undefined) return Result.fail(early)
+  const order = ordered(wiring)
+  if (order instanceof WiringError) return Result.fail(order)
+  const index = indexOf(order)
+  const late = misplaced(wiring, index)
+  if (late !== undefined) return Result.fail(late)
+  const found = sweeps(index)
+  if (found instanceof WiringError) return Result.fail(found)
+  const levels = timed(order)
+  return Result.succeed({
+    version: 1,
+    simultaneous: wiring.simultaneous,
+    levels,
+    fixed: [...wiring.fixed].sort(),
+    sweeps: [...found.values()],
+    cost: levels.map((level) => costOf(level, found.get(level.name)!, index))
+  })
+}
+
+/** The plan of a problem, or the first defect found in its wiring. */
+export const make = (problem: Problem.Any): Result.Result<Plan, WiringError> => {
+  const confusion = Wiring.confused(problem)
+  return confusion === undefined ? fromWiring(Wiring.fromProblem(problem)) : Result.fail(confusion)
+}
+
+// Asked for at every tick: a plan's sweeps change only when another level freezes.
+const sweepsKnown = new WeakMap<Plan, Map<string, ReadonlyMap<string, Sweep>>>()
+
+/** Sweeps while some levels are frozen: their solutions are constants to the levels above. */
+export const sweepsWhile = (plan: Plan, frozen: ReadonlySet<string>): ReadonlyMap<string, Sweep> => {
+  const known = sweepsKnown.get(plan) ?? new Map<string, ReadonlyMap<string, Sweep>>()
+  sweepsKnown.set(plan, known)
+  const key = [...frozen].sort().join("\n")
+  const before = known.get(key)
+  if (before !== undefined) return before
+  const found = sweeps(indexOf(plan.levels), frozen)
+  // Freezing only removes levels from sweeps, so a plan that was accepted stays acceptable.
+  if (found instanceof WiringError) throw found
+  known.set(key, found)
+  return found
+}
+
+/** Whether a level acts at a tick (ticks count from 1). */
+export const acts = (level: PlannedLevel, tick: number): boolean =>
+  tick % level.period === 0 && tick > level.start && (level.freeze === null || tick <= level.freeze)
+
+/** Updates a level has made up to and including a tick. */
+export const updatesAt = (level: PlannedLevel, tick: number): number => {
+  const last = level.freeze === null ? tick : Math.min(tick, level.freeze)
+  const turns = Math.floor(last / level.period) - Math.floor(level.start / level.period)
+  return Math.max(0, turns) * level.repeat
+}
+
+/** Whether a level starts again from its initial value before acting at a tick. */
+export const restarts = (level: PlannedLevel, tick: number): boolean =>
+  level.restart && (tick / level.period - 1) % level.unroll === 0

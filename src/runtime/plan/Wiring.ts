@@ -1,0 +1,184 @@
+import * as Schema from "effect/Schema"
+import * as Hypergradient from "../../dsl/Hypergradient.ts"
+import type { Definition } from "../../dsl/Level.ts"
+import type { Problem } from "../../dsl/Problem.ts"
+import type { Var } from "../../dsl/Var.ts"
+
+/** How a level's response is differentiated, with what that costs. */
+export const Estimator = Schema.Struct({
+  kind: Schema.Literals(["implicit", "unrolled", "detached"]),
+  name: Schema.String,
+  /** Gradient evaluations of the level per use. */
+  evaluations: Schema.Int,
+  /** Further gradient evaluations for each element of its variable (dense solves). */
+  evaluationsPerElement: Schema.Int,
+  /** Past updates that must be kept; 1 for implicit estimators, which need the last batch only. */
+  steps: Schema.Int,
+  /** Whether it uses the derivative of the level's last update. */
+  preconditioned: Schema.optionalKey(Schema.Boolean)
+})
+export type Estimator = typeof Estimator.Type
+
+/** One level as plain data: names in place of values. */
+export const LevelWiring = Schema.Struct({
+  name: Schema.String,
+  variable: Schema.String,
+  /** What the level carries beside its variable; absent where it carries nothing. */
+  buffers: Schema.optionalKey(Schema.String),
+  given: Schema.Array(Schema.String),
+  upstream: Schema.Array(Schema.String),
+  unroll: Schema.Int,
+  repeat: Schema.Int,
+  warmup: Schema.Int,
+  freeze: Schema.NullOr(Schema.Int),
+  restart: Schema.Boolean,
+  optimizer: Schema.String,
+  data: Schema.String,
+  estimator: Schema.NullOr(Estimator)
+})
+export type LevelWiring = typeof LevelWiring.Type
+
+/** A problem as plain data: what a plan is made from, whether it comes from a program or from a file. */
+export const Wiring = Schema.Struct({
+  levels: Schema.Array(LevelWiring),
+  fixed: Schema.Array(Schema.String),
+  top: Schema.String,
+  simultaneous: Schema.Boolean
+})
+export type Wiring = typeof Wiring.Type
+
+/** A defect of wiring: `kind` for programs, the message for people. */
+export class WiringError extends Schema.TaggedError<WiringError>()("WiringError", {
+  kind: Schema.Literals([
+    "DuplicateLevel",
+    "DuplicateVariable",
+    "UnknownLevel",
+    "UnknownVariable",
+    "Cycle",
+    "OwnGiven",
+    "Buffers",
+    "ReadTwice",
+    "GivenNotAbove",
+    "FixedAndMinimized",
+    "FixedTwice",
+    "Schedule",
+    "NoEstimator",
+    "ResponseOfResponse",
+    "CyclicResponse",
+    "Unreachable"
+  ]),
+  level: Schema.String,
+  found: Schema.String,
+  remedy: Schema.String
+}) {
+  override get message(): string {
+    return `level '${this.level}': ${this.found}: ${this.remedy}`
+  }
+}
+
+const estimatorOf = (estimator: Hypergradient.Hypergradient): Estimator => {
+  const name = Hypergradient.describe(estimator)
+  switch (estimator._tag) {
+    case "Implicit": {
+      const { cost } = estimator.solver
+      const each = estimator.product.evaluations
+      const perElement = cost.productsPerElement * each
+      // One more product hands −∂ₓ⟨∇L, u⟩ to what the level reads.
+      return {
+        kind: "implicit",
+        name,
+        evaluations: (cost.products + 1) * each,
+        evaluationsPerElement: perElement,
+        steps: 1,
+        ...(estimator.solver.preconditioned ? { preconditioned: true } : {})
+      }
+    }
+    case "Unrolled": {
+      const evaluations = estimator.steps * estimator.product.evaluations
+      return { kind: "unrolled", name, evaluations, evaluationsPerElement: 0, steps: estimator.steps }
+    }
+    case "Detached":
+      return { kind: "detached", name, evaluations: 0, evaluationsPerElement: 0, steps: 0 }
+  }
+}
+
+const wiringOf = (level: Definition): LevelWiring => ({
+  name: level.name,
+  variable: level.own.name,
+  ...(level.buffers === undefined ? {} : { buffers: level.buffers.name }),
+  given: level.given.map((v) => v.name),
+  upstream: level.upstream.map((l) => l.name),
+  unroll: level.schedule.unroll,
+  repeat: level.schedule.repeat,
+  warmup: level.schedule.warmup,
+  freeze: level.schedule.freeze ?? null,
+  restart: level.schedule.restart,
+  optimizer: level.optimizer.name,
+  data: level.data.name,
+  estimator: level.hypergradient === undefined ? null : estimatorOf(level.hypergradient)
+})
+
+/** A level and everything it rests on: each level value once, lower levels first. */
+export const closure = (top: Definition): ReadonlyArray<Definition> => {
+  const found = new Set<Definition>()
+  const visit = (level: Definition): void => {
+    if (found.has(level)) return
+    for (const below of level.upstream) visit(below)
+    found.add(level)
+  }
+  visit(top)
+  return [...found]
+}
+
+/** The definitions a problem is made of, lower levels first. */
+export const definitions = (problem: Problem.Any): ReadonlyArray<Definition> => closure(problem.top)
+
+/** The variables that a level moves: its own and, where it has some, its buffers. */
+export const owned = (level: Definition): ReadonlyArray<Var.Any> =>
+  level.buffers === undefined ? [level.own] : [level.own, level.buffers]
+
+/** Variables held constant, with their values where the program states them. */
+export const fixed = (problem: Problem.Any): ReadonlyArray<Definition["fixed"][number]> => {
+  const byName = new Map(definitions(problem).flatMap((level) => level.fixed.map((f) => [f.variable.name, f] as const)))
+  return [...byName.values()]
+}
+
+/** Variables or constants of one name that are not one value: the only defect that names alone cannot show. */
+export const confused = (problem: Problem.Any): WiringError | undefined => {
+  const seen = new Map<string, Var.Any>()
+  const constants = new Map<string, Definition["fixed"][number]["value"]>()
+  for (const level of definitions(problem)) {
+    for (const { value, variable } of level.fixed) {
+      if (constants.has(variable.name) && constants.get(variable.name) !== value) {
+        return new WiringError({
+          kind: "FixedTwice",
+          level: level.name,
+          found: `'${variable.name}' is held constant at two different values`,
+          remedy: "hold it constant once, at the level above both"
+        })
+      }
+      constants.set(variable.name, value)
+    }
+    for (const variable of [...owned(level), ...level.given, ...level.fixed.map((f) => f.variable)]) {
+      const other = seen.get(variable.name)
+      if (other !== undefined && other !== variable) {
+        return new WiringError({
+          kind: "DuplicateVariable",
+          level: level.name,
+          found: `two different variables are called '${variable.name}'`,
+          remedy: "use one Var value in both places, or give them different names"
+        })
+      }
+      seen.set(variable.name, variable)
+    }
+  }
+  return undefined
+}
+
+/** A problem as plain data. */
+export const fromProblem = (problem: Problem.Any): Wiring => ({
+  levels: definitions(problem).map(wiringOf),
+  fixed: fixed(problem).map((f) => f.variable.name),
+  top: problem.top.name,
+  simultaneous: problem.simultaneous
+})

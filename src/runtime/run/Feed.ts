@@ -1,0 +1,56 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { DataError, type Dataset, type HostBatch } from "../../dsl/Dataset.ts"
+import type { NdArray } from "../../dsl/NdArray.ts"
+import type { Problem } from "../../dsl/Problem.ts"
+import * as Seed from "../../dsl/Seed.ts"
+import type { Host } from "../../dsl/Tree.ts"
+import type { Batches } from "../step/Direction.ts"
+import * as Wiring from "../plan/Wiring.ts"
+
+const form = (field: { readonly dtype: string; readonly shape: ReadonlyArray<number> }): string =>
+  `${field.dtype}[${field.shape.join(", ")}]`
+
+const mismatch = (dataset: Dataset.Any, batch: HostBatch): string | undefined => {
+  for (const [name, field] of Object.entries(dataset.fields)) {
+    const found = batch[name] as NdArray | undefined
+    if (found === undefined) return `lacks field '${name}', declared as ${form(field)}`
+    if (form(found) !== form(field)) return `has ${form(found)} in field '${name}', declared as ${form(field)}`
+  }
+  const extra = Object.keys(batch).find((name) => !(name in dataset.fields))
+  return extra === undefined ? undefined : `has a field '${extra}' that is not declared`
+}
+
+/** Opened datasets: batches by level and index, each held against its dataset's declared fields. */
+export type Feed = (indices: {
+  readonly [level: string]: ReadonlyArray<number>
+}) => Effect.Effect<Host<Batches>, DataError>
+
+/** Opens the dataset of every level. Each level draws from a seed of its own, folded from the run's. */
+export const open = (problem: Problem.Any, seed: Seed.Seed): Effect.Effect<Feed, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const samplers = new Map<string, (index: number) => Effect.Effect<HostBatch, unknown>>()
+    for (const level of Wiring.definitions(problem)) {
+      const dataset = level.data
+      const sample = yield* dataset.open
+      const own = Seed.fold(Seed.fold(seed, "data"), level.name)
+      samplers.set(level.name, (index) =>
+        Effect.flatMap(sample(own, index), (batch) => {
+          const reason = mismatch(dataset, batch)
+          return reason === undefined
+            ? Effect.succeed(batch)
+            : Effect.fail(
+                new DataError({ dataset: dataset.name, reason: `batch ${index} ${reason}: change one of the two` })
+              )
+        })
+      )
+    }
+    const feed: Feed = (indices) =>
+      Effect.map(
+        Effect.forEach(Object.entries(indices), ([level, wanted]) =>
+          Effect.map(Effect.forEach(wanted, samplers.get(level)!), (batches) => [level, batches] as const)
+        ),
+        (entries) => Object.fromEntries(entries) as Host<Batches>
+      ) as never
+    return feed
+  }) as never

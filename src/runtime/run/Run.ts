@@ -1,0 +1,272 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { DataError } from "../../dsl/Dataset.ts"
+import type { Problem } from "../../dsl/Problem.ts"
+import * as Seed from "../../dsl/Seed.ts"
+import type { Host, HostTree, Tree } from "../../dsl/Tree.ts"
+import * as Cell from "./Cell.ts"
+import { type Call, type Compiled, CompileError, type Device, Engine } from "../../engines/Engine.ts"
+import { type Failure, type Observer, type Sequences, StepError } from "../../engines/Engine.ts"
+import * as Feed from "./Feed.ts"
+import * as Moment from "../plan/Moment.ts"
+import * as Pace from "./Pace.ts"
+import * as Plan from "../plan/Plan.ts"
+import * as Prefetch from "./Prefetch.ts"
+import { type LevelReport, notFinite, reportOf } from "./LevelReport.ts"
+import { initial, initialVars, type State, type Vars } from "../step/State.ts"
+import * as Step from "../step/Step.ts"
+import type * as Sweep from "../step/Direction.ts"
+import type { WiringError } from "../plan/Wiring.ts"
+
+export type { LevelReport, Report } from "./LevelReport.ts"
+export type { Vars } from "../step/State.ts"
+
+/** How far a problem is run, from which seed, and what is looked at on the way. */
+export interface Options {
+  /** Last tick; ticks count from 1. */
+  readonly ticks: number
+  /** A run is a function of (problem, seed). */
+  readonly seed: number
+  /** Measures contributions and linear residuals every so many ticks; 0, the default, never. One more product a hop. */
+  readonly diagnosticsEvery?: number
+  /** A state to go on from, after `tick` ticks: what a checkpoint holds. */
+  readonly from?: { readonly tick: number; readonly state: HostTree }
+  /** Runs when the run is interrupted, with its last tick, before its tensors are released: the moment to checkpoint. */
+  readonly onInterrupt?: (last: Tick) => Effect.Effect<void>
+}
+
+/** One tick of a run. Its effects see the state after it, so use them before asking for the next tick. */
+export interface Tick {
+  readonly index: number
+  /** Levels that acted, in order, with what they reported. */
+  readonly levels: { readonly [level: string]: LevelReport }
+  /** Milliseconds that the run has waited for data since it began. */
+  readonly waited: number
+  /** The whole state on the host: what a checkpoint holds. */
+  readonly snapshot: Effect.Effect<HostTree>
+  /** Values of some variables on the host. */
+  readonly read: (variables: ReadonlyArray<string>) => Effect.Effect<{ readonly [variable: string]: HostTree }>
+  /** Evaluates a pure function of the variables on some data, leaving the run as it is. */
+  readonly evaluate: <B extends Tree, M extends Tree>(
+    f: (vars: Vars, batch: B) => M,
+    batch: Host<B>
+  ) => Effect.Effect<Host<M>, StepError | CompileError>
+}
+
+/** Everything a run can fail with, beside what its datasets fail with. */
+export type RunError = WiringError | CompileError | StepError | DataError
+
+const failedAt =
+  (tick: number) =>
+  (failure: Failure): StepError | CompileError =>
+    // An engine that compiles a step when it first runs it refuses it then.
+    failure instanceof CompileError
+      ? failure
+      : new StepError({ kind: "Objective", tick, level: failure.level, reason: failure.reason })
+
+/** The one owner of a run's tensors: its scope releases them however the run ends. */
+const acquireCell = (
+  engine: Engine["Service"],
+  problem: Problem.Any,
+  plan: Plan.Plan,
+  options: Options
+): Effect.Effect<Cell.Cell, StepError | CompileError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.map(
+      options.from === undefined
+        ? engine
+            .start(initial(problem, plan) as never, initialVars(problem, Seed.make(options.seed)) as never)
+            .pipe(Effect.mapError(failedAt(0)))
+        : engine.upload(options.from.state as never),
+      (state) => Cell.make(engine, options.from?.tick ?? 0, state as Device<State>)
+    ),
+    (cell) => cell.release
+  )
+
+type RunStep = Compiled<State, Sweep.Batches, Step.Metrics>
+
+/** A tick that has been run, and not yet asked for. */
+type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics> }
+
+/**
+ * Runs a problem: a stream with one element per tick. Whether it ends, fails, is interrupted or an objective throws, the
+ * scope of the stream releases every tensor. Where ticks are short, an engine runs several in one call (see `Pace`).
+ */
+export const ticks = <E, R>(
+  problem: Problem<never, E, R> | Problem<any, E, R>,
+  options: Options
+): Stream.Stream<Tick, E | RunError, Exclude<R, Scope.Scope> | Engine> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const engine = yield* Engine
+      const scope = yield* Effect.scope
+      const plan = yield* Effect.fromResult(Plan.make(problem))
+      const feed = yield* Feed.open(problem, Seed.make(options.seed))
+      const cell = yield* acquireCell(engine, problem, plan, options)
+      const observers = new Map<unknown, Observer<Vars, never, never>>()
+      const observe: Observe = (f) => {
+        const known = observers.get(f)
+        if (known !== undefined) return Effect.succeed(known as never)
+        return Effect.tap(Scope.provide(engine.observe(f), scope), (made) =>
+          Effect.sync(() => observers.set(f, made as never))
+        )
+      }
+      let last: Tick | undefined
+      // Registered after the cell, so that it runs before the cell is released.
+      yield* Effect.addFinalizer((exit) =>
+        Exit.hasInterrupts(exit) && last !== undefined && options.onInterrupt !== undefined
+          ? options.onInterrupt(last)
+          : Effect.void
+      )
+      const compiled = new Map<string, RunStep>()
+
+      const stepOf = Effect.fnUntraced(function* (moment: Moment.Moment) {
+        const key = Moment.key(moment)
+        const known = compiled.get(key)
+        if (known !== undefined) return known
+        const made = yield* engine.compile(Step.make(problem, plan, moment)).pipe(Scope.provide(scope))
+        compiled.set(key, made)
+        return made
+      })
+
+      const every = options.diagnosticsEvery ?? 0
+      const momentOf = (index: number) => Moment.at(plan, index, every > 0 && index % every === 0)
+      const data = yield* Prefetch.make((index) => feed(Moment.batchIndices(plan, index, momentOf(index))))
+
+      /** What runs a tick. */
+      const callOf = Effect.fnUntraced(function* (index: number) {
+        const batch = yield* data.take(index)
+        return { step: yield* stepOf(momentOf(index)), batch }
+      })
+
+      let pace = Pace.start
+      const look = <A, E>(tick: number, use: (state: Device<State>) => Effect.Effect<A, E>) =>
+        Effect.suspend(() => {
+          // A tick that is over shows the present state, as far as its own is gone.
+          pace = Pace.looked(pace, tick, cell.holds(tick))
+          return cell.look(tick, use)
+        })
+
+      /** Ends in a tick, or fails where its numbers are not finite. */
+      const deliver = ({ index, metrics }: Waiting) => {
+        const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
+        const broken = notFinite(index, levels)
+        if (broken !== undefined) return Effect.fail(broken)
+        last = tickOf(engine, observe, look, index, levels, data.waited())
+        return Effect.succeed<readonly [Tick]>([last])
+      }
+
+      let asked = options.from?.tick ?? 0
+      const alone = Effect.fnUntraced(function* () {
+        const index = asked + 1
+        const { batch, step } = yield* callOf(index)
+        if (index < options.ticks) yield* data.ahead(index + 1)
+        return yield* cell.step(step, batch).pipe(
+          Effect.mapError(failedAt(index)),
+          Effect.flatMap((metrics) => {
+            asked = index
+            return deliver({ index, metrics })
+          }),
+          // The state and the last tick change together, or an interruption would checkpoint one under the other's name.
+          Effect.uninterruptible
+        )
+      })
+
+      let waiting: ReadonlyArray<Waiting> = []
+      let next = 0
+      /** What comes after the waiting ticks, if it is known to be a failure. */
+      let failed: Effect.Effect<never, unknown> | undefined
+      const state = engine.sequences === undefined ? Infinity : cell.bytes(engine.sequences)
+      const cycle = cycleOf(plan)
+      const together = Effect.fnUntraced(function* (sequences: Sequences) {
+        const from = asked
+        const begun = performance.now()
+        const ticks = Pace.length(pace, { tick: from, last: options.ticks, state, cycle })
+        const calls: Array<Call<State, Sweep.Batches, Step.Metrics>> = []
+        for (let i = 1; i <= ticks && failed === undefined; i++) {
+          const made = yield* Effect.exit(callOf(from + i))
+          if (Exit.isSuccess(made)) calls.push(made.value)
+          else failed = Effect.failCause(made.cause)
+        }
+        if (calls.length === 0) return
+        yield* Effect.uninterruptible(
+          Effect.map(cell.sequence(sequences, calls), ({ bytes, failure, metrics }) => {
+            waiting = metrics.map((found, i) => ({ index: from + 1 + i, metrics: found }))
+            next = 0
+            asked = from + metrics.length
+            if (failure !== undefined) failed = Effect.fail(failedAt(asked + 1)(failure))
+            pace = Pace.ran(pace, { ticks: calls.length, milliseconds: performance.now() - begun, bytes })
+          })
+        )
+      })
+
+      let turn = performance.now()
+      // Steps, and those who look at ticks, hold the JavaScript thread: without this no signal, timer or other fiber would
+      // get a turn.
+      const yielding = Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => (turn = performance.now()))
+      )
+      const pull: Effect.Effect<readonly [Tick], unknown> = Effect.suspend(() => {
+        if (next < waiting.length) {
+          if (performance.now() - turn > Pace.mostMilliseconds) return Effect.andThen(yielding, pull)
+          return deliver(waiting[next++]!)
+        }
+        if (failed !== undefined) return failed
+        if (asked >= options.ticks) return Cause.done()
+        return Effect.andThen(
+          yielding,
+          engine.sequences !== undefined && Pace.holds(state)
+            ? Effect.andThen(together(engine.sequences), pull)
+            : alone()
+        )
+      })
+      return Stream.fromPull(Effect.succeed(pull as never))
+    })
+  ) as never
+
+/** Ticks after which the levels' turns repeat. */
+const cycleOf = (plan: Plan.Plan): number =>
+  plan.levels.reduce((sofar, { period }) => (sofar * period) / Pace.common(sofar, period), 1)
+
+/** Uses the state as it was after a tick. */
+type Look = <A, E>(tick: number, use: (state: Device<State>) => Effect.Effect<A, E>) => Effect.Effect<A, E | Failure>
+
+/** Observers of a run by function: a function is compiled once however many ticks and batches it looks at. */
+type Observe = <B extends Tree, M extends Tree>(
+  f: (vars: Vars, batch: B) => M
+) => Effect.Effect<Observer<Vars, B, M>, CompileError>
+
+const tickOf = (
+  engine: Engine["Service"],
+  observe: Observe,
+  look: Look,
+  index: number,
+  levels: Tick["levels"],
+  waited: number
+): Tick => ({
+  index,
+  levels,
+  waited,
+  snapshot: Effect.orDie(look(index, engine.download)) as Effect.Effect<HostTree>,
+  read: (variables) =>
+    Effect.orDie(
+      look(index, (state) => {
+        const { vars } = parts(state)
+        return engine.download(Object.fromEntries(variables.map((name) => [name, vars[name]!])) as never)
+      })
+    ) as never,
+  evaluate: (f, batch) =>
+    Effect.flatMap(observe(f), (observer) =>
+      Effect.mapError(
+        look(index, (state) => observer(parts(state).vars as never, batch)),
+        failedAt(index)
+      )
+    )
+})
+
+// Device memory has the structure of what it holds, so a part of a state is found as in the state itself.
+const parts = (state: Device<State>): { readonly vars: { readonly [name: string]: Device<Tree> } } => state as never

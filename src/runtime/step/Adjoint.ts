@@ -1,0 +1,111 @@
+import * as tf from "@tensorflow/tfjs-core"
+import type { Hypergradient, Preconditioner, Solver } from "../../dsl/Hypergradient.ts"
+import type { Definition } from "../../dsl/Level.ts"
+import type { Tree } from "../../dsl/Tree.ts"
+import * as Gradient from "../../tensor/Gradient.ts"
+import * as Vector from "../../tensor/Vector.ts"
+import * as Objective from "./Evaluation.ts"
+import type { Past, Vars } from "./State.ts"
+import { rememberedReads } from "./State.ts"
+
+/** A batch on the device. */
+export type Batch = { readonly [field: string]: tf.Tensor }
+
+/** What a solve leaves behind: cotangents of what the level reads, its solver's state, its residual if asked for. */
+export interface Handed {
+  readonly cotangents: Vars
+  readonly state: Tree
+  readonly residual: tf.Scalar | undefined
+}
+
+/**
+ * Cotangents through a solution defined by `∇ₓL(x, y) = 0` (implicit function theorem; the paper's appendix A):
+ * with `H u = v`, what flows to `y` is `−∂ᵧ⟨∇ₓL, u⟩`. `last` is the level's last update, for solvers that use it.
+ */
+export const implicit = (
+  level: Definition,
+  { product, solver }: Extract<Hypergradient, { readonly _tag: "Implicit" }>,
+  vars: Vars,
+  batch: Batch,
+  into: ReadonlyArray<string>,
+  v: Tree,
+  state: Tree,
+  last: Past | undefined,
+  measure: boolean
+): Handed => {
+  const own = level.own.name
+  const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
+    Objective.gradient(level, { ...vars, [own]: x }, batch, wrt).gradient
+  const curvature = (u: Tree) => product.derivative(gradientOf([own]), vars[own]!, u)[own]!
+  const [u, next] = solver.update(
+    curvature,
+    v,
+    state,
+    last === undefined ? unstated(solver) : preconditioner(level, last)
+  )
+  const mixed = product.derivative(gradientOf(into), vars[own]!, u)
+  return {
+    cotangents: Vector.scale(-1, mixed),
+    state: next,
+    residual: measure ? relativeResidual(curvature(u), v) : undefined
+  }
+}
+
+const unstated =
+  ({ name }: Solver): Preconditioner =>
+  () => {
+    throw new Error(`solver '${name}' uses the preconditioner and does not say so: give it preconditioned: true`)
+  }
+
+const relativeResidual = (image: Tree, v: Tree): tf.Scalar =>
+  tf.divNoNan(Vector.norm(Vector.subtract(image, v)), Vector.norm(v)) as tf.Scalar
+
+/** The preconditioner at one update: `−(∂x'/∂g)ᵀ v`. */
+export const preconditioner =
+  ({ optimizer }: Pick<Definition, "optimizer">, then: Omit<Past, "reads">): Preconditioner =>
+  (v) => {
+    const update = (g: typeof v) => optimizer.update(g, then.optimizer, then.own as typeof v, then.clock)[0]
+    return Vector.scale(-1, Gradient.pullback(update, then.gradient as typeof v, v))
+  }
+
+/**
+ * Cotangents through the last updates of a level, newest first: each update is `x' = update(g(x, y), state, x)`, so its
+ * pullback is the optimizer's (first order, by differentiation) and the gradient map's (a curvature product).
+ */
+export const unrolled = (
+  level: Definition,
+  { product }: Extract<Hypergradient, { readonly _tag: "Unrolled" }>,
+  vars: Vars,
+  past: ReadonlyArray<Past>,
+  batches: ReadonlyArray<Batch>,
+  into: ReadonlyArray<string>,
+  v: Tree
+): Handed => {
+  const own = level.own.name
+  let flowing: { readonly params: Tree; readonly state: Tree } = { params: v, state: Vector.zeros(past[0]!.optimizer) }
+  let cotangents: Vars = Vector.zeros(Object.fromEntries(into.map((name) => [name, vars[name]!])))
+  for (let i = past.length - 1; i >= 0; i--) {
+    const then = past[i]!
+    const seen = { ...vars, ...then.reads, [own]: then.own }
+    const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
+      Objective.gradient(level, { ...seen, [own]: x }, batches[i]!, wrt).gradient
+    const update = (at: { readonly g: Tree; readonly state: Tree; readonly params: Tree }) => {
+      const [params, state] = level.optimizer.update(at.g, at.state, at.params, then.clock)
+      return { params, state }
+    }
+    const back = Gradient.pullback(update, { g: then.gradient, state: then.optimizer, params: then.own }, flowing)
+    const through = product.derivative(gradientOf([own, ...into]), then.own, back.g)
+    flowing = { params: Vector.add(back.params, through[own]!), state: back.state }
+    cotangents = Vector.add(cotangents, Object.fromEntries(into.map((name) => [name, through[name]!])))
+  }
+  return { cotangents, state: {}, residual: undefined }
+}
+
+/** What is remembered of an update about to be made. */
+export const remember = (level: Definition, vars: Vars, optimizer: Tree, clock: tf.Scalar, gradient: Tree): Past => ({
+  own: vars[level.own.name]!,
+  gradient,
+  optimizer,
+  clock,
+  reads: rememberedReads(level, vars)
+})

@@ -1,0 +1,123 @@
+import type * as tf from "@tensorflow/tfjs-core"
+import type { Definition } from "../../dsl/Level.ts"
+import type { Tree } from "../../dsl/Tree.ts"
+import * as Vector from "../../tensor/Vector.ts"
+import * as Adjoint from "./Adjoint.ts"
+import type { Moment } from "../plan/Moment.ts"
+import * as Objective from "./Evaluation.ts"
+import type { State } from "./State.ts"
+import type { Sweep } from "../plan/Sweep.ts"
+
+/** Batches by level, oldest first: those the level takes this tick are the last ones. */
+export type Batches = { readonly [level: string]: ReadonlyArray<Adjoint.Batch> }
+
+/** Where a hypergradient came from, when diagnostics are on. Scalars; see `Run.Report`. */
+export type Report = {
+  /** Norm of the level's own partial gradient. */
+  readonly direct: tf.Scalar
+  /** By the level through which a contribution arrives: its norm and its cosine with the whole. */
+  readonly parts: { readonly [level: string]: { readonly norm: tf.Scalar; readonly cosine: tf.Scalar } }
+  /** By level: ‖H u − v‖ / ‖v‖ of its linear solve. */
+  readonly residuals: { readonly [level: string]: tf.Scalar }
+}
+
+/** What a level reports of an update, taken at the values the update started from. */
+export type LevelMetrics = {
+  readonly loss: tf.Scalar
+  /** Euclidean norm of the whole gradient, responses included. */
+  readonly gradientNorm: tf.Scalar
+  readonly metrics: { readonly [name: string]: tf.Tensor }
+  readonly report: Report | {}
+}
+
+/** The gradient of a level, with what finding it left behind. */
+export interface Direction {
+  readonly gradient: Tree
+  /** The next value of the level's buffers; empty where it has none. */
+  readonly buffers: Tree
+  readonly solver: { readonly [lower: string]: Tree }
+  readonly metrics: LevelMetrics
+}
+
+/**
+ * The gradient of one level, responses included: one reverse sweep over the levels below it. Each hop does one solve
+ * with the cotangent accumulated so far, so cost grows with levels and edges and never with paths.
+ */
+export const direction = (
+  level: Definition,
+  levels: ReadonlyMap<string, Definition>,
+  sweep: Sweep,
+  state: State,
+  batch: Adjoint.Batch,
+  batches: Batches,
+  moment: Moment
+): Direction => {
+  const own = level.own.name
+  const { buffers, gradient, loss, metrics } = Objective.gradient(level, state.vars, batch, [own, ...sweep.reads])
+  const cotangents: { [variable: string]: Tree } = { ...gradient }
+  const solver: { [lower: string]: Tree } = {}
+  const parts: { [lower: string]: Tree } = {}
+  const residuals: { [lower: string]: tf.Scalar } = {}
+  for (const hop of sweep.hops) {
+    const lower = levels.get(hop.level)!
+    const v = cotangents[hop.variable]!
+    const handed = Objective.inLevel(lower.name, () =>
+      adjoint(lower, hop.into, v, state.solver[level.name]?.[lower.name] ?? {}, state, batches[lower.name]!, moment)
+    )
+    solver[lower.name] = handed.state
+    if (handed.residual !== undefined) residuals[lower.name] = handed.residual
+    for (const variable of hop.into) {
+      const arriving = handed.cotangents[variable]!
+      const sofar = cotangents[variable]
+      cotangents[variable] = sofar === undefined ? arriving : Vector.add(sofar, arriving)
+      if (variable === own) parts[lower.name] = arriving
+    }
+  }
+  const whole = cotangents[own]!
+  const report: LevelMetrics["report"] = !moment.diagnostics
+    ? {}
+    : {
+        direct: Vector.norm(gradient[own]!),
+        parts: Object.fromEntries(
+          Object.entries(parts).map(([name, part]) => [
+            name,
+            { norm: Vector.norm(part), cosine: Vector.cosine(part, whole) }
+          ])
+        ),
+        residuals
+      }
+  return { gradient: whole, buffers, solver, metrics: { loss, gradientNorm: Vector.norm(whole), metrics, report } }
+}
+
+const adjoint = (
+  lower: Definition,
+  into: ReadonlyArray<string>,
+  v: Tree,
+  solver: Tree,
+  state: State,
+  batches: ReadonlyArray<Adjoint.Batch>,
+  moment: Moment
+): Adjoint.Handed => {
+  const estimator = lower.hypergradient!
+  switch (estimator._tag) {
+    case "Implicit":
+      return Adjoint.implicit(
+        lower,
+        estimator,
+        state.vars,
+        batches.at(-1)!,
+        into,
+        v,
+        solver,
+        state.tape[lower.name]?.at(-1),
+        moment.diagnostics
+      )
+    case "Unrolled": {
+      const steps = moment.past[lower.name]!
+      const past = state.tape[lower.name]!.slice(-steps)
+      return Adjoint.unrolled(lower, estimator, state.vars, past, batches.slice(-steps), into, v)
+    }
+    case "Detached":
+      throw new Error(`level '${lower.name}' is detached and cannot be part of a sweep`)
+  }
+}

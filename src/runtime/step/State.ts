@@ -1,0 +1,122 @@
+import * as tf from "@tensorflow/tfjs-core"
+import { remembers } from "../../dsl/Hypergradient.ts"
+import type { Definition } from "../../dsl/Level.ts"
+import type { Problem } from "../../dsl/Problem.ts"
+import * as Seed from "../../dsl/Seed.ts"
+import * as Tree from "../../dsl/Tree.ts"
+import * as Vector from "../../tensor/Vector.ts"
+import type { Plan } from "../plan/Plan.ts"
+import * as Wiring from "../plan/Wiring.ts"
+
+/** Values by variable name, buffers among them. */
+export type Vars = { readonly [variable: string]: Tree.Tree }
+
+/** One past update of a level: what it was made from. */
+export type Past = {
+  readonly own: Tree.Tree
+  readonly gradient: Tree.Tree
+  readonly optimizer: Tree.Tree
+  readonly clock: tf.Scalar
+  /** What the gradient was taken at beside `own`; empty where only the optimizer is differentiated. */
+  readonly reads: Vars
+}
+
+/** Everything a run carries from tick to tick. A checkpoint is this tree, the tick and the seed. */
+export type State = {
+  readonly vars: Vars
+  /** Optimizer state by level. */
+  readonly optimizer: { readonly [level: string]: Tree.Tree }
+  /** Updates made by each level since it last started: int32 scalars. */
+  readonly clock: { readonly [level: string]: tf.Scalar }
+  /** Solver state by sweeping level, then by the level it solves at. */
+  readonly solver: { readonly [level: string]: { readonly [lower: string]: Tree.Tree } }
+  /** Past updates of levels that are differentiated through them, oldest first. */
+  readonly tape: { readonly [level: string]: ReadonlyArray<Past> }
+  /** Where restarting levels start. */
+  readonly initial: Vars
+}
+
+/** Levels by name. */
+export const levelsOf = (problem: Problem.Any): ReadonlyMap<string, Definition> =>
+  new Map(Wiring.definitions(problem).map((level) => [level.name, level]))
+
+/** Initial values of every variable on the host: a function of the seed alone. */
+export const initialVars = (problem: Problem.Any, seed: Seed.Seed): { readonly [variable: string]: Tree.HostTree } => {
+  const root = Seed.fold(seed, "init")
+  const draw = (variable: Definition["own"]) => variable.init(root)
+  return {
+    ...Object.fromEntries(
+      Wiring.definitions(problem)
+        .flatMap(Wiring.owned)
+        .map((v) => [v.name, draw(v)])
+    ),
+    ...Object.fromEntries(Wiring.fixed(problem).map((f) => [f.variable.name, f.value ?? draw(f.variable)]))
+  }
+}
+
+/** The variables that a level's objective sees, its own first. */
+export const visible = (level: Definition): ReadonlyArray<Definition["own"]> => [
+  level.own,
+  ...level.given,
+  ...level.upstream.map((below) => below.own),
+  ...[level, ...level.upstream].flatMap(({ buffers }) => (buffers === undefined ? [] : [buffers]))
+]
+
+/** What a level reads beside its own variable, by name. */
+export const readsOf = (level: Definition, vars: Vars): Vars =>
+  Object.fromEntries(
+    visible(level)
+      .slice(1)
+      .map(({ name }) => [name, vars[name]!])
+  )
+
+/** What a {@link Past} keeps of what a level reads. */
+export const rememberedReads = (level: Definition, vars: Vars): Vars =>
+  level.hypergradient?._tag === "Unrolled" ? readsOf(level, vars) : {}
+
+/** The state before the first tick. Pure tensor code: an engine runs it like a step. */
+export const initial =
+  (problem: Problem.Any, plan: Plan) =>
+  (vars: Vars): State => {
+    const levels = [...levelsOf(problem).values()]
+    const byName = levelsOf(problem)
+    const copy = <T extends Tree.Tree>(tree: T): T => Tree.map(tree, (leaf) => leaf.clone())
+    return {
+      vars,
+      optimizer: Object.fromEntries(levels.map((level) => [level.name, level.optimizer.init(vars[level.own.name]!)])),
+      clock: Object.fromEntries(levels.map((level) => [level.name, tf.scalar(0, "int32")])),
+      solver: Object.fromEntries(
+        plan.sweeps
+          .filter((sweep) => sweep.hops.length > 0)
+          .map((sweep) => [
+            sweep.level,
+            Object.fromEntries(
+              // Every hop has an entry, empty or not: a step must not change the structure of a state.
+              sweep.hops.map((hop) => {
+                const estimator = byName.get(hop.level)!.hypergradient
+                return [hop.level, estimator?._tag === "Implicit" ? estimator.solver.init(vars[hop.variable]!) : {}]
+              })
+            )
+          ])
+      ),
+      tape: Object.fromEntries(
+        levels.flatMap((level) => {
+          const length = remembers(level.hypergradient)
+          if (length === 0) return []
+          const past = (): Past => ({
+            own: copy(vars[level.own.name]!),
+            gradient: Vector.zeros(vars[level.own.name]!),
+            optimizer: level.optimizer.init(vars[level.own.name]!),
+            clock: tf.scalar(0, "int32"),
+            reads: copy(rememberedReads(level, vars))
+          })
+          return [[level.name, Array.from({ length }, past)]]
+        })
+      ),
+      initial: Object.fromEntries(
+        levels.flatMap((level) =>
+          level.schedule.restart ? Wiring.owned(level).map(({ name }) => [name, copy(vars[name]!)]) : []
+        )
+      )
+    }
+  }

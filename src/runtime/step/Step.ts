@@ -1,0 +1,95 @@
+import * as tf from "@tensorflow/tfjs-core"
+import type { Definition } from "../../dsl/Level.ts"
+import type { Problem } from "../../dsl/Problem.ts"
+import type { Tree } from "../../dsl/Tree.ts"
+import * as Adjoint from "./Adjoint.ts"
+import type { Moment } from "../plan/Moment.ts"
+import * as Objective from "./Evaluation.ts"
+import type { Plan, PlannedLevel } from "../plan/Plan.ts"
+import * as Plans from "../plan/Plan.ts"
+import { levelsOf, type State } from "./State.ts"
+import * as Sweep from "./Direction.ts"
+
+/** Metrics by level, for the levels that acted. */
+export type Metrics = { readonly [level: string]: Sweep.LevelMetrics }
+
+/** The one seam between the language and engines: pure, synchronous, no host reads, no randomness, fixed shapes. */
+export type Step<S extends Tree, B extends Tree, M extends Tree> = (
+  state: S,
+  batch: B
+) => readonly [state: S, metrics: M]
+
+/** What a level moves, its buffers among it, with new values. */
+const moved = (state: State, { buffers, own }: Definition, params: Tree, carried: Tree): State => ({
+  ...state,
+  vars: { ...state.vars, [own.name]: params, ...(buffers === undefined ? {} : { [buffers.name]: carried }) }
+})
+
+const restarted = (state: State, level: Definition): State => {
+  const start = state.initial[level.own.name]!
+  return {
+    ...moved(state, level, start, level.buffers === undefined ? {} : state.initial[level.buffers.name]!),
+    optimizer: { ...state.optimizer, [level.name]: level.optimizer.init(start) },
+    clock: { ...state.clock, [level.name]: tf.scalar(0, "int32") }
+  }
+}
+
+/** One update of a level along a direction. */
+const applied = (state: State, level: Definition, found: Sweep.Direction): State => {
+  const { name, own } = level
+  const clock = state.clock[name]!
+  const optimizer = state.optimizer[name]!
+  const [params, next] = level.optimizer.update(found.gradient, optimizer, state.vars[own.name]!, clock)
+  const tape = state.tape[name]
+  const past = Adjoint.remember(level, state.vars, optimizer, clock, found.gradient)
+  return {
+    ...moved(state, level, params, found.buffers),
+    optimizer: { ...state.optimizer, [name]: next },
+    clock: { ...state.clock, [name]: tf.add(clock, tf.scalar(1, "int32")) },
+    solver:
+      state.solver[name] === undefined
+        ? state.solver
+        : { ...state.solver, [name]: { ...state.solver[name], ...found.solver } },
+    tape: tape === undefined ? state.tape : { ...state.tape, [name]: [...tape.slice(1), past] }
+  }
+}
+
+/** The step of one moment: which levels act, restart and are frozen is decided here, so that the step itself never branches. */
+export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<State, Sweep.Batches, Metrics> => {
+  const levels = levelsOf(problem)
+  const sweeps = Plans.sweepsWhile(plan, new Set(moment.frozen))
+  const acting = plan.levels.filter((level) => moment.acting.includes(level.name))
+  const fresh = (planned: PlannedLevel, batches: Sweep.Batches, j: number) =>
+    batches[planned.name]!.at(j - planned.repeat)!
+  const find = (planned: PlannedLevel, seen: State, batches: Sweep.Batches, j: number): Sweep.Direction => {
+    const level = levels.get(planned.name)!
+    const batch = fresh(planned, batches, j)
+    return Objective.inLevel(level.name, () =>
+      Sweep.direction(level, levels, sweeps.get(level.name)!, seen, batch, batches, moment)
+    )
+  }
+  const begin = (state: State): State =>
+    moment.restarting.reduce((sofar, name) => restarted(sofar, levels.get(name)!), state)
+
+  return (before, batches) => {
+    let state = begin(before)
+    const metrics: { [level: string]: Sweep.LevelMetrics } = {}
+    if (plan.simultaneous) {
+      const snapshot = state
+      const found = acting.map((planned) => [planned, find(planned, snapshot, batches, 0)] as const)
+      for (const [planned, direction] of found) {
+        state = applied(state, levels.get(planned.name)!, direction)
+        metrics[planned.name] = direction.metrics
+      }
+    } else {
+      for (const planned of acting) {
+        for (let j = 0; j < planned.repeat; j++) {
+          const found = find(planned, state, batches, j)
+          state = applied(state, levels.get(planned.name)!, found)
+          metrics[planned.name] = found.metrics
+        }
+      }
+    }
+    return [state, metrics]
+  }
+}

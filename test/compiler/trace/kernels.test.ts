@@ -1,0 +1,25 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Compiled from "../../../src/engines/onnx/OnnxEngine.ts"
+import * as Eager from "../../../src/engines/eager/Eager.ts"
+import { Engine } from "../../../src/engines/Engine.ts"
+import { all, differences } from "../../support/kernelCases.ts"
+
+describe("every kernel gives what it gives eagerly, and so does its gradient", () => {
+  it.live("values and first-order gradients", () =>
+    Effect.gen(function* () {
+      const eager = new Map(yield* Effect.flatMap(Engine, all).pipe(Effect.provide(Layer.fresh(Eager.layer("cpu")))))
+      const compiled = yield* Effect.gen(function* () {
+        const engine = yield* Engine
+        const results = yield* all(engine)
+        assert.strictEqual(yield* engine.live, 0)
+        return results
+      }).pipe(Effect.provide(Compiled.layer({ threads: 1 })))
+      assert.deepStrictEqual(
+        differences(compiled, eager, () => 3e-6),
+        []
+      )
+    })
+  )
+})
