@@ -46,8 +46,8 @@ describe("the command line", () => {
   it("refuses what it cannot use with exit code 2 and a sentence", () => {
     const table: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
       [["run"], "program"],
-      [["plan", "nope"], "there is no program of this name"],
-      [["plan", "toString"], "there is no program of this name"],
+      [["plan", "nope"], "a program is a file, named by its path"],
+      [["plan", "toString"], "a program is a file, named by its path"],
       [["plan", "missing.ts"], "cannot be read"],
       [["plan", file("empty.ts", "export const a = 1\n")], "its default export is no program"],
       [["plan", file("throws.ts", 'throw new RangeError("rate is -1")\n')], "rate is -1"],
