@@ -41,9 +41,18 @@ const died = (how: string): WorkerError =>
 
 const longestRun = 60_000
 
+/**
+ * ONNX Runtime would keep a device id and a database of events in the user's cache folder, and send them. It reads this
+ * when it is loaded, from the environment of the process: a worker's own `env` is a copy that native code never sees.
+ */
+const disableTelemetry = (): void => {
+  process.env["ORT_DISABLE_TELEMETRY"] = "1"
+}
+
 /** Starts a worker; the scope's end lets a run in progress finish and then ends the worker. */
 export const make: Effect.Effect<WorkerClient, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => {
+    disableTelemetry()
     const flags = new Int32Array(new SharedArrayBuffer(8))
     const worker = new Worker(
       new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url),
