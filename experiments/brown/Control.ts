@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { type NdArray, type Problem, Program, Records, Statistics } from "tapweight"
+import { Program, Records, Statistics } from "tapweight"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
 import { config, type Settings } from "./Settings.ts"
@@ -9,7 +9,7 @@ import * as Task from "./Task.ts"
 const trained = Effect.fnUntraced(function* (
   session: Program.Session,
   name: string,
-  problem: Problem.Problem<any>,
+  problem: ReturnType<typeof Levels.make>["tapweight"],
   task: Task.Task,
   settings: Settings,
   seed: number
@@ -58,9 +58,9 @@ export const control = Program.make({
         Effect.gen(function* () {
           const task = yield* Task.make(settings, seed)
           const levels = Levels.make(settings, task)
-          const learned = yield* trained(session, "learned", levels.tapweight as never, task, settings, seed)
-          const equal = yield* trained(session, "equal", levels.held as never, task, settings, seed)
-          const lambda = Statistics.softmax(Array.from((learned.vars["beta"] as NdArray.NdArray).data))
+          const learned = yield* trained(session, "learned", levels.tapweight, task, settings, seed)
+          const equal = yield* trained(session, "equal", levels.held, task, settings, seed)
+          const lambda = Statistics.softmax(Array.from(learned.vars.beta.data))
           return { seed, lambda, learned: learned.loss, equal: equal.loss }
         })
       )

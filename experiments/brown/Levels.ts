@@ -45,7 +45,8 @@ export interface Options {
 
 type Dense = Mlp.Dense
 type Theta = { readonly encoder: Transformer.Params; readonly order: Dense; readonly coin: Dense }
-type Omega = { readonly encoder: Transformer.Params; readonly head: Dense }
+/** The finetuned model. */
+export type Omega = { readonly encoder: Transformer.Params; readonly head: Dense }
 type Labelled = { readonly ids: tf.Tensor2D; readonly labels: tf.Tensor1D }
 
 const temperature = 0.1

@@ -1,14 +1,11 @@
 import * as Effect from "effect/Effect"
-import { type NdArray, Program, Statistics, type Transformer, type Trial } from "tapweight"
+import { Program, Statistics, type Transformer } from "tapweight"
 import * as Levels from "./Levels.ts"
 import { config, type Settings } from "./Settings.ts"
 import * as Score from "./Score.ts"
 import * as LambdaChart from "../common/LambdaChart.ts"
 import * as Table from "./Table.ts"
 import * as Task from "./Task.ts"
-
-const encoderOf = (outcome: Trial.Outcome): Transformer.HostParams =>
-  (outcome.vars["theta"] as unknown as { readonly encoder: Transformer.HostParams }).encoder
 
 /** One seed: every method is finetuned alike from its own encoder, selected on validation data, and tested once. */
 const compare = Effect.fnUntraced(function* (session: Program.Session, settings: Settings, seed: number) {
@@ -32,7 +29,7 @@ const compare = Effect.fnUntraced(function* (session: Program.Session, settings:
   })
   const alone = yield* finetuned("finetune")
   const equal = yield* session.trial(`seed-${seed}/equal/pretrain`, { problem: levels.pretraining(), ticks, seed })
-  const equalWeights = yield* finetuned("equal", encoderOf(equal))
+  const equalWeights = yield* finetuned("equal", equal.vars.theta.encoder)
   const weights = Levels.objectives(settings)
   const searched = yield* session.trial(`seed-${seed}/tapweight/search`, {
     problem: levels.tapweight,
@@ -40,8 +37,8 @@ const compare = Effect.fnUntraced(function* (session: Program.Session, settings:
     seed,
     weights
   })
-  const learned = yield* finetuned("tapweight", encoderOf(searched))
-  return { scores: [alone, equalWeights, learned], beta: Array.from((searched.vars["beta"] as NdArray.NdArray).data) }
+  const learned = yield* finetuned("tapweight", searched.vars.theta.encoder)
+  return { scores: [alone, equalWeights, learned], beta: Array.from(searched.vars.beta.data) }
 })
 
 const methods = {

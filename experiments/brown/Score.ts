@@ -1,16 +1,19 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import { type CompileError, type Engine, Metrics, type Run, type StepError, type Trial } from "tapweight"
+import { type CompileError, type Engine, Metrics, type Run, type StepError, type Tree } from "tapweight"
 import type { Rows } from "../text/Passages.ts"
 import * as TextBatches from "../text/TextBatches.ts"
 import * as Finished from "../common/Finished.ts"
-import { classify, logits } from "./Levels.ts"
+import { classify, logits, type Omega } from "./Levels.ts"
 
+/** What scoring reads of a run, and of a finished model. */
+type Vars = { readonly omega: Omega }
+type HostVars = Tree.Host<Vars>
 type Ids = { readonly ids: tf.Tensor2D }
 type Classes = { readonly classes: tf.Tensor1D }
 
-const predict = (vars: Run.Vars, { ids }: Ids): Classes => ({
-  classes: tf.argMax(logits(vars["omega"] as never, ids), 1)
+const predict = ({ omega }: Vars, { ids }: Ids): Classes => ({
+  classes: tf.argMax(logits(omega, ids), 1)
 })
 
 const batch = 60
@@ -28,21 +31,21 @@ const scored = <E, R>(
   )
 
 /** Genre Metrics.accuracy of the run's present model. */
-export const ofTick = (tick: Run.Tick, rows: Rows) =>
-  scored(rows, (ids) => Effect.map(tick.evaluate<Ids, Classes>(predict, ids), ({ classes }) => classes.data))
+export const ofTick = (tick: Run.Tick<Vars>, rows: Rows) =>
+  scored(rows, (ids) => Effect.map(tick.evaluate(predict, ids), ({ classes }) => classes.data))
 
 /** Genre Metrics.accuracy of a finished model. */
-export const ofVars = (vars: Trial.HostVars, rows: Rows): Effect.Effect<number, CompileError | StepError, Engine> =>
+export const ofVars = (vars: HostVars, rows: Rows): Effect.Effect<number, CompileError | StepError, Engine> =>
   Effect.scoped(
     Effect.flatMap(Finished.observed(vars, predict), (observe) =>
       scored(rows, (ids) => Effect.map(observe(ids), ({ classes }) => classes.data))
     )
   )
 
-const loss = (vars: Run.Vars, rows: { readonly ids: tf.Tensor2D; readonly labels: tf.Tensor1D }) => ({
-  loss: classify(vars["omega"] as never, rows)
+const loss = ({ omega }: Vars, rows: { readonly ids: tf.Tensor2D; readonly labels: tf.Tensor1D }) => ({
+  loss: classify(omega, rows)
 })
 
 /** Mean cross-entropy of the run's present model over all rows, in nats. */
-export const lossOfTick = (tick: Run.Tick, rows: Rows) =>
+export const lossOfTick = (tick: Run.Tick<Vars>, rows: Rows) =>
   Effect.map(tick.evaluate(loss, rows), (found) => found.loss.data[0]!)

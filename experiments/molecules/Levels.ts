@@ -23,7 +23,8 @@ import { type Finetuning, objectives, type Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 type HostHeads = {
-  readonly clusters: readonly [Mlp.HostDense, Mlp.HostDense, Mlp.HostDense]
+  /** One for each granularity. */
+  readonly clusters: ReadonlyArray<Mlp.HostDense>
   readonly jigsaw: Mlp.HostDense
   readonly coin: Mlp.HostDense
 }
@@ -33,7 +34,8 @@ export interface Start extends Encoder {
 }
 
 type Theta = { readonly encoder: ResNet.Params; readonly heads: Tree.Live<HostHeads> }
-type Omega = { readonly encoder: ResNet.Params; readonly head: Mlp.Dense }
+/** The finetuned model. */
+export type Omega = { readonly encoder: ResNet.Params; readonly head: Mlp.Dense }
 
 /** β whose softmax are these weights; a weight of zero becomes one that no loss can be heard at. */
 export const betaOf = (lambda: ReadonlyArray<number>) =>
@@ -55,7 +57,7 @@ const losses = (
   const [features, next] = ResNet.train(theta.encoder, statistics, batch.views)
   const [views, masked, puzzles] = tf.split(features, 3) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D]
   const { clusters, coin, jigsaw } = theta.heads
-  const cluster = (i: 0 | 1 | 2) => Objective.crossEntropy(Mlp.affine(clusters[i], views), column(batch.clusters, i))
+  const cluster = (i: 0 | 1 | 2) => Objective.crossEntropy(Mlp.affine(clusters[i]!, views), column(batch.clusters, i))
   const found: { readonly [objective: string]: tf.Scalar } = {
     mg1: cluster(0),
     mg2: cluster(1),
@@ -78,7 +80,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
   const statistics = start === undefined ? ResNet.statistics(network) : () => start.statistics
   const heads = (seed: Seed.Seed): HostHeads =>
     start?.heads ?? {
-      clusters: task.pool.counts.map((count, i) => dense(`cluster${i}`, count)(seed)) as never as HostHeads["clusters"],
+      clusters: task.pool.counts.map((count, i) => dense(`cluster${i}`, count)(seed)),
       jigsaw: dense("jigsaw", 1 + settings.permutations)(seed),
       coin: dense("coin", 2)(seed)
     }

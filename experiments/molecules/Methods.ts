@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { type NdArray, Program, Records, type ResNet, Statistics, type Trial } from "tapweight"
+import { Program, Records, type ResNet, Statistics } from "tapweight"
 import { type Encoder, write } from "./Encoder.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
@@ -33,18 +33,19 @@ export interface Found {
   readonly lambda?: ReadonlyArray<number>
 }
 
-const encoderOf = (vars: Trial.HostVars): Encoder => ({
-  params: (vars["theta"] as unknown as { readonly encoder: ResNet.HostParams }).encoder,
-  statistics: vars["thetaStatistics"] as unknown as ResNet.HostStatistics
-})
+/** What every trial over θ ends with. */
+type Pretrained = {
+  readonly theta: { readonly encoder: ResNet.HostParams }
+  readonly thetaStatistics: ResNet.HostStatistics
+}
 
 /** Seconds that the ticks of a finished trial took, resumed or not, and how many of them it waited for data. */
 const secondsOf = (session: Program.Session, trial: string) =>
   Effect.map(Records.read(Program.trialFolder(session.folder, trial)), Records.seconds)
 
 /** The encoder at the end of a trial over θ, kept beside it as `encoder.safetensors` under torchvision's names. */
-const kept = Effect.fnUntraced(function* (session: Program.Session, trial: string, vars: Trial.HostVars) {
-  const encoder = encoderOf(vars)
+const kept = Effect.fnUntraced(function* (session: Program.Session, trial: string, vars: Pretrained) {
+  const encoder: Encoder = { params: vars.theta.encoder, statistics: vars.thetaStatistics }
   yield* write(`${Program.trialFolder(session.folder, trial).path}/encoder.safetensors`, encoder)
   return encoder
 })
@@ -68,8 +69,7 @@ export const general = Effect.fnUntraced(function* (
     ticks: general.ticks,
     seed
   })
-  const { heads } = vars["theta"] as never as { readonly heads: NonNullable<Levels.Start["heads"]> }
-  return { ...(yield* kept(session, trial, vars)), heads } satisfies Levels.Start as Levels.Start
+  return { ...(yield* kept(session, trial, vars)), heads: vars.theta.heads } satisfies Levels.Start as Levels.Start
 })
 
 /** Everything that one set and one seed are tried with, from one general encoder. */
@@ -129,14 +129,10 @@ export const make = (
   })
 
   /** Pretraining by a problem over θ in a trial, then finetuning. */
-  const pretrained = Effect.fnUntraced(function* (
-    name: string,
-    trial: string,
-    problem: ReturnType<typeof levels.pretraining> | typeof levels.tapweight | typeof levels.bilevel
-  ) {
-    const outcome = yield* session.trial(trial, { problem: problem as typeof levels.tapweight, ticks, seed, weights })
+  const pretrained = Effect.fnUntraced(function* (name: string, trial: string, problem: typeof levels.tapweight) {
+    const outcome = yield* session.trial(trial, { problem, ticks, seed, weights })
     const found = yield* finetuned(name, yield* kept(session, trial, outcome.vars))
-    const beta = outcome.vars["beta"] as NdArray.NdArray
+    const { beta } = outcome.vars
     const { training, waiting } = yield* secondsOf(session, trial)
     const seconds = { ...found.seconds, pretraining: training, waiting: found.seconds.waiting + waiting }
     return { ...found, pretraining: trial, seconds, updates: { ...found.updates, pretraining: ticks }, beta }

@@ -1,21 +1,20 @@
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import { Metrics, Mlp, ResNet, type Run, type Trial } from "tapweight"
+import { Metrics, Mlp, ResNet, type Run, type Tree } from "tapweight"
 import * as PictureBatches from "./pictures/PictureBatches.ts"
 import * as Finished from "../common/Finished.ts"
+import type { Omega } from "./Levels.ts"
 import type { Task } from "./Task.ts"
 
+/** What scoring reads of a run, and of a finished model. */
+type Vars = { readonly omega: Omega; readonly statistics: ResNet.Statistics }
 type Pictures = { readonly pictures: tf.Tensor4D }
 type Predicted = { readonly predicted: tf.Tensor2D }
 
 /** Predictions of a finetuned network in evaluation mode. */
-const predict = (vars: Run.Vars, { pictures }: Pictures): Predicted => {
-  const { omega, statistics } = vars as never as {
-    readonly omega: { readonly encoder: ResNet.Params; readonly head: Mlp.Dense }
-    readonly statistics: ResNet.Statistics
-  }
-  return { predicted: Mlp.affine(omega.head, ResNet.evaluate(omega.encoder, statistics, pictures)) }
-}
+const predict = ({ omega, statistics }: Vars, { pictures }: Pictures): Predicted => ({
+  predicted: Mlp.affine(omega.head, ResNet.evaluate(omega.encoder, statistics, pictures))
+})
 
 const batch = 64
 
@@ -43,13 +42,11 @@ const scored = <E, R>(
   })
 
 /** The score of the run's present model. */
-export const ofTick = (tick: Run.Tick, task: Task, part: PictureBatches.Labelled) =>
-  scored(task, part, (pictures) =>
-    Effect.map(tick.evaluate<Pictures, Predicted>(predict, { pictures }), ({ predicted }) => predicted.data)
-  )
+export const ofTick = (tick: Run.Tick<Vars>, task: Task, part: PictureBatches.Labelled) =>
+  scored(task, part, (pictures) => Effect.map(tick.evaluate(predict, { pictures }), ({ predicted }) => predicted.data))
 
 /** The score of a finished model. */
-export const ofVars = (vars: Trial.HostVars, task: Task, part: PictureBatches.Labelled) =>
+export const ofVars = (vars: Tree.Host<Vars>, task: Task, part: PictureBatches.Labelled) =>
   Effect.scoped(
     Effect.flatMap(Finished.observed(vars, predict), (observe) =>
       scored(task, part, (pictures) => Effect.map(observe({ pictures }), ({ predicted }) => predicted.data))

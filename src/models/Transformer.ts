@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Seed from "../dsl/Seed.ts"
-import type { Live } from "../dsl/Tree.ts"
+import type { Host, Live } from "../dsl/Tree.ts"
 import { dropout } from "../tensor/Noise.ts"
 import { gelu, softmax } from "../tensor/Smooth.ts"
 import * as Init from "./Init.ts"
@@ -66,10 +66,10 @@ export const init = (config: Config) => {
   })
 }
 
-/** Parameters of an encoder on the host. */
-export type HostParams = ReturnType<ReturnType<typeof init>>
 /** Parameters of an encoder. */
-export type Params = Live<HostParams>
+export type Params = Live<ReturnType<ReturnType<typeof init>>>
+/** Parameters of an encoder on the host. */
+export type HostParams = Host<Params>
 type Layer = Params["layers"][number]
 
 // Rows stand flat, [b · t, d], wherever a layer treats tokens alike: dense products of rank 2 are one kernel each.

@@ -5,7 +5,9 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Problem from "../dsl/Problem.ts"
 import * as Tree from "../dsl/Tree.ts"
+import type { Var } from "../dsl/Var.ts"
 import { StepError } from "../engines/Engine.ts"
+import type { HostVars } from "../runtime/run/Run.ts"
 import type { Selected } from "../runtime/run/Watch.ts"
 import type * as Config from "./Config.ts"
 import type * as JsonFile from "../files/JsonFile.ts"
@@ -32,10 +34,10 @@ export interface Session {
     found: Manifest.Inputs
   ) => Effect.Effect<void, JsonFile.RunFileError, FileSystem.FileSystem | Path.Path>
   /** Runs a problem into `trials/<name>` of the run folder, or into the folder itself where the name is empty. */
-  readonly trial: <E, R, E2, R2>(
+  readonly trial: <V extends Var.Any, E, R, E2 = never, R2 = never>(
     name: string,
-    options: Omit<Trial.Options<E, R, E2, R2>, "onTick">
-  ) => ReturnType<typeof Trial.run<E, R, E2, R2>>
+    options: Omit<Trial.Options<V, E, R, E2, R2>, "onTick">
+  ) => ReturnType<typeof Trial.run<V, E, R, E2, R2>>
 }
 
 /** What a finished program says: numbers for scripts, a text for people, pictures by file name. */
@@ -84,7 +86,7 @@ export const make = <S extends Settings & Schema.Struct<typeof common>>(
 const shown = 64
 
 // A result shows what a person could read: variables that are one short array. All of them are in final.safetensors.
-const small = (vars: Trial.HostVars): { readonly [variable: string]: ReadonlyArray<number> } =>
+const small = (vars: HostVars): { readonly [variable: string]: ReadonlyArray<number> } =>
   Object.fromEntries(
     Tree.hostEntries(vars).flatMap(([path, { data }]) =>
       path in vars && data.length <= shown ? [[path, Array.from(data)] as const] : []
@@ -141,5 +143,5 @@ export const session = (folder: RunFolder, report: (progress: Progress) => Effec
           ? new StepError({ ...error, reason: `${error.reason} (trial ${name})` })
           : error
       )
-    ) as never
+    )
 })

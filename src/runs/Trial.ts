@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Tree from "../dsl/Tree.ts"
+import type { Var } from "../dsl/Var.ts"
 import * as Checkpoint from "../runtime/run/Checkpoint.ts"
 import { Engine, StepError } from "../engines/Engine.ts"
 import { fingerprint } from "../runtime/run/Fingerprint.ts"
@@ -30,12 +31,9 @@ export class TrialError extends Schema.TaggedError<TrialError>()("TrialError", {
   }
 }
 
-/** Values by variable name, on the host. */
-export type HostVars = { readonly [variable: string]: Tree.HostTree }
-
 /** How a problem is run into a folder. */
-export interface Options<E, R, E2, R2> {
-  readonly problem: Problem<any, E, R>
+export interface Options<V extends Var.Any, E, R, E2 = never, R2 = never> {
+  readonly problem: Problem<V, E, R>
   readonly ticks: number
   readonly seed: number
   /** Names of tradeoff weights that a level reports as the metrics `lambda` and `beta`. */
@@ -48,17 +46,17 @@ export interface Options<E, R, E2, R2> {
     readonly every: number
     /** Rows scored. */
     readonly rows: number
-    readonly score: (tick: Run.Tick) => Effect.Effect<Watch.Scores, E2, R2>
+    readonly score: (tick: Run.Tick<Var.Named<V>>) => Effect.Effect<Watch.Scores, E2, R2>
     readonly select?: { readonly metric: string; readonly mode: "max" | "min"; readonly patience?: number }
   }
   /** Called after each tick. */
   readonly onTick?: (tick: Watch.Selected) => Effect.Effect<void>
 }
 
-/** What a finished trial gives. */
-export interface Outcome {
+/** What a finished trial gives; `H` is what the problem's variables hold, by name. */
+export interface Outcome<out H = Run.HostVars> {
   readonly tick: number
-  readonly vars: HostVars
+  readonly vars: H
   readonly selection: Watch.Selection
 }
 
@@ -74,14 +72,19 @@ const endOf = (exit: Exit.Exit<unknown, unknown>) =>
   Exit.isSuccess(exit) ? "done" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"
 
 /** Everything of a trial that can be known before it starts. */
-const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem.Any, seed: number) {
+const prepare = Effect.fnUntraced(function* <V extends Var.Any>(
+  folder: RunFolder,
+  problem: Problem<V, unknown, unknown>,
+  seed: number
+) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
   const engine = yield* Engine
   const plan = yield* Effect.fromResult(Plan.make(problem))
   const program = fingerprint(problem, plan)
   const host = initialVars(problem, Seed.make(seed))
   const at = (name: string) => path.join(folder.path, name)
-  const save = (name: string, vars: HostVars) => JsonFile.replace(at(name), Safetensors.encode(Tree.hostEntries(vars)))
+  const save = (name: string, vars: Run.HostVars) =>
+    JsonFile.replace(at(name), Safetensors.encode(Tree.hostEntries(vars)))
   const read = Effect.fnUntraced(function* (name: string) {
     const bytes = yield* Effect.mapError(fs.readFile(at(name)), JsonFile.because(at(name)))
     const decoded = Safetensors.decode(Uint8Array.from(bytes))
@@ -94,7 +97,8 @@ const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem
       const reason = `it holds no '${missing[0]}' of shape [${missing[1].shape.join(", ")}]: run into a new folder`
       return yield* new JsonFile.RunFileError({ file: at(name), reason })
     }
-    return Tree.mapHost(host, (_, path) => tensors.get(path)!)
+    // What is read back has the structure of the initial values: the problem's variables by name.
+    return Tree.mapHost(host, (_, path) => tensors.get(path)!) as Run.HostVars<Var.Named<V>>
   })
   /** The newest usable checkpoint; none where nothing was saved yet. */
   const resumed = Effect.gen(function* () {
@@ -102,12 +106,9 @@ const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem
     if (!(yield* Effect.mapError(fs.exists(directory), JsonFile.because(directory)))) return undefined
     if ((yield* Checkpoint.listed(directory)).length === 0) return undefined
     const like = yield* Effect.scoped(
-      Effect.flatMap(
-        Effect.acquireRelease(engine.start(initial(problem, plan) as never, host as never), engine.release),
-        engine.download
-      )
+      Effect.flatMap(Effect.acquireRelease(engine.start(initial(problem, plan), host), engine.release), engine.download)
     )
-    return yield* Checkpoint.load(directory, { program, seed }, like as Tree.HostTree)
+    return yield* Checkpoint.load(directory, { program, seed }, like)
   })
   return { at, plan, program, read, resumed, save }
 })
@@ -117,7 +118,11 @@ const prepare = Effect.fnUntraced(function* (folder: RunFolder, problem: Problem
  * the same folder it goes on from the newest usable checkpoint, and ends with the bytes of an undisturbed run; a trial
  * that has ended is not run again.
  */
-export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder, options: Options<E, R, E2, R2>) {
+export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = never, R2 = never>(
+  folder: RunFolder,
+  options: Options<V, E, R, E2, R2>
+) {
+  type Tick = Run.Tick<Var.Named<V>>
   const { problem, seed, ticks } = options
   const fs = yield* FileSystem.FileSystem
   yield* Effect.mapError(fs.makeDirectory(folder.path, { recursive: true }), JsonFile.because(folder.path))
@@ -125,7 +130,9 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
   const select = options.validation?.select
   const given = Effect.fnUntraced(function* (done: typeof Done.Type) {
     const vars = yield* read(select === undefined ? "final.safetensors" : "best.safetensors")
-    return { tick: done.tick, vars, selection: done.selection } satisfies Outcome as Outcome
+    return { tick: done.tick, vars, selection: done.selection } satisfies Outcome<unknown> as Outcome<
+      Run.HostVars<Var.Named<V>>
+    >
   })
   if (yield* Effect.orElseSucceed(fs.exists(at("done.json")), () => false)) {
     const done = yield* JsonFile.read(at("done.json"), Done)
@@ -163,7 +170,7 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
     tick: from?.manifest.tick ?? 0,
     selection: saved._tag === "Some" ? saved.value : Watch.nothing
   }
-  const each = Effect.fnUntraced(function* (tick: Watch.Selected) {
+  const each = Effect.fnUntraced(function* (tick: Watch.Selected<Run.Tick>) {
     const now = yield* Clock.currentTimeMillis
     yield* writer.append(...TickRecords.of(plan, tick, (now - started) / 1000, names))
     if (tick.scores !== undefined) {
@@ -178,7 +185,7 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
     if (options.onTick !== undefined) yield* options.onTick(tick)
   })
   const validation = options.validation
-  const score = (tick: Run.Tick) =>
+  const score = (tick: Tick) =>
     Effect.flatMap(validation!.score(tick), (scores) => {
       if (select === undefined || select.metric in scores) return Effect.succeed(scores)
       const found = Object.keys(scores).join(", ")
@@ -187,14 +194,14 @@ export const run = Effect.fnUntraced(function* <E, R, E2, R2>(folder: RunFolder,
       )
     })
   const scored = <E3, R3>(
-    stream: Stream.Stream<Run.Tick, E3, R3>
-  ): Stream.Stream<Watch.Scored, E2 | E3 | TrialError, R2 | R3> =>
+    stream: Stream.Stream<Tick, E3, R3>
+  ): Stream.Stream<Watch.Scored<Tick>, E2 | E3 | TrialError, R2 | R3> =>
     validation === undefined
       ? Stream.map(stream, (tick) => ({ ...tick, scores: undefined }))
       : Watch.scoring({ every: validation.every, last: ticks, score })(stream)
   const patience = select?.patience
   const stopped = () => patience !== undefined && last.selection.since >= patience
-  const watched = <E3, R3>(stream: Stream.Stream<Run.Tick, E3, R3>) =>
+  const watched = <E3, R3>(stream: Stream.Stream<Tick, E3, R3>) =>
     stream.pipe(
       scored,
       Watch.selecting({ metric: select?.metric ?? "", mode: select?.mode ?? "min", from: last.selection }),

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type * as Problem from "../../src/dsl/Problem.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Tree from "../../src/dsl/Tree.ts"
+import type * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import type * as Program from "../../src/runs/Program.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
@@ -23,8 +24,8 @@ import * as Run from "../../src/runtime/run/Run.ts"
 import { triLevel } from "../support/programs.ts"
 import * as Programs from "../support/randomPrograms.ts"
 
-type Any = Problem.Problem<any, unknown, never>
-type From = { readonly tick: number; readonly state: Tree.HostTree }
+type Any = Problem.Problem<Var.Var.Any, unknown, never>
+type From = { readonly tick: number; readonly state: Run.Snapshot }
 
 const eager = Layer.fresh(Eager.layer("cpu"))
 const compiled = Compiled.layer({ threads: 1 })

@@ -74,15 +74,15 @@ export const bilevel = (estimator: Hypergradient.Hypergradient, rate: number) =>
   Problem.close(above(lower(estimator), rate))
 
 export type Vars = { readonly [name: string]: Tree.HostTree }
-export type Some = Problem.Problem<any, any, never>
+export type Some = Problem.Problem<Var.Var.Any, unknown, never>
 
 /** The state after `ticks` ticks, and what the run said at each. */
-export const run = (problem: Some, ticks: number, from?: { readonly tick: number; readonly state: Tree.HostTree }) =>
+export const run = (problem: Some, ticks: number, from?: { readonly tick: number; readonly state: Run.Snapshot }) =>
   Run.ticks(problem, { ticks, seed: 4, diagnosticsEvery: 2, ...(from === undefined ? {} : { from }) }).pipe(
     Stream.mapEffect((tick) => Effect.map(tick.snapshot, (state) => ({ levels: tick.levels, state }))),
     Stream.runCollect
   )
-export const varsOf = (state: Tree.HostTree): Vars => (state as never as { readonly vars: Vars }).vars
+export const varsOf = (state: Run.Snapshot): Vars => state.vars
 export const stateAfter = (problem: Some, ticks: number) => Effect.map(run(problem, ticks), (all) => all.at(-1)!.state)
 
 /** A level whose weight stands still, so that its statistics have a closed form. */

@@ -3,14 +3,15 @@ import * as Result from "effect/Result"
 import type { Problem } from "../../src/dsl/Problem.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Tree from "../../src/dsl/Tree.ts"
-import { type Device, Engine } from "../../src/engines/Engine.ts"
+import type { Var } from "../../src/dsl/Var.ts"
+import { Engine } from "../../src/engines/Engine.ts"
 import * as Feed from "../../src/runtime/run/Feed.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
 import { initial, initialVars, levelsOf, type State } from "../../src/runtime/step/State.ts"
 import * as Sweep from "../../src/runtime/step/Direction.ts"
 
 /** The swept gradient of a problem's top level at its initial values, on batch 0 of each level, flattened. */
-export const swept = (problem: Problem.Any, seed = 0) =>
+export const swept = <V extends Var.Any, E, R>(problem: Problem<V, E, R>, seed = 0) =>
   Effect.scoped(
     Effect.gen(function* () {
       const engine = yield* Engine
@@ -20,7 +21,7 @@ export const swept = (problem: Problem.Any, seed = 0) =>
       const feed = yield* Feed.open(problem, Seed.make(seed))
       const batches = yield* feed(Object.fromEntries(plan.levels.map((l) => [l.name, [0]])))
       const sweep = plan.sweeps.find((s) => s.level === name)!
-      const state = yield* engine.start(initial(problem, plan) as never, initialVars(problem, Seed.make(seed)) as never)
+      const state = yield* engine.start(initial(problem, plan), initialVars(problem, Seed.make(seed)))
       const observe = yield* engine.observe((s: State, b: Sweep.Batches) => {
         const moment = { acting: [name], restarting: [], frozen: [], past: {}, diagnostics: true }
         const found = Sweep.direction(levels.get(name)!, levels, sweep, s, b[name]!.at(-1)!, b, moment)
@@ -29,7 +30,7 @@ export const swept = (problem: Problem.Any, seed = 0) =>
           report: Sweep.Report
         }
       })
-      const host = yield* observe(state as Device<State>, batches)
+      const host = yield* observe(state, batches)
       yield* engine.release(state)
       const flat = Tree.hostEntries(host.gradient as Tree.HostTree).flatMap(([, leaf]) => Array.from(leaf.data))
       const residuals = Object.fromEntries(

@@ -205,7 +205,7 @@ const restore = <H extends Tree.HostTree>(
   }
   const extra = [...tensors.keys()].find((path) => !wanted.has(path))
   if (extra !== undefined) return Result.fail(`the checkpoint has a tensor '${extra}', the problem has none`)
-  return Result.succeed(Tree.toLive(like, (_, path) => tensors.get(path) as never) as unknown as H)
+  return Result.succeed(Tree.mapHost(like, (_, path) => tensors.get(path)!))
 }
 
 const read = Effect.fnUntraced(function* <H extends Tree.HostTree>(

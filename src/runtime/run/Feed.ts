@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import { DataError, type Dataset, type HostBatch } from "../../dsl/Dataset.ts"
 import type { NdArray } from "../../dsl/NdArray.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
-import type { Host } from "../../dsl/Tree.ts"
+import type { Host, Tree } from "../../dsl/Tree.ts"
+import type { Var } from "../../dsl/Var.ts"
 import type { Batches } from "../step/Direction.ts"
 import * as Wiring from "../plan/Wiring.ts"
 
@@ -22,35 +22,35 @@ const mismatch = (dataset: Dataset.Any, batch: HostBatch): string | undefined =>
 }
 
 /** Opened datasets: batches by level and index, each held against its dataset's declared fields. */
-export type Feed = (indices: {
+export type Feed<E> = (indices: {
   readonly [level: string]: ReadonlyArray<number>
-}) => Effect.Effect<Host<Batches>, DataError>
+}) => Effect.Effect<Host<Batches>, E | DataError>
 
 /** Opens the dataset of every level. Each level draws from a seed of its own, folded from the run's. */
-export const open = (problem: Problem.Any, seed: Seed.Seed): Effect.Effect<Feed, unknown, Scope.Scope> =>
-  Effect.gen(function* () {
-    const samplers = new Map<string, (index: number) => Effect.Effect<HostBatch, unknown>>()
-    for (const level of Wiring.definitions(problem)) {
-      const dataset = level.data
-      const sample = yield* dataset.open
-      const own = Seed.fold(Seed.fold(seed, "data"), level.name)
-      samplers.set(level.name, (index) =>
-        Effect.flatMap(sample(own, index), (batch) => {
-          const reason = mismatch(dataset, batch)
-          return reason === undefined
-            ? Effect.succeed(batch)
-            : Effect.fail(
-                new DataError({ dataset: dataset.name, reason: `batch ${index} ${reason}: change one of the two` })
-              )
-        })
-      )
-    }
-    const feed: Feed = (indices) =>
-      Effect.map(
-        Effect.forEach(Object.entries(indices), ([level, wanted]) =>
-          Effect.map(Effect.forEach(wanted, samplers.get(level)!), (batches) => [level, batches] as const)
-        ),
-        (entries) => Object.fromEntries(entries) as Host<Batches>
-      ) as never
-    return feed
-  }) as never
+export const open = Effect.fnUntraced(function* <V extends Var.Any, E, R>(problem: Problem<V, E, R>, seed: Seed.Seed) {
+  const samplers = new Map<string, (index: number) => Effect.Effect<HostBatch, E | DataError>>()
+  for (const level of Wiring.definitions(problem)) {
+    // A definition forgets how its data fails and what that needs; the problem's type knows it of all together.
+    const dataset = level.data as Dataset<Tree, E, R>
+    const sample = yield* dataset.open
+    const own = Seed.fold(Seed.fold(seed, "data"), level.name)
+    samplers.set(level.name, (index) =>
+      Effect.flatMap(sample(own, index), (batch) => {
+        const reason = mismatch(dataset, batch)
+        return reason === undefined
+          ? Effect.succeed(batch)
+          : Effect.fail(
+              new DataError({ dataset: dataset.name, reason: `batch ${index} ${reason}: change one of the two` })
+            )
+      })
+    )
+  }
+  const feed: Feed<E> = (indices) =>
+    Effect.map(
+      Effect.forEach(Object.entries(indices), ([level, wanted]) =>
+        Effect.map(Effect.forEach(wanted, samplers.get(level)!), (batches) => [level, batches] as const)
+      ),
+      (entries) => Object.fromEntries(entries)
+    )
+  return feed
+})

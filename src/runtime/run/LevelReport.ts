@@ -23,12 +23,9 @@ const number = (array: { readonly data: ArrayLike<number> }): number => array.da
 
 /** A level's metrics as numbers. */
 export const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
-  const { metrics, report } = host as never as {
-    readonly metrics: {
-      readonly [name: string]: { readonly shape: ReadonlyArray<number>; readonly data: ArrayLike<number> }
-    }
-    readonly report: Host<Sweep.Report> | {}
-  }
+  const { metrics } = host
+  // A tree that may be anything on a device may be anything on the host: of this one more is known.
+  const report = host.report as Host<Sweep.Report> | {}
   return {
     loss: number(host.loss),
     gradientNorm: number(host.gradientNorm),

@@ -6,7 +6,8 @@ import * as Stream from "effect/Stream"
 import type { DataError } from "../../dsl/Dataset.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
-import type { Host, HostTree, Tree } from "../../dsl/Tree.ts"
+import type { Host, Tree } from "../../dsl/Tree.ts"
+import type { Var } from "../../dsl/Var.ts"
 import * as Cell from "./Cell.ts"
 import { type Call, type Compiled, CompileError, type Device, Engine } from "../../engines/Engine.ts"
 import { type Failure, type Observer, type Sequences, StepError } from "../../engines/Engine.ts"
@@ -16,16 +17,16 @@ import * as Pace from "./Pace.ts"
 import * as Plan from "../plan/Plan.ts"
 import * as Prefetch from "./Prefetch.ts"
 import { type LevelReport, notFinite, reportOf } from "./LevelReport.ts"
-import { initial, initialVars, type State, type Vars } from "../step/State.ts"
+import { type HostVars, initial, initialVars, type State, type Vars } from "../step/State.ts"
 import * as Step from "../step/Step.ts"
 import type * as Sweep from "../step/Direction.ts"
 import type { WiringError } from "../plan/Wiring.ts"
 
 export type { LevelReport, Report } from "./LevelReport.ts"
-export type { Vars } from "../step/State.ts"
+export type { HostVars, Vars } from "../step/State.ts"
 
 /** How far a problem is run, from which seed, and what is looked at on the way. */
-export interface Options {
+export interface Options<T = Tick> {
   /** Last tick; ticks count from 1. */
   readonly ticks: number
   /** A run is a function of (problem, seed). */
@@ -33,28 +34,40 @@ export interface Options {
   /** Measures contributions and linear residuals every so many ticks; 0, the default, never. One more product a hop. */
   readonly diagnosticsEvery?: number
   /** A state to go on from, after `tick` ticks: what a checkpoint holds. */
-  readonly from?: { readonly tick: number; readonly state: HostTree }
+  readonly from?: { readonly tick: number; readonly state: Snapshot }
   /** Runs when the run is interrupted, with its last tick, before its tensors are released: the moment to checkpoint. */
-  readonly onInterrupt?: (last: Tick) => Effect.Effect<void>
+  readonly onInterrupt?: (last: T) => Effect.Effect<void>
 }
 
-/** One tick of a run. Its effects see the state after it, so use them before asking for the next tick. */
-export interface Tick {
+/**
+ * One tick of a run. Its effects see the state after it, so use them before asking for the next tick. `V` is what the
+ * problem's variables hold, by name, and `H` the same on the host: a function of a tick asks for the variables that it
+ * reads (`(tick: Tick<{ readonly omega: Omega }>) => …`) and takes a tick of any problem that has them.
+ */
+export interface Tick<out V = Vars, out H = HostVars<V>> {
   readonly index: number
   /** Levels that acted, in order, with what they reported. */
   readonly levels: { readonly [level: string]: LevelReport }
   /** Milliseconds that the run has waited for data since it began. */
   readonly waited: number
   /** The whole state on the host: what a checkpoint holds. */
-  readonly snapshot: Effect.Effect<HostTree>
+  readonly snapshot: Effect.Effect<Snapshot>
   /** Values of some variables on the host. */
-  readonly read: (variables: ReadonlyArray<string>) => Effect.Effect<{ readonly [variable: string]: HostTree }>
+  readonly read: <Name extends keyof H & string>(variables: ReadonlyArray<Name>) => Effect.Effect<Pick<H, Name>>
   /** Evaluates a pure function of the variables on some data, leaving the run as it is. */
   readonly evaluate: <B extends Tree, M extends Tree>(
-    f: (vars: Vars, batch: B) => M,
+    f: (vars: V, batch: B) => M,
     batch: Host<B>
   ) => Effect.Effect<Host<M>, StepError | CompileError>
 }
+
+export declare namespace Tick {
+  /** Any tick, whatever its problem's variables. */
+  export type Any = Tick<{}>
+}
+
+/** The whole state of a run on the host. */
+export type Snapshot = Host<State>
 
 /** Everything a run can fail with, beside what its datasets fail with. */
 export type RunError = WiringError | CompileError | StepError | DataError
@@ -72,16 +85,16 @@ const acquireCell = (
   engine: Engine["Service"],
   problem: Problem.Any,
   plan: Plan.Plan,
-  options: Options
+  options: Pick<Options, "from" | "seed">
 ): Effect.Effect<Cell.Cell, StepError | CompileError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.map(
       options.from === undefined
         ? engine
-            .start(initial(problem, plan) as never, initialVars(problem, Seed.make(options.seed)) as never)
+            .start(initial(problem, plan), initialVars(problem, Seed.make(options.seed)))
             .pipe(Effect.mapError(failedAt(0)))
-        : engine.upload(options.from.state as never),
-      (state) => Cell.make(engine, options.from?.tick ?? 0, state as Device<State>)
+        : engine.upload<State>(options.from.state),
+      (state) => Cell.make(engine, options.from?.tick ?? 0, state)
     ),
     (cell) => cell.release
   )
@@ -95,10 +108,10 @@ type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics> }
  * Runs a problem: a stream with one element per tick. Whether it ends, fails, is interrupted or an objective throws, the
  * scope of the stream releases every tensor. Where ticks are short, an engine runs several in one call (see `Pace`).
  */
-export const ticks = <E, R>(
-  problem: Problem<never, E, R> | Problem<any, E, R>,
-  options: Options
-): Stream.Stream<Tick, E | RunError, Exclude<R, Scope.Scope> | Engine> =>
+export const ticks = <V extends Var.Any, E, R>(
+  problem: Problem<V, E, R>,
+  options: Options<Tick<Var.Named<V>>>
+): Stream.Stream<Tick<Var.Named<V>>, E | RunError, Exclude<R, Scope.Scope> | Engine> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const engine = yield* Engine
@@ -106,15 +119,14 @@ export const ticks = <E, R>(
       const plan = yield* Effect.fromResult(Plan.make(problem))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
       const cell = yield* acquireCell(engine, problem, plan, options)
-      const observers = new Map<unknown, Observer<Vars, never, never>>()
-      const observe: Observe = (f) => {
-        const known = observers.get(f)
-        if (known !== undefined) return Effect.succeed(known as never)
-        return Effect.tap(Scope.provide(engine.observe(f), scope), (made) =>
-          Effect.sync(() => observers.set(f, made as never))
-        )
+      const observers = new Map<unknown, unknown>()
+      const observe = <B extends Tree, M extends Tree>(f: (vars: Var.Named<V>, batch: B) => M) => {
+        // A function's observer has the types of the function.
+        const known = observers.get(f) as Observer<Var.Named<V>, B, M> | undefined
+        if (known !== undefined) return Effect.succeed(known)
+        return Effect.tap(Scope.provide(engine.observe(f), scope), (made) => Effect.sync(() => observers.set(f, made)))
       }
-      let last: Tick | undefined
+      let last: Tick<Var.Named<V>> | undefined
       // Registered after the cell, so that it runs before the cell is released.
       yield* Effect.addFinalizer((exit) =>
         Exit.hasInterrupts(exit) && last !== undefined && options.onInterrupt !== undefined
@@ -156,7 +168,7 @@ export const ticks = <E, R>(
         const broken = notFinite(index, levels)
         if (broken !== undefined) return Effect.fail(broken)
         last = tickOf(engine, observe, look, index, levels, data.waited())
-        return Effect.succeed<readonly [Tick]>([last])
+        return Effect.succeed<readonly [Tick<Var.Named<V>>]>([last])
       }
 
       let asked = options.from?.tick ?? 0
@@ -178,7 +190,7 @@ export const ticks = <E, R>(
       let waiting: ReadonlyArray<Waiting> = []
       let next = 0
       /** What comes after the waiting ticks, if it is known to be a failure. */
-      let failed: Effect.Effect<never, unknown> | undefined
+      let failed: Effect.Effect<never, E | RunError> | undefined
       const state = engine.sequences === undefined ? Infinity : cell.bytes(engine.sequences)
       const cycle = cycleOf(plan)
       const together = Effect.fnUntraced(function* (sequences: Sequences) {
@@ -210,7 +222,7 @@ export const ticks = <E, R>(
         Effect.yieldNow,
         Effect.sync(() => (turn = performance.now()))
       )
-      const pull: Effect.Effect<readonly [Tick], unknown> = Effect.suspend(() => {
+      const pull: Effect.Effect<readonly [Tick<Var.Named<V>>], E | RunError | Cause.Done> = Effect.suspend(() => {
         if (next < waiting.length) {
           if (performance.now() - turn > Pace.mostMilliseconds) return Effect.andThen(yielding, pull)
           return deliver(waiting[next++]!)
@@ -224,9 +236,9 @@ export const ticks = <E, R>(
             : alone()
         )
       })
-      return Stream.fromPull(Effect.succeed(pull as never))
+      return Stream.fromPull(Effect.succeed(pull))
     })
-  ) as never
+  )
 
 /** Ticks after which the levels' turns repeat. */
 const cycleOf = (plan: Plan.Plan): number =>
@@ -236,37 +248,52 @@ const cycleOf = (plan: Plan.Plan): number =>
 type Look = <A, E>(tick: number, use: (state: Device<State>) => Effect.Effect<A, E>) => Effect.Effect<A, E | Failure>
 
 /** Observers of a run by function: a function is compiled once however many ticks and batches it looks at. */
-type Observe = <B extends Tree, M extends Tree>(
-  f: (vars: Vars, batch: B) => M
-) => Effect.Effect<Observer<Vars, B, M>, CompileError>
+type Observe<V extends Tree> = <B extends Tree, M extends Tree>(
+  f: (vars: V, batch: B) => M
+) => Effect.Effect<Observer<V, B, M>, CompileError>
 
-const tickOf = (
+const tickOf = <V extends Vars>(
   engine: Engine["Service"],
-  observe: Observe,
+  observe: Observe<V>,
   look: Look,
   index: number,
   levels: Tick["levels"],
   waited: number
-): Tick => ({
+): Tick<V> => ({
   index,
   levels,
   waited,
-  snapshot: Effect.orDie(look(index, engine.download)) as Effect.Effect<HostTree>,
+  snapshot: Effect.orDie(look(index, engine.download)),
   read: (variables) =>
-    Effect.orDie(
-      look(index, (state) => {
-        const { vars } = parts(state)
-        return engine.download(Object.fromEntries(variables.map((name) => [name, vars[name]!])) as never)
-      })
-    ) as never,
+    Effect.orDie(look(index, (state) => read<V, (typeof variables)[number]>(engine, state, variables))),
   evaluate: (f, batch) =>
     Effect.flatMap(observe(f), (observer) =>
       Effect.mapError(
-        look(index, (state) => observer(parts(state).vars as never, batch)),
+        look(index, (state) => observer(varsOf<V>(state), batch)),
         failedAt(index)
       )
     )
 })
 
-// Device memory has the structure of what it holds, so a part of a state is found as in the state itself.
-const parts = (state: Device<State>): { readonly vars: { readonly [name: string]: Device<Tree> } } => state as never
+/**
+ * The variables of a state on a device, which has the structure of what it holds: a part is found as in the state itself.
+ * The problem's type knows the variables by name, where a state only knows that there are some.
+ */
+const varsOf = <V>(state: Device<State>): Device<V & Tree> & { readonly [Name in keyof V]: Device<Tree> } =>
+  (state as unknown as { readonly vars: Device<V & Tree> & { readonly [Name in keyof V]: Device<Tree> } }).vars
+
+/** Some variables on the host, in one request. */
+const read = <V, Name extends keyof V & string>(
+  engine: Engine["Service"],
+  state: Device<State>,
+  variables: ReadonlyArray<Name>
+): Effect.Effect<Pick<HostVars<V>, Name>> => {
+  const vars = varsOf<V>(state)
+  const strange = variables.find((name) => !Object.hasOwn(vars, name))
+  if (strange !== undefined) {
+    return Effect.die(new TypeError(`there is no variable '${strange}': there is ${Object.keys(vars).join(", ")}`))
+  }
+  const part = Object.fromEntries(variables.map((name) => [name, vars[name]]))
+  // As above: what lies on the device under a variable's name is what the variable holds.
+  return engine.download(part as unknown as Device<Vars>) as Effect.Effect<Pick<HostVars<V>, Name>>
+}

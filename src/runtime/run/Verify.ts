@@ -2,11 +2,13 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { DataError } from "../../dsl/Dataset.ts"
 import type { NdArray } from "../../dsl/NdArray.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
 import * as Tree from "../../dsl/Tree.ts"
-import { type CompileError, type Device, Engine, type Failure, StepError } from "../../engines/Engine.ts"
+import type { Var } from "../../dsl/Var.ts"
+import { type CompileError, Engine, type Failure, StepError } from "../../engines/Engine.ts"
 import * as Feed from "./Feed.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "../step/Evaluation.ts"
@@ -96,12 +98,12 @@ const batchesOf = (level: Plan.PlannedLevel): number => Math.max(level.repeat, l
  * fixed, the levels below are solved with their own optimizers, the variable is moved by ±radius, they are solved again,
  * and the change of the level's loss is held against the swept gradient.
  */
-export const verify = <E, R>(
-  problem: Problem<any, E, R>,
+export const verify = <V extends Var.Any, E, R>(
+  problem: Problem<V, E, R>,
   options: Options
 ): Effect.Effect<
   Verification,
-  E | Wiring.WiringError | CompileError | StepError | VerifyError,
+  E | DataError | Wiring.WiringError | CompileError | StepError | VerifyError,
   Exclude<R, Scope.Scope> | Engine
 > =>
   Effect.scoped(
@@ -144,10 +146,9 @@ export const verify = <E, R>(
         loss: Objective.evaluate(level, state.vars, b[name]!.at(-1)!).loss
       }))
       const cell = yield* Effect.acquireRelease(
-        Effect.map(
-          engine.start(initial(problem, plan) as never, initialVars(problem, Seed.make(options.seed)) as never),
-          (state) => ({ state: state as Device<State> })
-        ),
+        Effect.map(engine.start(initial(problem, plan), initialVars(problem, Seed.make(options.seed))), (state) => ({
+          state
+        })),
         (held) => engine.release(held.state)
       )
       const solve = Effect.gen(function* () {
@@ -166,9 +167,7 @@ export const verify = <E, R>(
       })
       const norms = yield* solve
       const { gradient } = yield* gradientOf(cell.state, batches)
-      const base = (yield* engine.download(cell.state)) as unknown as {
-        readonly vars: { readonly [v: string]: Tree.HostTree }
-      }
+      const base = yield* engine.download(cell.state)
 
       const own = base.vars[level.own.name]!
       const leaves = Tree.hostEntries(own).map(([, leaf]) => leaf)
@@ -182,7 +181,7 @@ export const verify = <E, R>(
       const lossAt = Effect.fnUntraced(function* (direction: HostVector, distance: number) {
         const vars = { ...base.vars, [level.own.name]: moved(own, direction, distance) }
         yield* engine.release(cell.state)
-        cell.state = yield* engine.upload<State>({ ...base, vars } as never)
+        cell.state = yield* engine.upload<State>({ ...base, vars })
         yield* solve
         return (yield* lossOf(cell.state, batches)).loss.data[0]!
       })
@@ -204,7 +203,7 @@ export const verify = <E, R>(
         relativeError: norm((c) => c.swept - c.difference) / (norm((c) => c.difference) || 1)
       }
     }).pipe(Effect.mapError((error) => (isFailure(error) ? failed(error) : error)))
-  ) as never
+  )
 
 /** A verification for people. */
 export const text = ({ directions, level, relativeError, solved, variable }: Verification): string => {

@@ -7,9 +7,7 @@ import type { Tick } from "./Run.ts"
 export type Scores = { readonly [name: string]: number }
 
 /** A tick, with the scores taken at it if it was one to score. */
-export interface Scored extends Tick {
-  readonly scores: Scores | undefined
-}
+export type Scored<T extends Tick.Any = Tick.Any> = T & { readonly scores: Scores | undefined }
 
 /** The best score so far, and how many scores have come since without a better one. Resumed with the run. */
 export const Selection = Schema.Struct({
@@ -22,7 +20,7 @@ export type Selection = typeof Selection.Type
 export const nothing: Selection = { best: null, since: 0 }
 
 /** A scored tick with the selection after it. */
-export interface Selected extends Scored {
+export type Selected<T extends Tick.Any = Tick.Any> = Scored<T> & {
   readonly selection: Selection
   /** Whether this tick is the new best. */
   readonly improved: boolean
@@ -30,16 +28,16 @@ export interface Selected extends Scored {
 
 /** Scores every `every`-th tick and tick `last`, on whatever `score` measures: validation data, never the test split. */
 export const scoring =
-  <E, R>(options: {
+  <T extends Tick.Any, E, R>(options: {
     readonly every: number
     readonly last: number
-    readonly score: (tick: Tick) => Effect.Effect<Scores, E, R>
+    readonly score: (tick: T) => Effect.Effect<Scores, E, R>
   }) =>
-  <E1, R1>(ticks: Stream.Stream<Tick, E1, R1>): Stream.Stream<Scored, E | E1, R | R1> =>
+  <E1, R1>(ticks: Stream.Stream<T, E1, R1>): Stream.Stream<Scored<T>, E | E1, R | R1> =>
     Stream.mapEffect(ticks, (tick) =>
       tick.index % options.every === 0 || tick.index === options.last
-        ? Effect.map(options.score(tick), (scores): Scored => ({ ...tick, scores }))
-        : Effect.succeed<Scored>({ ...tick, scores: undefined })
+        ? Effect.map(options.score(tick), (scores): Scored<T> => ({ ...tick, scores }))
+        : Effect.succeed<Scored<T>>({ ...tick, scores: undefined })
     )
 
 /** The selection after one more score; ties keep the earlier tick. */
@@ -52,11 +50,11 @@ export const select = (before: Selection, tick: number, score: number, mode: "ma
 /** Follows the best score so far by one of the scores. */
 export const selecting =
   (options: { readonly metric: string; readonly mode: "max" | "min"; readonly from?: Selection }) =>
-  <E, R>(ticks: Stream.Stream<Scored, E, R>): Stream.Stream<Selected, E, R> =>
+  <T extends Scored, E, R>(ticks: Stream.Stream<T, E, R>): Stream.Stream<Selected<T>, E, R> =>
     Stream.mapAccum(
       ticks,
       () => options.from ?? nothing,
-      (before: Selection, tick: Scored) => {
+      (before: Selection, tick: T) => {
         const score = tick.scores?.[options.metric]
         const selection = score === undefined ? before : select(before, tick.index, score, options.mode)
         return [selection, [{ ...tick, selection, improved: selection.best?.tick === tick.index }]] as const
@@ -65,12 +63,12 @@ export const selecting =
 
 /** Hands every tick to a sink, uninterruptibly: what a sink writes of a tick is there whole or not at all. */
 export const into =
-  <T extends Tick, E2, R2>(sink: (tick: T) => Effect.Effect<void, E2, R2>) =>
+  <T extends Tick.Any, E2, R2>(sink: (tick: T) => Effect.Effect<void, E2, R2>) =>
   <E, R>(ticks: Stream.Stream<T, E, R>): Stream.Stream<T, E | E2, R | R2> =>
     Stream.tap(ticks, (tick) => Effect.uninterruptible(sink(tick)))
 
 /** Early stopping: ends the stream after the score that is the `patience`-th in a row without a better one. */
 export const stoppingAfter =
   (patience: number) =>
-  <E, R>(ticks: Stream.Stream<Selected, E, R>): Stream.Stream<Selected, E, R> =>
+  <T extends Selected, E, R>(ticks: Stream.Stream<T, E, R>): Stream.Stream<T, E, R> =>
     Stream.takeUntil(ticks, (tick) => tick.scores !== undefined && tick.selection.since >= patience)

@@ -10,6 +10,8 @@ import * as Wiring from "../plan/Wiring.ts"
 
 /** Values by variable name, buffers among them. */
 export type Vars = { readonly [variable: string]: Tree.Tree }
+/** The same on the host. */
+export type HostVars<V = Vars> = { readonly [Name in keyof V]: Tree.Host<V[Name]> }
 
 /** One past update of a level: what it was made from. */
 export type Past = {

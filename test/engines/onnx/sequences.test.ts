@@ -89,10 +89,13 @@ const seen = (problem: Problem.Problem<any, any, any>, ticks: number) =>
   )
 
 describe("several ticks in a call", () => {
-  for (const [name, problem, variable] of [
+  const problems: ReadonlyArray<
+    readonly [name: string, Problem.Problem<Var.Var.Any, Dataset.DataError>, variable: string]
+  > = [
     ["three levels", triLevel(), "beta"],
     ["every kind of moment", scheduled(), "x"]
-  ] as const) {
+  ]
+  for (const [name, problem, variable] of problems) {
     it.live(`${name}: every tick shows what it shows when ticks are run one by one, bit for bit`, () =>
       Effect.gen(function* () {
         const ticks = 50
