@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Option from "effect/Option"
 import { Dataset, TextTable as Columns } from "tapweight"
 import { Launch } from "tapweight/cli"
@@ -11,7 +12,7 @@ import * as MoleculeNet from "../molecules/tables/MoleculeNet.ts"
 import * as Molecules from "../molecules/structures/Molecules.ts"
 import * as Table from "../molecules/tables/Table.ts"
 import * as Telling from "../molecules/structures/Telling.ts"
-import { sourceFile, type TableSchema } from "../molecules/tables/TableSchema.ts"
+import { fileOf, filesOf, type TableSchema } from "../molecules/tables/TableSchema.ts"
 import * as Labels from "../molecules/Labels.ts"
 import * as Schemas from "../molecules/Schemas.ts"
 
@@ -30,7 +31,7 @@ export const list = (format: Format) =>
         String(schema.size ?? ""),
         String(tasksOf(schema)),
         schema.metric,
-        sourceFile(schema) ?? "",
+        fileOf(schema),
         schema.about
       ])
     ]),
@@ -57,19 +58,19 @@ export const fetch = Effect.fnUntraced(function* (options: {
   if (source === undefined) {
     return yield* new Dataset.DataError({ dataset: schema.name, reason: "its schema names no source to fetch it from" })
   }
-  const file = join(options.to, sourceFile(schema)!)
+  const there = filesOf(schema).find((name) => existsSync(join(options.to, name)))
+  const file = join(options.to, there ?? fileOf(schema))
   const say = Launch.saying(options.quiet)
-  if (existsSync(file)) {
+  if (there !== undefined) {
     yield* Fetch.verify(source.url, file, source.sha256)
     yield* say(`${file} is there already`)
   } else {
-    const got = yield* Fetch.download(
-      source.url,
-      file,
-      source.sha256 === undefined ? {} : { sha256: source.sha256 }
-    ).pipe(
+    const { url, ...limits } = source
+    const got = yield* Fetch.download(url, file, limits).pipe(
+      Effect.provide(FetchHttpClient.layer),
       Effect.catchIf(
-        ({ problem }) => problem === "no connection" || problem === "interrupted",
+        (error): error is Fetch.FetchError =>
+          error._tag === "FetchError" && (error.problem === "no connection" || error.problem === "interrupted"),
         ({ problem, reason, url }) => {
           const todo =
             problem === "interrupted"

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Rows from "./Rows.ts"
-import { namesOf, sourceFile, type TableSchema } from "./TableSchema.ts"
+import { filesOf, namesOf, type TableSchema } from "./TableSchema.ts"
 
 export { TableError } from "./Rows.ts"
 
@@ -119,8 +119,7 @@ export const read = Effect.fnUntraced(function* (file: string, schema: TableSche
  * `TableError` where there is none.
  */
 export const find = Effect.fnUntraced(function* (folder: string, schema: TableSchema) {
-  const own = sourceFile(schema)
-  const names = [...new Set([`${schema.name}.csv`, `${schema.name}.csv.gz`, ...(own === undefined ? [] : [own])])]
+  const names = filesOf(schema)
   const file = names.map((name) => join(folder, name)).find((path) => existsSync(path))
   if (file !== undefined) return file
   const fetch = schema.source === undefined ? "" : `, or tapweight data fetch ${schema.name} --to ${folder}`

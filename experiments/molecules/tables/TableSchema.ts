@@ -49,6 +49,8 @@ export const TableSchema = Schema.Struct({
   source: Schema.optionalKey(
     Schema.Struct({
       url: Address,
+      /** Bytes that the file may have, where not those of `Fetch.defaultBytes`: more are not fetched. */
+      bytes: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
       /** The hash of the file at that address, where it is known. */
       sha256: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)))
     })
@@ -64,8 +66,14 @@ export type TableSchema = typeof TableSchema.Type
 /** A checked schema. Throws an error that says what is wrong with it. */
 export const make = (schema: TableSchema): TableSchema => Schema.decodeSync(TableSchema)(schema)
 
-/** The name of a source's file. */
-export const sourceFile = (schema: TableSchema): string | undefined =>
-  URL.parse(schema.source?.url ?? "")
+/** The name that a fetched file gets: the schema's, since an address may end in anything. */
+export const fileOf = ({ name, source }: TableSchema): string =>
+  `${name}.csv${/\.gz$/i.test(URL.parse(source?.url ?? "")?.pathname ?? "") ? ".gz" : ""}`
+
+/** The names that a set's file may have in a folder: those of {@link fileOf}, then the one that it has at its source. */
+export const filesOf = (schema: TableSchema): ReadonlyArray<string> => {
+  const own = URL.parse(schema.source?.url ?? "")
     ?.pathname.split("/")
     .at(-1)
+  return [...new Set([`${schema.name}.csv`, `${schema.name}.csv.gz`, ...(own === undefined ? [] : [own])])]
+}

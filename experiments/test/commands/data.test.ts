@@ -32,7 +32,7 @@ describe("tapweight data", () => {
   it("lists the sets by name", () => {
     const { code, out } = tapweight("list")
     assert.strictEqual(code, 0)
-    assert.match(out, /^bbbp +2039 +1 +roc-auc +BBBP\.csv +/m)
+    assert.match(out, /^bbbp +2039 +1 +roc-auc +bbbp\.csv +/m)
     assert.strictEqual(JSON.parse(tapweight("list", "--format", "json").out).length, 13)
   })
 
@@ -68,7 +68,7 @@ describe("tapweight data", () => {
   it("fetches a set that a schema file describes, and says what to do where there is no connection", async () => {
     const server = createServer((_, response) => response.writeHead(200, { "Content-Length": table.length }).end(table))
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/own.csv`
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/.bashrc`
     const own = {
       name: "own",
       about: "one label",

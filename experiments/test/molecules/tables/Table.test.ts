@@ -190,6 +190,19 @@ describe("TableSchema", () => {
     assert.throws(() => TableSchema.make({ ...two, source: { url: "http://x/" } }), /ends in a file's name/)
     assert.throws(() => TableSchema.make({ ...two, source: { url: "x/y.csv" } }), /begins with https/)
     const source = { url: "https://x/tables/y.csv?download=1" }
-    assert.strictEqual(TableSchema.sourceFile(TableSchema.make({ ...two, source })), "y.csv")
+    assert.deepStrictEqual(TableSchema.filesOf(TableSchema.make({ ...two, source })), [
+      "two.csv",
+      "two.csv.gz",
+      "y.csv"
+    ])
+  })
+
+  it("a file is fetched under the schema's name, whatever its address ends in", () => {
+    for (const end of [".bashrc", "-rf", "t.csv.part", "two.json", "..%2f..%2fx", "%2e%2e%2fy", "a\\b"]) {
+      const schema = TableSchema.make({ ...two, source: { url: `https://x/tables/${end}` } })
+      assert.strictEqual(TableSchema.fileOf(schema), "two.csv", end)
+    }
+    const zipped = TableSchema.make({ ...two, source: { url: "https://x/.profile.GZ?raw" } })
+    assert.strictEqual(TableSchema.fileOf(zipped), "two.csv.gz")
   })
 })
