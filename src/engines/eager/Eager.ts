@@ -13,14 +13,19 @@ import { StepFailure } from "../../runtime/step/Evaluation.ts"
 /** A TensorFlow.js backend that steps can run on, kernel by kernel. */
 export type Backend = "cpu" | "wasm" | "webgpu" | "tensorflow" | "tensorflow-gpu"
 
-const addons = { tensorflow: "@tensorflow/tfjs-node", "tensorflow-gpu": "@tensorflow/tfjs-node-gpu" } as const
+const addons = {
+  wasm: "@tensorflow/tfjs-backend-wasm",
+  tensorflow: "@tensorflow/tfjs-node",
+  "tensorflow-gpu": "@tensorflow/tfjs-node-gpu"
+} as const
 
 // The addons are optional peers: the specifier is a value so that nothing tries to resolve them before they are asked for.
 const loadAddon = (backend: keyof typeof addons) =>
   Effect.tryPromise({
-    try: () => {
+    try: async () => {
       if (backend === "tensorflow-gpu") refuseTf32()
-      return import(addons[backend] as string) as Promise<unknown>
+      await import(addons[backend] as string)
+      if (backend === "wasm") registerTrainingKernels("wasm")
     },
     catch: (cause) =>
       new CompileError({
@@ -28,18 +33,9 @@ const loadAddon = (backend: keyof typeof addons) =>
         level: "",
         reason:
           `the package ${addons[backend]} cannot be loaded (${cause instanceof Error ? cause.message.split("\n")[0] : cause}): ` +
-          `install it with 'npm install ${addons[backend]}@4.22.0', or choose the engine 'wasm' or 'cpu'`
+          `install it with 'npm install ${addons[backend]}@4.22.0', or choose the engine 'compiled' or 'cpu'`
       })
   })
-
-const loadWasm = Effect.tryPromise({
-  try: async () => {
-    await import("@tensorflow/tfjs-backend-wasm")
-    registerTrainingKernels("wasm")
-  },
-  catch: (cause) =>
-    new CompileError({ op: "engine 'wasm'", level: "", reason: `its backend cannot be loaded (${String(cause)})` })
-})
 
 const loadWebGpu = Effect.tryPromise({
   try: WebGpu.register,
@@ -53,8 +49,6 @@ const load = (backend: Backend): Effect.Effect<unknown, CompileError> => {
   switch (backend) {
     case "cpu":
       return Effect.sync(() => registerTrainingKernels("cpu"))
-    case "wasm":
-      return loadWasm
     case "webgpu":
       return loadWebGpu
     default:
@@ -185,8 +179,8 @@ const service = (name: string, backend: string, read: Read): Engine["Service"] =
 }
 
 /**
- * The eager engine: steps run kernel by kernel on a TensorFlow.js backend. `cpu` and `wasm` install with the package;
- * WebGPU's and TensorFlow's are optional peers whose absence is a `CompileError` that says how to install them. On WebGPU
+ * The eager engine: steps run kernel by kernel on a TensorFlow.js backend. `cpu` installs with the package; the
+ * others are optional peers whose absence is a `CompileError` that says how to install them. On WebGPU
  * what goes wrong on the device fails the step whose numbers are read next, which is that step or a later one.
  */
 export const layer = (backend: Backend): Layer.Layer<Engine, CompileError> =>
