@@ -3,6 +3,8 @@ import { make, type Optimizer } from "../dsl/Optimizer.ts"
 import * as Tree from "../dsl/Tree.ts"
 import * as Rate from "./Rate.ts"
 
+export { make, type Optimizer }
+
 const named = (
   what: string,
   options: { readonly [option: string]: number | boolean | undefined },

@@ -3,6 +3,8 @@ import type { Product } from "../dsl/Hypergradient.ts"
 import { directional } from "../tensor/Directional.ts"
 import * as Vector from "../tensor/Vector.ts"
 
+export type { Product }
+
 // Keeps the step finite for a zero direction, whose product is then exactly zero.
 const tiny = 1e-30
 
