@@ -88,6 +88,28 @@ export const unflatten = <T extends Tree>(like: T, values: ReadonlyArray<tf.Tens
   return map(like, () => values[next++]!)
 }
 
+/**
+ * The leaves whose path `keep` accepts, under the paths they have. Lists become records of their indices, so that what
+ * is left out shifts no path.
+ */
+export const select = (tree: Tree, keep: (path: string) => boolean): Tree => {
+  const visit = (node: Any, path: string): Any | undefined => {
+    if (isLeaf(node)) return keep(path) ? node : undefined
+    const children = Object.entries(node as { readonly [key: string]: Any }).flatMap(([key, child]) => {
+      const kept = visit(child, path === "" ? key : `${path}.${key}`)
+      return kept === undefined ? [] : [[key, kept] as const]
+    })
+    return children.length === 0 ? undefined : Object.fromEntries(children)
+  }
+  return (visit(tree as Any, "") ?? {}) as Tree
+}
+
+/** The tree with the leaves of `part` in place of its own at equal paths. */
+export const replace = <T extends Tree>(tree: T, part: Tree): T => {
+  const others = new Map(entries(part))
+  return map(tree, (leaf, path) => others.get(path) ?? leaf)
+}
+
 /** Combines trees of one structure and equal shapes leaf by leaf. Throws a `TypeError` naming the path where they differ. */
 export const zipWith = <T extends Tree>(
   first: T,

@@ -9,13 +9,21 @@ export interface Rate {
   /** Printed in plans and part of a program's fingerprint, e.g. `cosine(peak=0.1, warmup=0, total=1000, floor=0)`. */
   readonly name: string
   readonly at: (clock: tf.Scalar) => tf.Scalar
+  /** Whether it is zero at every update, so that nothing moves. */
+  readonly zero?: boolean
 }
 
-const named = (schedule: string, options: { readonly [option: string]: number }, at: Rate["at"]): Rate => ({
+const named = (
+  schedule: string,
+  options: { readonly [option: string]: number },
+  highest: number,
+  at: Rate["at"]
+): Rate => ({
   name: `${schedule}(${Object.entries(options)
     .map(([option, value]) => `${option}=${value}`)
     .join(", ")})`,
-  at
+  at,
+  zero: highest === 0
 })
 
 const nonNegative = (what: string, value: number): void => {
@@ -53,7 +61,7 @@ const progress = (clock: tf.Scalar, warmup: number, total: number): tf.Scalar =>
 /** The same rate at every update. Throws a `RangeError` where it is negative or not finite. */
 export const constant = (rate: number): Rate => {
   nonNegative("constant: rate", rate)
-  return { name: `${rate}`, at: () => tf.scalar(rate) }
+  return { name: `${rate}`, at: () => tf.scalar(rate), zero: rate === 0 }
 }
 
 /** A schedule as it is; a number as {@link constant}. */
@@ -71,7 +79,7 @@ export const step = (options: { readonly rate: number; readonly every: number; r
   if (!(Number.isFinite(factor) && factor > 0)) {
     throw new RangeError(`Rate.step: factor is ${factor}: give a finite number greater than 0`)
   }
-  return named("step", { rate, every, factor }, (clock) => {
+  return named("step", { rate, every, factor }, rate, (clock) => {
     // Half an update more changes no floor of whole numbers, and keeps one just reached when a backend's division rounds down.
     const drops = tf.floor(tf.div(tf.add(updates(clock), 0.5), every))
     // exp(k ln factor), because a factor near 1 rounded to float32 is far off after thousands of drops.
@@ -90,7 +98,7 @@ export const linear = (options: { readonly peak: number; readonly warmup: number
   const { peak, warmup, total } = options
   nonNegative("linear: peak", peak)
   spanned("linear", warmup, total)
-  return named("linear", { peak, warmup, total }, (clock) =>
+  return named("linear", { peak, warmup, total }, peak, (clock) =>
     tf.mul(tf.mul(peak, ramp(clock, warmup)), tf.sub(1, progress(clock, warmup, total)))
   )
 }
@@ -116,7 +124,7 @@ export const cosine = (options: {
   if (floor > peak) {
     throw new RangeError(`Rate.cosine: floor is ${floor} and peak is ${peak}: the floor cannot be above the peak`)
   }
-  return named("cosine", { peak, warmup, total, floor }, (clock) => {
+  return named("cosine", { peak, warmup, total, floor }, peak, (clock) => {
     const fall = tf.div(tf.add(1, tf.cos(tf.mul(Math.PI, progress(clock, warmup, total)))), 2)
     return tf.mul(ramp(clock, warmup), tf.add(floor, tf.mul(peak - floor, fall)))
   })

@@ -214,14 +214,73 @@ describe("masked", () => {
     const paths = tidy(() => Tree.entries(plain.pipe(encoder).init(params)).map(([path]) => path))
     expect(paths).toEqual(["first.encoder.w", "first.encoder.b", "second.encoder.w", "second.encoder.b"])
   })
-  it("takes a bare tensor for the empty path, and may select nothing", () => {
+  it("takes a bare tensor for the empty path", () => {
     const select = (path: string) => path === ""
     expect(once(plain.pipe(Optimizer.masked(select)), [1, 2], [1, 1])).toEqual(once(plain, [1, 2], [1, 1]))
-    const none = Optimizer.sgd(1).pipe(
-      Optimizer.clipByGlobalNorm(1),
-      Optimizer.masked(() => false)
+  })
+  it("twice in one pipe updates what both accept", () => {
+    tidy(() => {
+      const both = Optimizer.sgd(1).pipe(
+        Optimizer.masked((path) => path.endsWith("b")),
+        encoder
+      )
+      const [next] = both.update(params, both.init(params), params, tf.scalar(0, "int32"))
+      expect(Tree.leaves(next).map((leaf) => [...leaf.dataSync()])).toEqual([[1, 2], [0], [Math.fround(4.1), 5]])
+    })
+  })
+  it("refuses to train nothing, where it starts", () => {
+    const typo = plain.pipe(Optimizer.masked((path) => path.startsWith("encodr")))
+    const nothing = plain.pipe(
+      Optimizer.masked((path) => path.startsWith("head")),
+      encoder
     )
-    expect(once(none, [1, 2], [1, 1])).toEqual([1, 2])
+    for (const optimizer of [typo, nothing]) {
+      expect(() => tidy(() => optimizer.init(params))).toThrow(
+        /accepts no path, so nothing would be trained: paths are/
+      )
+    }
+    expect(() => tidy(() => typo.init(params))).toThrow("'encoder.w', 'encoder.b', 'head.0'")
+  })
+})
+
+describe("groups", () => {
+  const params = { encoder: { w: tf.tensor1d([1, 2]), b: tf.scalar(3) }, head: [tf.tensor1d([4.1, 5])] }
+  const of = (path: string) => (path.startsWith("encoder.") ? "encoder" : "head")
+  const { adam, groups, momentum, sgd } = Optimizer
+  it("gives each leaf what its own optimizer alone would", () => {
+    tidy(() => {
+      const inner = { encoder: momentum(0.1, { momentum: 0.9 }), head: adam(0.5) }
+      const optimizer = groups(inner, of)
+      let [next, state] = [params as Tree.Tree, optimizer.init(params)]
+      let [encoder, encoderState] = [params.encoder as Tree.Tree, inner.encoder.init(params.encoder)]
+      let [head, headState] = [params.head as Tree.Tree, inner.head.init(params.head)]
+      for (let t = 0; t < 3; t++) {
+        const clock = tf.scalar(t, "int32")
+        ;[next, state] = optimizer.update(next, state, next, clock)
+        ;[encoder, encoderState] = inner.encoder.update(encoder, encoderState, encoder, clock)
+        ;[head, headState] = inner.head.update(head, headState, head, clock)
+      }
+      const values = (tree: Tree.Tree) => Tree.leaves(tree).map((leaf) => [...leaf.dataSync()])
+      expect(values(next)).toEqual([...values(encoder), ...values(head)])
+      expect(Tree.entries(state).map(([path]) => path)).toEqual([
+        "encoder.velocity.encoder.w",
+        "encoder.velocity.encoder.b",
+        "head.first.head.0",
+        "head.second.head.0"
+      ])
+    })
+  })
+  it("is named by its groups and by what tells them apart", () => {
+    expect(groups({ a: sgd(1), b: sgd(2) }, (path) => (path === "w" ? "a" : "b")).name).toBe(
+      'groups((path) => path === "w" ? "a" : "b", a: sgd(1), b: sgd(2))'
+    )
+  })
+  it("refuses groups that are not there, and groups without a path", () => {
+    expect(() => groups({}, () => "" as never)).toThrow("give at least one optimizer")
+    const elsewhere = groups({ encoder: sgd(1) }, of as never)
+    expect(() => tidy(() => elsewhere.init(params))).toThrow("path 'head.0' is of group 'head': groups are encoder")
+    const empty = groups({ encoder: sgd(1), head: sgd(1), tail: sgd(1) }, of as never)
+    expect(() => tidy(() => empty.init(params))).toThrow("no path is of group 'tail': paths are 'encoder.w'")
   })
 })
 

@@ -47,5 +47,5 @@ export const exact: Solver = stateless("exact", { products: 0, productsPerElemen
   }
   const basis = tf.unstack(tf.eye(n)) as ReadonlyArray<tf.Tensor1D>
   const columns = basis.map((unit) => flatten(product(unflatten(v, unit))))
-  return unflatten(v, eliminate(tf.stack(columns) as tf.Tensor2D, flatten(v)))
+  return unflatten(v, eliminate(tf.stack(columns, 1) as tf.Tensor2D, flatten(v)))
 })

@@ -2,6 +2,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Defects from "./Defects.ts"
+import { unsolvable } from "./Solvable.ts"
 import { type Index, type Sweep, sweeps } from "./Sweep.ts"
 import * as Wiring from "./Wiring.ts"
 import { WiringError } from "./Wiring.ts"
@@ -166,7 +167,11 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
 /** The plan of a problem, or the first defect found in its wiring. */
 export const make = (problem: Problem.Any): Result.Result<Plan, WiringError> => {
   const confusion = Wiring.confused(problem)
-  return confusion === undefined ? fromWiring(Wiring.fromProblem(problem)) : Result.fail(confusion)
+  if (confusion !== undefined) return Result.fail(confusion)
+  return Result.flatMap(fromWiring(Wiring.fromProblem(problem)), (plan) => {
+    const found = unsolvable(Wiring.definitions(problem), plan.sweeps)
+    return found === undefined ? Result.succeed(plan) : Result.fail(found)
+  })
 }
 
 // Asked for at every tick: a plan's sweeps change only when another level freezes.

@@ -1,6 +1,7 @@
 import * as Schema from "effect/Schema"
 import * as Hypergradient from "../../dsl/Hypergradient.ts"
 import type { Definition } from "../../dsl/Level.ts"
+import type { Optimizer } from "../../dsl/Optimizer.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import type { Var } from "../../dsl/Var.ts"
 
@@ -63,6 +64,7 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
     "FixedTwice",
     "Schedule",
     "NoEstimator",
+    "Optimizer",
     "ResponseOfResponse",
     "CyclicResponse",
     "Unreachable"
@@ -76,18 +78,19 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
   }
 }
 
-const estimatorOf = (estimator: Hypergradient.Hypergradient): Estimator => {
+const estimatorOf = (estimator: Hypergradient.Hypergradient, { stationarity }: Optimizer): Estimator => {
   const name = Hypergradient.describe(estimator)
   switch (estimator._tag) {
     case "Implicit": {
       const { cost } = estimator.solver
       const each = estimator.product.evaluations
       const perElement = cost.productsPerElement * each
-      // One more product hands −∂ₓ⟨∇L, u⟩ to what the level reads.
+      // One more product hands −∂ₓ⟨∇L, u⟩ to what the level reads; a clip is differentiated at the gradient.
+      const clipped = stationarity?.seen === undefined ? 0 : 1
       return {
         kind: "implicit",
         name,
-        evaluations: (cost.products + 1) * each,
+        evaluations: (cost.products + 1) * each + clipped,
         evaluationsPerElement: perElement,
         steps: 1,
         ...(estimator.solver.preconditioned ? { preconditioned: true } : {})
@@ -115,7 +118,7 @@ const wiringOf = (level: Definition): LevelWiring => ({
   restart: level.schedule.restart,
   optimizer: level.optimizer.name,
   data: level.data.name,
-  estimator: level.hypergradient === undefined ? null : estimatorOf(level.hypergradient)
+  estimator: level.hypergradient === undefined ? null : estimatorOf(level.hypergradient, level.optimizer)
 })
 
 /** A level and everything it rests on: each level value once, lower levels first. */

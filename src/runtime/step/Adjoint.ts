@@ -1,12 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Hypergradient, Preconditioner, Solver } from "../../dsl/Hypergradient.ts"
 import type { Definition } from "../../dsl/Level.ts"
+import * as Trees from "../../dsl/Tree.ts"
 import type { Tree } from "../../dsl/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import * as Objective from "./Evaluation.ts"
 import type { Past, Vars } from "./State.ts"
 import { rememberedReads } from "./State.ts"
+import * as Stationary from "./Stationary.ts"
 
 /** A batch on the device. */
 export type Batch = { readonly [field: string]: tf.Tensor }
@@ -20,7 +22,8 @@ export interface Handed {
 
 /**
  * Cotangents through a solution defined by `∇ₓL(x, y) = 0` (implicit function theorem; the paper's appendix A):
- * with `H u = v`, what flows to `y` is `−∂ᵧ⟨∇ₓL, u⟩`. `last` is the level's last update, for solvers that use it.
+ * with `H u = v`, what flows to `y` is `−∂ᵧ⟨∇ₓL, u⟩`. Where the optimizer's update stands still elsewhere, it is that
+ * point's system which is solved. `last` is the level's last update, for solvers that use it.
  */
 export const implicit = (
   level: Definition,
@@ -36,18 +39,19 @@ export const implicit = (
   const own = level.own.name
   const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
     Objective.gradient(level, { ...vars, [own]: x }, batch, wrt).gradient
-  const curvature = (u: Tree) => product.derivative(gradientOf([own]), vars[own]!, u)[own]!
+  const system = Stationary.system(level.optimizer, product, vars[own]!, (x) => gradientOf([own])(x)[own]!)
+  const right = system.restrict(v)
   const [u, next] = solver.update(
-    curvature,
-    v,
+    system.operator,
+    right,
     state,
     last === undefined ? unstated(solver) : preconditioner(level, last)
   )
-  const mixed = product.derivative(gradientOf(into), vars[own]!, u)
+  const mixed = product.derivative((x: Tree) => gradientOf(into)(system.at(x)), system.x, system.direction(u))
   return {
     cotangents: Vector.scale(-1, mixed),
     state: next,
-    residual: measure ? relativeResidual(curvature(u), v) : undefined
+    residual: measure ? relativeResidual(system.operator(u), right) : undefined
   }
 }
 
@@ -60,12 +64,13 @@ const unstated =
 const relativeResidual = (image: Tree, v: Tree): tf.Scalar =>
   tf.divNoNan(Vector.norm(Vector.subtract(image, v)), Vector.norm(v)) as tf.Scalar
 
-/** The preconditioner at one update: `−(∂x'/∂g)ᵀ v`. */
+/** The preconditioner at one update: `−(∂x'/∂g)ᵀ v`, over what the optimizer moves. */
 export const preconditioner =
   ({ optimizer }: Pick<Definition, "optimizer">, then: Omit<Past, "reads">): Preconditioner =>
   (v) => {
-    const update = (g: typeof v) => optimizer.update(g, then.optimizer, then.own as typeof v, then.clock)[0]
-    return Vector.scale(-1, Gradient.pullback(update, then.gradient as typeof v, v))
+    const update = (g: Tree) => optimizer.update(g, then.optimizer, then.own, then.clock)[0]
+    const whole = optimizer.stationarity?.moves === undefined ? v : Trees.replace(Vector.zeros(then.own), v)
+    return Stationary.moving(optimizer, Vector.scale(-1, Gradient.pullback(update, then.gradient, whole))) as typeof v
   }
 
 /**

@@ -7,6 +7,8 @@ import * as Tree from "../../dsl/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import type { Plan } from "../plan/Plan.ts"
 import * as Wiring from "../plan/Wiring.ts"
+import { inLevel } from "./Failure.ts"
+import { moving } from "./Stationary.ts"
 
 /** Values by variable name, buffers among them. */
 export type Vars = { readonly [variable: string]: Tree.Tree }
@@ -82,10 +84,12 @@ export const initial =
   (vars: Vars): State => {
     const levels = [...levelsOf(problem).values()]
     const byName = levelsOf(problem)
+    const start = (level: Definition): Tree.Tree =>
+      inLevel(level.name, () => level.optimizer.init(vars[level.own.name]!))
     const copy = <T extends Tree.Tree>(tree: T): T => Tree.map(tree, (leaf) => leaf.clone())
     return {
       vars,
-      optimizer: Object.fromEntries(levels.map((level) => [level.name, level.optimizer.init(vars[level.own.name]!)])),
+      optimizer: Object.fromEntries(levels.map((level) => [level.name, start(level)])),
       clock: Object.fromEntries(levels.map((level) => [level.name, tf.scalar(0, "int32")])),
       solver: Object.fromEntries(
         plan.sweeps
@@ -95,8 +99,9 @@ export const initial =
             Object.fromEntries(
               // Every hop has an entry, empty or not: a step must not change the structure of a state.
               sweep.hops.map((hop) => {
-                const estimator = byName.get(hop.level)!.hypergradient
-                return [hop.level, estimator?._tag === "Implicit" ? estimator.solver.init(vars[hop.variable]!) : {}]
+                const { hypergradient: estimator, optimizer } = byName.get(hop.level)!
+                const like = moving(optimizer, vars[hop.variable]!)
+                return [hop.level, estimator?._tag === "Implicit" ? estimator.solver.init(like) : {}]
               })
             )
           ])
@@ -108,7 +113,7 @@ export const initial =
           const past = (): Past => ({
             own: copy(vars[level.own.name]!),
             gradient: Vector.zeros(vars[level.own.name]!),
-            optimizer: level.optimizer.init(vars[level.own.name]!),
+            optimizer: start(level),
             clock: tf.scalar(0, "int32"),
             reads: copy(rememberedReads(level, vars))
           })

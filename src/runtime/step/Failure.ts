@@ -1,0 +1,27 @@
+/** What went wrong inside a step, with the level it went wrong in. Engines turn it into a `StepError`. */
+export class StepFailure extends Error {
+  readonly level: string
+  constructor(level: string, reason: string, cause?: unknown) {
+    super(reason, { cause })
+    this.level = level
+  }
+}
+
+let current = ""
+
+/** The level whose work is being done; empty outside of levels. Steps are synchronous, so there is one at a time. */
+export const currentLevel = (): string => current
+
+/** Runs `f`, naming the level in whatever it throws. */
+export const inLevel = <A>(level: string, f: () => A): A => {
+  const outer = current
+  current = level
+  try {
+    return f()
+  } catch (cause) {
+    if (cause instanceof StepFailure) throw cause
+    throw new StepFailure(level, cause instanceof Error ? cause.message : String(cause), cause)
+  } finally {
+    current = outer
+  }
+}
