@@ -30,16 +30,18 @@ export const settings = {
 
 const compiled = { compiled: "cpu", "compiled-cuda": "cuda", "compiled-webgpu": "webgpu" } as const
 const eager = ["wasm", "cpu", "webgpu", "tensorflow", "tensorflow-gpu"] as const
+/** An engine by the name that the command line has for it. */
 export type EngineName = keyof typeof compiled | (typeof eager)[number]
 const engines: ReadonlyArray<EngineName> = [...(Object.keys(compiled) as Array<keyof typeof compiled>), ...eager]
 
 /** Whether an engine runs compiled graphs. */
 export const isCompiled = (name: EngineName): name is keyof typeof compiled => name in compiled
 
-/** Which engine steps run on. */
+/** Which engine steps run on, where that may be left open. */
 export const engineFlag = Flag.Literals("engine", engines).pipe(
   Flag.withDescription("Where steps run: compiled graphs, or kernel by kernel on a TensorFlow.js backend")
 )
+/** Which engine steps run on: the compiled one where nothing is said. */
 export const engine = engineFlag.pipe(Flag.withDefault("compiled"))
 
 /** Threads inside one operation of a compiled engine. */

@@ -15,8 +15,8 @@ const PlannedSweep = Schema.Struct({
   )
 })
 
-/** A level with its place in time: it takes a turn at every tick divisible by `period` and acts on those after `start`. */
 const PlannedLevel = Schema.Struct({ ...Wiring.LevelWiring.fields, period: Schema.Int, start: Schema.Int })
+/** A level with its place in time: it takes a turn at every tick divisible by `period` and acts on those after `start`. */
 export type PlannedLevel = typeof PlannedLevel.Type
 
 /** What a level's update costs, in evaluations of a first-order gradient. */

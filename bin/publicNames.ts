@@ -1,0 +1,111 @@
+/** What the package exports, read from its types: doors, their namespaces, and the names in each. */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { API, type Checker, type Project, type Symbol, SymbolFlags } from "typescript/unstable/sync"
+
+export const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** An exported name: a value, a type, or both. */
+export interface Name {
+  readonly name: string
+  readonly value: boolean
+  readonly type: boolean
+  /** Its doc comment, without tags. */
+  readonly doc: string
+  /** Its declarations as they are written, `export declare` and comments before them left out. */
+  readonly declarations: ReadonlyArray<string>
+}
+
+/** A namespace of a door, such as `Level`; the door's own names have the empty namespace. */
+export interface Namespace {
+  readonly name: string
+  readonly doc: string
+  readonly names: ReadonlyArray<Name>
+}
+
+/** An entry of the package's `exports`. */
+export interface Door {
+  readonly door: string
+  readonly namespaces: ReadonlyArray<Namespace>
+}
+
+type Exports = { readonly [door: string]: string | { readonly "tapweight-source": string; readonly types: string } }
+
+const resolved = (checker: Checker, symbol: Symbol): Symbol =>
+  (symbol.flags & SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol)
+
+const textOf = (project: Project, symbol: Symbol): ReadonlyArray<string> =>
+  symbol.declarations.map((handle) => {
+    const node = handle.resolve(project)!
+    // A constant's declaration is the statement around it.
+    const statement =
+      node.parent?.parent?.kind !== undefined && /^\w+\s*[:=]/.test(node.getText()) ? node.parent.parent : node
+    return statement.getText().replace(/^export (declare )?/, "")
+  })
+
+const nameOf = (project: Project, exported: Symbol): Name => {
+  const symbol = resolved(project.checker, exported)
+  return {
+    name: exported.name,
+    value: (symbol.flags & SymbolFlags.Value) !== 0,
+    type: (symbol.flags & SymbolFlags.Type) !== 0,
+    doc: symbol.getDocumentationComment(project.checker),
+    declarations: textOf(project, symbol)
+  }
+}
+
+const isInternal = (checker: Checker, exported: Symbol): boolean =>
+  resolved(checker, exported)
+    .getJsDocTags(checker)
+    .some(({ name }) => name === "internal")
+
+const namesOf = (project: Project, module: Symbol): ReadonlyArray<Name> =>
+  project.checker
+    .getExportsOfModule(module)
+    .filter((exported) => !isInternal(project.checker, exported))
+    .map((exported) => nameOf(project, exported))
+
+const isNamespace = (checker: Checker, exported: Symbol): boolean =>
+  (resolved(checker, exported).flags & SymbolFlags.ValueModule) !== 0
+
+const namespacesOf = (project: Project, file: string): ReadonlyArray<Namespace> => {
+  const { checker, program } = project
+  const source = program.getSourceFile(file)
+  if (source === undefined) throw new Error(`${file} is not a file of ${project.configFileName}`)
+  const module = checker.getSymbolAtLocation(source)!
+  const all = checker.getExportsOfModule(module)
+  const own = namesOf(project, module).filter(({ name }) => {
+    const exported = all.find((symbol) => symbol.name === name)!
+    return !isNamespace(checker, exported)
+  })
+  const namespaces = all
+    .filter((exported) => isNamespace(checker, exported))
+    .map((exported) => ({
+      name: exported.name,
+      doc: exported.getDocumentationComment(checker),
+      names: namesOf(project, resolved(checker, exported))
+    }))
+  return [...(own.length === 0 ? [] : [{ name: "", doc: "", names: own }]), ...namespaces]
+}
+
+/** The package's doors, as the sources (`tapweight-source`) or the declarations (`types`) have them. */
+export const doors = (config: string, condition: "tapweight-source" | "types"): ReadonlyArray<Door> => {
+  const { exports, name } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly exports: Exports
+    readonly name: string
+  }
+  const api = new API({ cwd: root })
+  try {
+    const snapshot = api.updateSnapshot({ openProjects: [join(root, config)] })
+    const project = snapshot.getProject(join(root, config))
+    if (project === undefined) throw new Error(`${config} is no project`)
+    return Object.entries(exports).flatMap(([door, target]) =>
+      typeof target === "string"
+        ? []
+        : [{ door: join(name, door), namespaces: namespacesOf(project, join(root, target[condition])) }]
+    )
+  } finally {
+    api.close()
+  }
+}
