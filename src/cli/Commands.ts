@@ -60,9 +60,9 @@ const resume = (programs: Load.Programs) =>
       run: Argument.String("run").pipe(
         Argument.withDescription("A run: its folder, its id or a unique part of it, or @latest")
       ),
-      program: Argument.String("program").pipe(
-        Argument.withDescription("The program, where it is no longer where the run was started from"),
-        Argument.optional
+      program: Flag.String("program").pipe(
+        Flag.withDescription("The program, where it is not the file that the run was started with, or lies elsewhere"),
+        Flag.optional
       ),
       changed: Flag.Boolean("changed").pipe(
         Flag.withDescription("Accepts a program file that has changed since the run was started"),
@@ -74,47 +74,54 @@ const resume = (programs: Load.Programs) =>
       format: Options.format,
       quiet: Options.quiet
     },
-    Effect.fnUntraced(function* (options) {
-      const path = yield* Path.Path
-      const found = yield* RunFolder.resolve(options.runs, options.run)
-      const folder = { ...found, path: path.resolve(found.path) }
-      yield* Launch.refuseLive(folder)
-      const done = yield* stored(folder)
-      if (done !== undefined) {
-        yield* Launch.print(options.format, done.text, { run: folder.path, result: done.result })
-        return yield* Launch.saying(options.quiet)(`\nrun ${folder.id} was done already`)
-      }
-      const manifest = yield* Manifest.read(folder)
-      const source = Option.getOrElse(options.program, () => Object.keys(manifest.program.files)[0]!)
-      const loaded = yield* Load.load(programs, source)
-      yield* Launch.goTo(manifest.cwd)
-      const entries = yield* JsonFile.read(path.join(folder.path, "config.json"), Config.Entries)
-      const resolved = (yield* Config.resolve(loaded.program.config, {
-        stored: entries
-      })) as Config.Resolved<Launch.Settings>
-      const problem = yield* Launch.problemOf(loaded, resolved.value)
-      const plan = yield* Effect.fromResult(Plan.make(problem))
-      if (fingerprint(problem, plan) !== manifest.program.fingerprint) {
-        const reason = `it is not the program that run ${folder.id} was started with: its levels, objectives, data fields or shapes have changed. Restore it, or start a new run`
-        return yield* new Load.ProgramError({ program: source, reason })
-      }
-      const { provider, threads: begun } = manifest.engine
-      const engine = Option.getOrElse(options.engine, () => provider as Options.EngineName)
-      const own = engine === provider && Options.isCompiled(engine) ? Option.some(begun) : Option.none<number>()
-      const computing = { engine, threads: Option.orElse(options.threads, () => own) }
-      const hash = Object.values(manifest.program.files)[0]!
-      if (hash !== loaded.sha256 && !options.changed) {
-        const reason = `its file is not the one that run ${folder.id} was started with: what its functions compute may have changed. Restore it, start a new run, or say --changed if the change makes no difference`
-        return yield* new Load.ProgramError({ program: source, reason })
-      }
-      const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
-      yield* Launch.saying(options.quiet)(
-        `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`
-      )
-      yield* Launch.finish(folder, loaded, resolved.value, attempt, options).pipe(
-        Effect.provide(Options.engineLayer(computing.engine, computing.threads))
-      )
-    }, Launch.hushed)
+    Effect.fnUntraced(
+      function* (options) {
+        const path = yield* Path.Path
+        const found = yield* RunFolder.resolve(options.runs, options.run)
+        const folder = { ...found, path: path.resolve(found.path) }
+        const done = yield* stored(folder)
+        if (done !== undefined) {
+          yield* Launch.print(options.format, done.text, { run: folder.path, result: done.result })
+          return yield* Launch.saying(options.quiet)(`\nrun ${folder.id} was done already`)
+        }
+        const lock = yield* Launch.hold(folder)
+        const manifest = yield* Manifest.read(folder)
+        const loaded = yield* Option.match(options.program, {
+          onNone: () => Load.recorded(programs, folder.id, manifest.program.files),
+          onSome: (source) => Load.load(programs, source)
+        })
+        const { source } = loaded
+        yield* Launch.goTo(manifest.cwd)
+        const entries = yield* JsonFile.read(path.join(folder.path, "config.json"), Config.Entries)
+        const resolved = (yield* Config.resolve(loaded.program.config, {
+          stored: entries
+        })) as Config.Resolved<Launch.Settings>
+        const problem = yield* Launch.problemOf(loaded, resolved.value)
+        const plan = yield* Effect.fromResult(Plan.make(problem))
+        if (fingerprint(problem, plan) !== manifest.program.fingerprint) {
+          const reason = `it is not the program that run ${folder.id} was started with: its levels, objectives, data fields or shapes have changed. Restore it, or start a new run`
+          return yield* new Load.ProgramError({ program: source, reason })
+        }
+        const { provider, threads: begun } = manifest.engine
+        const engine = Option.getOrElse(options.engine, () => provider as Options.EngineName)
+        const own = engine === provider && Options.isCompiled(engine) ? Option.some(begun) : Option.none<number>()
+        const computing = { engine, threads: Option.orElse(options.threads, () => own) }
+        const hash = Object.values(manifest.program.files)[0]!
+        if (hash !== loaded.sha256 && !options.changed) {
+          const reason = `its file is not the one that run ${folder.id} was started with: what its functions compute may have changed. Restore it, start a new run, or say --changed if the change makes no difference`
+          return yield* new Load.ProgramError({ program: source, reason })
+        }
+        const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
+        yield* Launch.saying(options.quiet)(
+          `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`
+        )
+        yield* Launch.finish({ folder, lock }, loaded, resolved.value, attempt, options).pipe(
+          Effect.provide(Options.engineLayer(computing.engine, computing.threads))
+        )
+      },
+      Effect.scoped,
+      Launch.hushed
+    )
   ).pipe(Command.withDescription("Goes on with a run that was stopped, from its newest usable checkpoint"))
 
 const plan = (programs: Load.Programs) =>

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { Engine } from "../engines/Engine.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Program from "../runs/Program.ts"
+import type { FolderLock } from "../runs/FolderLock.ts"
 import type { RunFolder } from "../runs/RunFolder.ts"
 import * as Status from "../runs/Status.ts"
 import { codeOfExit, sentence } from "./Exit.ts"
@@ -26,6 +27,7 @@ const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | null =>
  */
 export const execute = Effect.fnUntraced(function* (
   folder: RunFolder,
+  lock: FolderLock,
   program: Program.Program,
   config: { readonly [key: string]: unknown },
   display: Display,
@@ -48,7 +50,10 @@ export const execute = Effect.fnUntraced(function* (
     // Ended with the work's scope, so that no beat comes after the run has said how it ended.
     const beat = Effect.ignore(Effect.suspend(() => status("running")))
     yield* Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.seconds(5))))
-    const said = yield* program.run(session, config) as Effect.Effect<Program.Result, unknown, never>
+    const lost = Effect.forever(Effect.delay(lock.intact, Duration.seconds(5)))
+    const running = program.run(session, config) as Effect.Effect<Program.Result, unknown, never>
+    const said = yield* Effect.raceFirst(running, lost)
+    yield* lock.intact
     for (const [name, svg] of Object.entries(said.charts ?? {})) {
       yield* JsonFile.replace(path.join(folder.path, name), new TextEncoder().encode(svg))
     }

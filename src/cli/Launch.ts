@@ -1,6 +1,5 @@
-import { existsSync } from "node:fs"
+import { existsSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
-import { hostname } from "node:os"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,6 +14,7 @@ import * as PlanText from "../runtime/plan/PlanText.ts"
 import { Wiring } from "../runtime/plan/Wiring.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
+import * as FolderLock from "../runs/FolderLock.ts"
 import * as Manifest from "../runs/Manifest.ts"
 import * as RunFolder from "../runs/RunFolder.ts"
 import * as Status from "../runs/Status.ts"
@@ -33,29 +33,32 @@ export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { re
   }
 }
 
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Two processes in one run folder would write over each other. */
-export const refuseLive = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
-  const status = yield* Effect.orElseSucceed(Status.read(folder), () => undefined)
-  if (status === undefined || !["running", "checkpointing"].includes(status.state)) return
-  if (status.host === hostname() && !alive(status.pid)) return
-  const reason = `run ${folder.id} is going on as process ${status.pid} on ${status.host}: wait for it, or stop it first`
-  return yield* new LiveError({ reason })
+/** Holds a run's folder for this process: two in one folder would write over each other. */
+export const hold = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
+  return yield* FolderLock.hold(folder.path).pipe(
+    Effect.catchIf(
+      ({ kind }) => kind === "Held",
+      () =>
+        Effect.gen(function* () {
+          const status = yield* Effect.orElseSucceed(Status.read(folder), () => undefined)
+          const where = status?.state === "running" ? ` as process ${status.pid} on ${status.host}` : ""
+          const reason = `run ${folder.id} is going on${where}: wait for it, or stop it first`
+          return yield* new LiveError({ reason })
+        })
+    )
+  )
 })
 
-/** Goes to the folder where a run began, from which its settings name files; stays where that is gone. */
-export const goTo = (folder: string | undefined) =>
-  Effect.sync(() => {
-    if (folder !== undefined && existsSync(folder)) process.chdir(folder)
-  })
+/**
+ * Goes to the folder where a run began, from which its settings name files, if that lies under the present one: a run folder
+ * from elsewhere does not choose where its program works. Otherwise stays, and says so.
+ */
+export const goTo = Effect.fnUntraced(function* (folder: string | undefined) {
+  const here = process.cwd()
+  if (folder === undefined || !existsSync(folder) || realpathSync(folder) === here) return
+  if (yield* Effect.orElseSucceed(Load.within(here, folder), () => false)) return process.chdir(folder)
+  yield* Effect.logWarning(`the run began in ${folder}; relative paths of its settings now start in ${here}`)
+})
 
 /** Settings as the command line gives them. */
 export interface Given {
@@ -116,7 +119,7 @@ export const planOfFile = Effect.fnUntraced(function* (file: string) {
   return yield* Effect.fromResult(Plan.fromWiring(wiring))
 })
 
-/** Makes the folder of a new run and writes down what it is before it starts. */
+/** Makes the folder of a new run, with what it is written down before it starts. */
 export const prepare = Effect.fnUntraced(function* (
   root: string,
   loaded: Load.Loaded,
@@ -125,36 +128,38 @@ export const prepare = Effect.fnUntraced(function* (
   computing: Options.Computing
 ) {
   const path = yield* Path.Path
-  const folder = yield* RunFolder.create(root, loaded.program.name)
   const seed = Seed.make(resolved.value.seed)
   const entries = Config.entries(loaded.program.config, resolved as never)
-  yield* JsonFile.write(path.join(folder.path, "config.json"), Config.Entries, entries)
-  yield* JsonFile.write(path.join(folder.path, "plan.json"), Plan.Plan, plan)
-  yield* JsonFile.replace(path.join(folder.path, "plan.txt"), new TextEncoder().encode(`${PlanText.text(plan)}\n`))
-  yield* Manifest.write(folder, process.cwd(), {
-    program: { fingerprint: fingerprint(problem, plan), levels: {}, files: { [loaded.source]: loaded.sha256 } },
-    versions: { tapweight: version, ...packaged.dependencies },
-    seeds: {
-      root: resolved.value.seed,
-      algorithm: "threefry2x32-20",
-      levels: Object.fromEntries(
-        plan.levels.map((level) => [
-          level.name,
-          [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]
-        ])
-      )
-    },
-    data: [],
-    weights: [],
-    engine: { provider: computing.engine, threads: Options.threadsOf(computing), gpu: null },
-    parent: null
-  })
-  return folder
+  return yield* RunFolder.create(root, loaded.program.name, (folder) =>
+    Effect.gen(function* () {
+      yield* JsonFile.write(path.join(folder.path, "config.json"), Config.Entries, entries)
+      yield* JsonFile.write(path.join(folder.path, "plan.json"), Plan.Plan, plan)
+      yield* JsonFile.replace(path.join(folder.path, "plan.txt"), new TextEncoder().encode(`${PlanText.text(plan)}\n`))
+      yield* Manifest.write(folder, process.cwd(), {
+        program: { fingerprint: fingerprint(problem, plan), levels: {}, files: { [loaded.source]: loaded.sha256 } },
+        versions: { tapweight: version, ...packaged.dependencies },
+        seeds: {
+          root: resolved.value.seed,
+          algorithm: "threefry2x32-20",
+          levels: Object.fromEntries(
+            plan.levels.map((level) => [
+              level.name,
+              [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]
+            ])
+          )
+        },
+        data: [],
+        weights: [],
+        engine: { provider: computing.engine, threads: Options.threadsOf(computing), gpu: null },
+        parent: null
+      })
+    })
+  )
 })
 
 /** Runs a program in its folder, shows progress, and prints what it says. */
 export const finish = Effect.fnUntraced(function* (
-  folder: RunFolder.RunFolder,
+  { folder, lock }: RunFolder.Created,
   loaded: Load.Loaded,
   settings: Settings,
   attempt: number,
@@ -162,7 +167,7 @@ export const finish = Effect.fnUntraced(function* (
 ) {
   const say = saying(options.quiet)
   const display = options.quiet ? Progress.quiet : Progress.forStream(process.stderr)
-  const said = yield* execute(folder, loaded.program, settings, display, say, attempt).pipe(
+  const said = yield* execute(folder, lock, loaded.program, settings, display, say, attempt).pipe(
     Effect.onInterrupt(() => say(`\nstopped; go on with:  tapweight resume ${folder.path}`))
   )
   yield* print(options.format, said.text, { run: folder.path, result: said.result })
@@ -188,8 +193,10 @@ export const start = Effect.fnUntraced(function* (
   const plan = yield* Effect.fromResult(Plan.make(problem))
   // Inside the engine, so that one that cannot start leaves no folder behind.
   yield* Effect.gen(function* () {
-    const folder = yield* prepare(options.runs, loaded, resolved, { problem, plan }, options)
-    yield* saying(options.quiet)(`run ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(options)}`)
-    yield* finish(folder, loaded, resolved.value, 1, options)
-  }).pipe(Effect.provide(Options.engineLayer(options.engine, options.threads)))
+    const created = yield* prepare(options.runs, loaded, resolved, { problem, plan }, options)
+    yield* saying(options.quiet)(
+      `run ${created.folder.path}  seed ${resolved.value.seed}  engine ${Options.named(options)}`
+    )
+    yield* finish(created, loaded, resolved.value, 1, options)
+  }).pipe(Effect.scoped, Effect.provide(Options.engineLayer(options.engine, options.threads)))
 })

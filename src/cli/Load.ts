@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
+import * as Disk from "../files/Disk.ts"
 import * as Program from "../runs/Program.ts"
 
 /** A program that cannot be found or loaded. */
@@ -24,6 +25,8 @@ export interface Loaded {
   readonly source: string
   readonly sha256: string
 }
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
 const looksLikeFile = (source: string): boolean => /[/\\]|\.[cm]?[jt]s$/.test(source)
 
@@ -49,7 +52,7 @@ export const load = Effect.fnUntraced(function* (programs: Programs, source: str
     .readFile(file)
     .pipe(
       Effect.mapError(
-        (error) => new ProgramError({ program: source, reason: `the file cannot be read: ${error.message}` })
+        (error) => new ProgramError({ program: source, reason: `the file cannot be read: ${Disk.said(error)}` })
       )
     )
   const url = yield* Effect.orDie(path.toFileUrl(file))
@@ -63,6 +66,39 @@ export const load = Effect.fnUntraced(function* (programs: Programs, source: str
     const reason = "its default export is no program: export default Program.fromProblem({ … }) or Program.make({ … })"
     return yield* new ProgramError({ program: source, reason })
   }
-  const sha256 = createHash("sha256").update(bytes).digest("hex")
-  return { program: module.default, source: file, sha256 } satisfies Loaded as Loaded
+  return { program: module.default, source: file, sha256: sha256(bytes) } satisfies Loaded as Loaded
+})
+
+/** Whether a file lies under a folder, links followed. */
+export const within = Effect.fnUntraced(function* (folder: string, file: string) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const [top, real] = [yield* fs.realPath(folder), yield* fs.realPath(file)]
+  return real.startsWith(top.endsWith(path.sep) ? top : `${top}${path.sep}`)
+})
+
+/**
+ * The program that a run's manifest names. A folder may come from anywhere, and does not choose what code runs: only a known
+ * name is taken, or a file under the present directory that has the recorded hash.
+ */
+export const recorded = Effect.fnUntraced(function* (
+  programs: Programs,
+  run: string,
+  files: { readonly [source: string]: string }
+) {
+  const [source, hash] = Object.entries(files)[0] ?? ["nothing", ""]
+  if (Object.hasOwn(programs, source)) return yield* load(programs, source)
+  const refuse = (why: string) =>
+    new ProgramError({
+      program: source,
+      reason: `run ${run} names it as its program, but ${why}: a run folder does not choose what code runs, so name it with --program FILE`
+    })
+  const file = (yield* Path.Path).resolve(source)
+  const inside = yield* Effect.orElseSucceed(within(".", file), () => undefined)
+  if (inside === undefined) return yield* refuse("there is no such file")
+  if (!inside) return yield* refuse("it does not lie under the present directory")
+  const bytes = yield* Effect.mapError((yield* FileSystem.FileSystem).readFile(file), (error) =>
+    refuse(Disk.said(error))
+  )
+  if (sha256(bytes) !== hash) return yield* refuse("it is not the file that the run was started with")
+  return yield* load(programs, file)
 })

@@ -35,7 +35,8 @@ const syncWritten = Effect.fnUntraced(function* (file: string, bytes: Uint8Array
   yield* handle.sync
 }, Effect.scoped)
 
-const syncDirectory = Effect.fnUntraced(function* (directory: string) {
+/** Makes what was created, renamed or removed in a directory outlast a power cut. */
+export const syncDirectory = Effect.fnUntraced(function* (directory: string) {
   yield* (yield* (yield* FileSystem.FileSystem).open(directory)).sync
 }, Effect.scoped)
 

@@ -2,8 +2,12 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import * as Disk from "../files/Disk.ts"
+import * as JsonFile from "../files/JsonFile.ts"
+import * as FolderLock from "./FolderLock.ts"
 
 /** Where one run keeps its files. It may be moved, copied and zipped: nothing in it names its own place. */
 export interface RunFolder {
@@ -41,32 +45,80 @@ const newId = Effect.gen(function* () {
 const failing = (selector: string, reason: string, candidates: ReadonlyArray<string> = []) =>
   new RunFolderError({ selector, reason, candidates })
 
-/** Makes the folder of a new run: `root/program/YYYYMMDD-HHMMSS-xxxx`, the time in UTC. */
-export const create = Effect.fnUntraced(function* (root: string, program: string) {
+const prefix = ".tmp-"
+
+/** Removes what is left of folders that were never finished, for their process was killed; one that is being made is held. */
+const sweep = Effect.fnUntraced(function* (directory: string) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const names = yield* Effect.orElseSucceed(fs.readDirectory(directory), (): Array<string> => [])
+  for (const name of names) {
+    if (!name.startsWith(prefix) || !ids.test(name.slice(prefix.length))) continue
+    const left = path.join(directory, name)
+    const remove = Effect.andThen(
+      FolderLock.hold(left, { milliseconds: 0 }),
+      fs.remove(left, { recursive: true, force: true })
+    )
+    yield* Effect.ignore(Effect.scoped(remove))
+  }
+})
+
+/** A new run folder, which belongs to this process. */
+export interface Created {
+  readonly folder: RunFolder
+  readonly lock: FolderLock.FolderLock
+}
+
+/**
+ * Makes the folder of a new run, `root/program/YYYYMMDD-HHMMSS-xxxx`, the time in UTC, with the files that `fill` writes into
+ * it: it is there with all of them or not at all, however this ends. It belongs to this process until the scope ends.
+ */
+export const create = Effect.fnUntraced(function* <E, R>(
+  root: string,
+  program: string,
+  fill: (folder: RunFolder) => Effect.Effect<void, E, R>
+) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
   if (!programs.test(program)) {
     return yield* failing(program, "a program is named with up to 64 of a-z, 0-9 and '-'")
   }
-  const cannot = (error: { readonly message: string }) => failing(program, `no folder can be made: ${error.message}`)
-  yield* Effect.mapError(fs.makeDirectory(path.join(root, program), { recursive: true }), cannot)
+  const cannot = (error: PlatformError | FolderLock.FolderLockError) =>
+    failing(program, `no folder can be made: ${error._tag === "PlatformError" ? Disk.said(error) : error.message}`)
+  const directory = path.join(root, program)
+  yield* Effect.mapError(fs.makeDirectory(directory, { recursive: true }), cannot)
+  yield* sweep(directory)
   // The file system decides who has an id: a counter, or a look before the leap, would give two processes the same.
   const attempt = Effect.gen(function* () {
     const id = yield* newId
-    const folder: RunFolder = { id, program, path: path.join(root, program, id) }
-    return yield* Effect.as(fs.makeDirectory(folder.path), folder)
+    const folder: RunFolder = { id, program, path: path.join(directory, id) }
+    const making: RunFolder = { ...folder, path: path.join(directory, `${prefix}${id}`) }
+    const discarded = <A, E2, R2>(effect: Effect.Effect<A, E2, R2>) =>
+      Effect.onError(effect, () => Effect.ignore(fs.remove(making.path, { recursive: true, force: true })))
+    yield* fs.makeDirectory(making.path)
+    return yield* Effect.gen(function* () {
+      const lock = yield* FolderLock.hold(making.path, { renamed: folder.path })
+      // Whoever had this id has given its folder the final name by now.
+      if (yield* fs.exists(folder.path))
+        return yield* new FolderLock.FolderLockError({ kind: "Held", folder: id, reason: "taken" })
+      return { folder, making, lock, discarded }
+    }).pipe(discarded)
   })
-  return yield* attempt.pipe(
-    Effect.retry({ while: (error) => error.reason._tag === "AlreadyExists", times: 100 }),
+  const taken = (error: PlatformError | FolderLock.FolderLockError): boolean =>
+    error._tag === "PlatformError" ? error.reason._tag === "AlreadyExists" : error.kind !== "Unlockable"
+  const { discarded, folder, lock, making } = yield* attempt.pipe(
+    Effect.retry({ while: taken, times: 100 }),
     Effect.mapError(cannot)
   )
+  yield* fill(making).pipe(Effect.andThen(Effect.mapError(fs.rename(making.path, folder.path), cannot)), discarded)
+  yield* Effect.mapError(JsonFile.syncDirectory(directory), cannot)
+  return { folder, lock } satisfies Created as Created
 })
 
 /** The run folder at a path. */
 export const open = Effect.fnUntraced(function* (location: string) {
-  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const path = yield* Path.Path
   const absolute = path.resolve(location)
   const [program, id] = [path.basename(path.dirname(absolute)), path.basename(absolute)]
-  if (!(yield* Effect.orElseSucceed(fs.exists(path.join(absolute, "manifest.json")), () => false))) {
+  if (!(yield* isRun(absolute))) {
     return yield* failing(location, "this is no run folder: it has no manifest.json")
   }
   return { id, program, path: location } satisfies RunFolder
@@ -78,13 +130,19 @@ const children = Effect.fnUntraced(function* (directory: string, pattern: RegExp
   return names.filter((name) => pattern.test(name))
 })
 
-/** All run folders under a root, oldest first. */
+const isRun = Effect.fnUntraced(function* (folder: string) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  return yield* Effect.orElseSucceed(fs.exists(path.join(folder, "manifest.json")), () => false)
+})
+
+/** All run folders under a root, oldest first. A folder without a manifest is none. */
 export const list = Effect.fnUntraced(function* (root: string) {
   const path = yield* Path.Path
   const found: Array<RunFolder> = []
   for (const program of yield* children(root, programs)) {
     for (const id of yield* children(path.join(root, program), ids)) {
-      found.push({ id, program, path: path.join(root, program, id) })
+      const folder = path.join(root, program, id)
+      if (yield* isRun(folder)) found.push({ id, program, path: folder })
     }
   }
   return found.sort((a, b) => (a.id < b.id ? -1 : 1))

@@ -4,18 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import * as JsonFile from "../files/JsonFile.ts"
+import * as FolderLock from "./FolderLock.ts"
 import type { RunFolder } from "./RunFolder.ts"
 
 /** What a run can say of itself. */
-export const State = Schema.Literals([
-  "queued",
-  "running",
-  "checkpointing",
-  "done",
-  "failed",
-  "cancelled",
-  "interrupted"
-])
+export const State = Schema.Literals(["running", "done", "failed", "interrupted"])
 export type State = typeof State.Type
 
 /** What the run reports: its state, how far it is, and how it ended. */
@@ -46,12 +39,9 @@ export const write = Effect.fnUntraced(function* (folder: RunFolder, progress: P
   yield* JsonFile.write(yield* fileOf(folder), Status, { ...progress, ...beat })
 })
 
-const live: ReadonlyArray<State> = ["running", "checkpointing"]
-
-/** Reads the status. A run that calls itself alive, yet has been silent for more than 60 s, is `lost`. */
+/** Reads the status. A run that calls itself running, yet whose folder no process holds, is `lost`. */
 export const read = Effect.fnUntraced(function* (folder: RunFolder) {
   const status = yield* JsonFile.read(yield* fileOf(folder), Status)
-  const silent = (yield* DateTime.now).epochMilliseconds - status.heartbeat.epochMilliseconds
-  const lost = live.includes(status.state) && silent > 60_000
+  const lost = status.state === "running" && !(yield* FolderLock.isHeld(folder.path))
   return { ...status, state: lost ? "lost" : status.state } satisfies Status as Status
 })

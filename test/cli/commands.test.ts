@@ -1,5 +1,16 @@
-import { spawnSync } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -10,10 +21,11 @@ const main = join(root, "src/cli/main.ts")
 const hyper = join(root, "examples/01-hyperparameters.ts")
 let scratch = ""
 
-const tapweight = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], { cwd: scratch, encoding: "utf8" })
+const tapweightIn = (cwd: string, ...args: ReadonlyArray<string>) => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], { cwd, encoding: "utf8" })
   return { code: status, out: stdout, err: stderr }
 }
+const tapweight = (...args: ReadonlyArray<string>) => tapweightIn(scratch, ...args)
 
 /** A program file in the scratch folder, importing the package by its path. */
 const file = (name: string, text: string): string => {
@@ -38,7 +50,7 @@ const estimated =
   ".pipe(Level.hypergradient(Hypergradient.implicit({ solver: Solver.exact, product: Product.finiteDifference({ radius: 1 }) })))"
 
 beforeAll(() => {
-  scratch = mkdtempSync(join(tmpdir(), "tapweight-cli-"))
+  scratch = realpathSync(mkdtempSync(join(tmpdir(), "tapweight-cli-")))
 })
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
@@ -144,18 +156,93 @@ describe("the command line", () => {
     file("edited.ts", `${bilevel(estimated)}// edited\n`)
     const refused = tapweight("resume", folder)
     assert.strictEqual(refused.code, 2, refused.err)
-    assert.include(refused.err, "--changed")
-    const resumed = tapweight("resume", folder, "--changed")
+    assert.include(refused.err, "it is not the file that the run was started with")
+    assert.include(refused.err, "--program FILE")
+    const unchanged = tapweight("resume", folder, "--program", program)
+    assert.strictEqual(unchanged.code, 2, unchanged.err)
+    assert.include(unchanged.err, "--changed")
+    const resumed = tapweight("resume", folder, "--program", program, "--changed")
     assert.strictEqual(resumed.code, 0, resumed.err)
     assert.include(resumed.err, "engine compiled, 3 threads")
-    writeFileSync(
-      join(scratch, folder, "status.json"),
-      readFileSync(join(scratch, folder, "status.json"), "utf8")
-        .replace('"done"', '"running"')
-        .replace(/"pid": ?\d+/, `"pid": ${process.pid}`)
-        .replace(/"heartbeat": ?"[^"]+"/, `"heartbeat": "${new Date().toISOString()}"`)
+  })
+
+  it("runs no code that a run folder from elsewhere chooses, and works in no folder that it names", () => {
+    const home = join(scratch, "home")
+    mkdirSync(join(home, "sub"), { recursive: true })
+    const source = `import { writeFileSync } from "node:fs"\nwriteFileSync("trace", "")${bilevel(estimated)}`
+    const inside = file("home/program.ts", source)
+    const outside = file("program.ts", source)
+    const at = (cwd: string, ...args: ReadonlyArray<string>) => tapweightIn(join(scratch, cwd), ...args)
+    const run = at(
+      "home/sub",
+      "run",
+      inside,
+      "-s",
+      "ticks=2",
+      "--format",
+      "json",
+      "-q",
+      "--runs",
+      join(scratch, "foreign")
     )
-    assert.include(tapweight("resume", folder, "--changed").err, "is going on as process")
+    const folder = JSON.parse(run.out).run
+    rmSync(join(folder, "result.json"))
+    const manifest = readFileSync(join(folder, "manifest.json"), "utf8")
+    const forged = (change: (m: { program: { files: object }; cwd: string }) => void) => {
+      const value = JSON.parse(manifest)
+      change(value)
+      writeFileSync(join(folder, "manifest.json"), JSON.stringify(value))
+    }
+    const hash = Object.values(JSON.parse(manifest).program.files)[0]!
+    const trace = () => ["", "home", "home/sub"].filter((name) => existsSync(join(scratch, name, "trace")))
+    for (const name of trace()) rmSync(join(scratch, name, "trace"))
+    symlinkSync(outside, join(home, "link.ts"))
+    const refusals: ReadonlyArray<readonly [object, string]> = [
+      [{ [outside]: hash }, "does not lie under the present directory"],
+      [{ [join(home, "link.ts")]: hash }, "does not lie under the present directory"],
+      [{ [join(home, "nothing.ts")]: hash }, "there is no such file"],
+      [{ [inside]: "00" }, "is not the file that the run was started with"],
+      [{ "data:text/javascript,0": hash }, "there is no such file"],
+      [{}, "there is no such file"]
+    ]
+    for (const [files, sentence] of refusals) {
+      forged((value) => (value.program.files = files))
+      const { code, err } = at("home", "resume", folder, "--changed")
+      assert.strictEqual(code, 2, err)
+      assert.include(err, sentence)
+      assert.include(err, "--program FILE")
+    }
+    assert.deepStrictEqual(trace(), [])
+    // The program is the recorded one, and it works where it began if that is under the present directory.
+    writeFileSync(join(folder, "manifest.json"), manifest)
+    const resumed = at("home", "resume", folder)
+    assert.strictEqual(resumed.code, 0, resumed.err)
+    rmSync(join(folder, "result.json"))
+    forged((value) => (value.cwd = tmpdir()))
+    const stayed = at("home", "resume", folder)
+    assert.strictEqual(stayed.code, 0, stayed.err)
+    assert.include(stayed.err, `the run began in ${tmpdir()}`)
+  })
+
+  it("lets one process into a run folder", async () => {
+    const program = file("scratch.ts", bilevel(estimated))
+    const folder = join(
+      scratch,
+      JSON.parse(tapweight("run", program, "--format", "json", "-q", "--runs", "one").out).run
+    )
+    rmSync(join(folder, "result.json"))
+    const holder = spawn(process.execPath, [join(root, "test/support/holding.ts"), folder])
+    try {
+      await once(holder.stdout, "data")
+      const { code, err } = tapweight("resume", folder)
+      assert.strictEqual(code, 2, err)
+      assert.include(err, "is going on: wait for it, or stop it first")
+    } finally {
+      holder.kill("SIGKILL")
+      await once(holder, "exit")
+    }
+    const resumed = tapweight("resume", folder)
+    assert.strictEqual(resumed.code, 0, resumed.err)
   })
 
   it("falls back past a damaged checkpoint, naming it on standard error, and refuses when none is left", () => {
