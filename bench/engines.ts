@@ -14,12 +14,12 @@ import { defaults } from "../experiments/brown/Settings.ts"
 import * as Task from "../experiments/brown/Task.ts"
 import * as Compiled from "../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../src/engines/eager/Eager.ts"
-import type { CompileError, Engine } from "../src/engines/Engine.ts"
+import type { EngineError, Engine } from "../src/engines/Engine.ts"
 import * as Run from "../src/runtime/run/Run.ts"
 import { triLevel } from "../test/support/programs.ts"
 
 const others = process.argv.slice(2) as ReadonlyArray<EngineName>
-const engines: { readonly [name: string]: Layer.Layer<Engine, CompileError> } = {
+const engines: { readonly [name: string]: Layer.Layer<Engine, EngineError> } = {
   ...Object.fromEntries(others.map((name) => [name, engineLayer(name)])),
   compiled: Compiled.layer(),
   "eager wasm": Eager.layer("wasm"),
@@ -34,7 +34,7 @@ interface Timed {
   readonly tick: number
 }
 
-const timed = (problem: Problem<any>, engine: Layer.Layer<Engine, CompileError>, ticks: number) =>
+const timed = (problem: Problem<any>, engine: Layer.Layer<Engine, EngineError>, ticks: number) =>
   Effect.gen(function* () {
     const begun = performance.now()
     let first = 0

@@ -27,7 +27,7 @@ export * as Transformer from "./models/Transformer.ts"
 export * as Objective from "./objectives/Objective.ts"
 // How problems are run
 export * as EagerEngine from "./engines/eager/Eager.ts"
-export { CompileError, Engine, StepError } from "./engines/Engine.ts"
+export { CompileError, Engine, EngineError, StepError } from "./engines/Engine.ts"
 export * as OnnxEngine from "./engines/onnx/OnnxEngine.ts"
 export * as Plan from "./runtime/plan/Plan.ts"
 export * as PlanText from "./runtime/plan/PlanText.ts"

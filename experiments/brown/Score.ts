@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import { type CompileError, type Engine, Metrics, type Run, type StepError, type Tree } from "tapweight"
+import { type Engine, Metrics, type Run, type Tree } from "tapweight"
 import type { Rows } from "../text/Passages.ts"
 import * as TextBatches from "../text/TextBatches.ts"
 import * as Finished from "../common/Finished.ts"
@@ -35,7 +35,10 @@ export const ofTick = (tick: Run.Tick<Vars>, rows: Rows) =>
   scored(rows, (ids) => Effect.map(tick.evaluate(predict, ids), ({ classes }) => classes.data))
 
 /** Genre Metrics.accuracy of a finished model. */
-export const ofVars = (vars: HostVars, rows: Rows): Effect.Effect<number, CompileError | StepError, Engine> =>
+export const ofVars = (
+  vars: HostVars,
+  rows: Rows
+): Effect.Effect<number, ReturnType<ReturnType<typeof Run.failedAt>>, Engine> =>
   Effect.scoped(
     Effect.flatMap(Finished.observed(vars, predict), (observe) =>
       scored(rows, (ids) => Effect.map(observe(ids), ({ classes }) => classes.data))

@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
+import { EngineError } from "../engines/Engine.ts"
 
 /** 0 done, 1 training failed, 2 usage or program, 3 a check failed, 4 data or checkpoint refused, 75 stopped by TERM, 130 Ctrl-C. */
 export const codes = { done: 0, failed: 1, usage: 2, check: 3, refused: 4, terminated: 75, interrupted: 130 } as const
@@ -31,10 +32,13 @@ export const sentence = (error: unknown): string => {
 }
 
 /** The exit code of an error. */
-export const codeOf = (error: unknown): number =>
-  Predicate.hasProperty(error, "_tag") && typeof error._tag === "string"
+export const codeOf = (error: unknown): number => {
+  // An engine that does not start was asked for where it is not to be had; one that failed has failed the run.
+  if (error instanceof EngineError) return error.kind === "Refused" ? codes.usage : codes.failed
+  return Predicate.hasProperty(error, "_tag") && typeof error._tag === "string"
     ? (byTag[error._tag] ?? codes.failed)
     : codes.failed
+}
 
 const signals = { terminated: false, interrupts: 0 }
 

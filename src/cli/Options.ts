@@ -6,7 +6,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import * as Compiled from "../engines/onnx/OnnxEngine.ts"
 import * as Eager from "../engines/eager/Eager.ts"
-import { CompileError, type Engine } from "../engines/Engine.ts"
+import { EngineError, type Engine } from "../engines/Engine.ts"
 
 /** Which program: a file, or one of these names. */
 export const program = (names: ReadonlyArray<string>) =>
@@ -73,14 +73,14 @@ export const named = (computing: Computing): string => {
 export const engineLayer = (
   engine: EngineName,
   threads: Option.Option<number> = Option.none()
-): Layer.Layer<Engine, CompileError> => {
+): Layer.Layer<Engine, EngineError> => {
   if (isCompiled(engine)) {
     return Compiled.layer({ provider: compiled[engine], threads: threadsOf({ engine, threads }) })
   }
-  const reason = `engine ${engine} takes no number of threads: leave it out, or choose a compiled engine`
+  const reason = "it takes no number of threads: leave --threads out, or choose a compiled engine"
   return Option.match(threads, {
     onNone: () => Eager.layer(engine),
-    onSome: () => Layer.effectContext(Effect.fail(new CompileError({ op: "--threads", level: "", reason })))
+    onSome: () => Layer.effectContext(Effect.fail(new EngineError({ kind: "Refused", engine, tick: null, reason })))
   })
 }
 

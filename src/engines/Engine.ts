@@ -4,19 +4,39 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CompileError } from "../compiler/graph/CompileError.ts"
 import type { Host, Tree } from "../dsl/Tree.ts"
+import type { StepFailure } from "../runtime/step/Evaluation.ts"
 import type { Step } from "../runtime/step/Step.ts"
 
 export { CompileError }
 
-/** A step that failed: which level, and why. `kind` tells a broken objective from numbers that are no longer finite. */
+/**
+ * What a program computes went wrong: an objective, at its level; numbers that are no longer finite; or, with no level, a
+ * function that a run was asked to evaluate.
+ */
 export class StepError extends Schema.TaggedError<StepError>()("StepError", {
-  kind: Schema.Literals(["Objective", "NonFinite"]),
+  kind: Schema.Literals(["Objective", "NonFinite", "Evaluation"]),
   tick: Schema.Int,
   level: Schema.String,
   reason: Schema.String
 }) {
   override get message(): string {
-    return `tick ${this.tick}, level '${this.level}': ${this.reason}`
+    const where = this.level === "" ? "" : `, level '${this.level}'`
+    return `tick ${this.tick}${where}: ${this.reason}`
+  }
+}
+
+/**
+ * What an engine did wrong, whatever it computes: it refused (it does not start, or has no kernel for a step), it threw, or
+ * it died, and with it the numbers it held. `tick` is null outside of runs.
+ */
+export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
+  kind: Schema.Literals(["Refused", "Threw", "Died"]),
+  engine: Schema.String,
+  tick: Schema.NullOr(Schema.Int),
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `engine '${this.engine}'${this.tick === null ? "" : `, tick ${this.tick}`}: ${this.reason}`
   }
 }
 
@@ -25,17 +45,31 @@ export interface Device<out T extends Tree> {
   readonly "~device": () => T
 }
 
-/** Failure inside a compiled function: the level it happened in and the reason; a `CompileError` is one. */
-export interface Failure {
-  readonly level: string
-  readonly reason: string
-}
+/** How a compiled function fails: what it computes is wrong, or cannot be compiled, or the engine failed. */
+export type Failure = StepFailure | CompileError | EngineError
 
-/** A step made fast. It takes `state` over: that is released whether the step succeeds or fails. */
-export type Compiled<S extends Tree, B extends Tree, M extends Tree> = (
-  state: Device<S>,
-  batch: Host<B>
-) => Effect.Effect<readonly [Device<S>, Host<M>], Failure>
+/** The error of a run whose tick failed. */
+export const failedAt =
+  (tick: number) =>
+  (failure: Failure): StepError | CompileError | EngineError => {
+    switch (failure._tag) {
+      case "StepFailure": {
+        const { level, reason } = failure
+        return new StepError({ kind: level === "" ? "Evaluation" : "Objective", tick, level, reason })
+      }
+      case "EngineError":
+        return new EngineError({ ...failure, tick: failure.tick ?? tick })
+      default:
+        // An engine that compiles a step when it first runs it refuses it then.
+        return failure
+    }
+  }
+
+/** A step made fast. */
+export interface Compiled<S extends Tree, B extends Tree, M extends Tree> {
+  /** Takes `state` over: that is released whether the step succeeds or fails. */
+  readonly run: (state: Device<S>, batch: Host<B>) => Effect.Effect<readonly [Device<S>, Host<M>], Failure>
+}
 
 /** A read-only function made fast: metrics of a state on some data, which leaves the state where it is. */
 export type Observer<S extends Tree, B extends Tree, M extends Tree> = (
@@ -90,8 +124,8 @@ export class Engine extends Context.Service<
       f: (input: A) => S,
       input: Host<A>
     ) => Effect.Effect<Device<S>, Failure>
-    readonly upload: <T extends Tree>(host: Host<T>) => Effect.Effect<Device<T>>
-    readonly download: <T extends Tree>(device: Device<T>) => Effect.Effect<Host<T>>
+    readonly upload: <T extends Tree>(host: Host<T>) => Effect.Effect<Device<T>, EngineError>
+    readonly download: <T extends Tree>(device: Device<T>) => Effect.Effect<Host<T>, EngineError>
     readonly release: <T extends Tree>(device: Device<T>) => Effect.Effect<void>
     /** Tensors alive on the device, batches aside. */
     readonly live: Effect.Effect<number>

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import type * as Problem from "../dsl/Problem.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
-import { StepError } from "../engines/Engine.ts"
+import { EngineError, StepError } from "../engines/Engine.ts"
 import type { HostVars } from "../runtime/run/Run.ts"
 import type { Selected } from "../runtime/run/Watch.ts"
 import type * as Config from "./Config.ts"
@@ -129,6 +129,13 @@ export const fromProblem = <S extends Settings & Schema.Struct<typeof common>, E
 export const trialFolder = (folder: RunFolder, name: string): RunFolder =>
   name === "" ? folder : { ...folder, path: `${folder.path}/trials/${name}` }
 
+/** The error of a trial says which one, where several are run. */
+const ofTrial = <E>(name: string, error: E): E | StepError | EngineError => {
+  if (error instanceof StepError) return new StepError({ ...error, reason: `${error.reason} (trial ${name})` })
+  if (error instanceof EngineError) return new EngineError({ ...error, reason: `${error.reason} (trial ${name})` })
+  return error
+}
+
 /** A session in a folder; `report` hears of every tick. */
 export const session = (folder: RunFolder, report: (progress: Progress) => Effect.Effect<void>): Session => ({
   folder,
@@ -137,11 +144,5 @@ export const session = (folder: RunFolder, report: (progress: Progress) => Effec
     Trial.run(trialFolder(folder, name), {
       ...options,
       onTick: (tick) => report({ trial: name, tick, ticks: options.ticks, weights: options.weights ?? [] })
-    }).pipe(
-      Effect.mapError((error) =>
-        error instanceof StepError && name !== ""
-          ? new StepError({ ...error, reason: `${error.reason} (trial ${name})` })
-          : error
-      )
-    )
+    }).pipe(Effect.mapError((error) => (name === "" ? error : ofTrial(name, error))))
 })

@@ -147,7 +147,8 @@ const interrupted = (problem: Any, at: number) =>
     const ticks = Run.ticks(problem, {
       ticks: 1000,
       seed,
-      onInterrupt: (last) => Effect.map(last.snapshot, (state) => void (saved = { tick: last.index, state }))
+      onInterrupt: (last) =>
+        Effect.map(Effect.orDie(last.snapshot), (state) => void (saved = { tick: last.index, state }))
     })
     const fiber = yield* Effect.forkChild(
       Stream.runForEach(ticks, (tick) => (tick.index === at ? Deferred.succeed(reached, undefined) : Effect.void))

@@ -116,7 +116,7 @@ describe.runIf(name === "webgpu" || name === "compiled-webgpu")(`${name}: what g
         const step = yield* compile((state: State, _: {}) => [{ a: tf.add(state.a, 1) }, { sum: tf.sum(f(state)) }])
         const state = yield* upload<State>(start)
         spoil()
-        const result = yield* Effect.result(step(state, {}))
+        const result = yield* Effect.result(step.run(state, {}))
         if (Result.isSuccess(result)) return assert.fail(`it gave ${JSON.stringify(result.success[1])}`)
         assert.strictEqual(yield* live, before)
         return result.failure.reason

@@ -3,15 +3,19 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { NdArray } from "../../dsl/NdArray.ts"
 import * as Tree from "../../dsl/Tree.ts"
-import { CompileError, type Device, Engine, type Failure } from "../Engine.ts"
+import { type Device, Engine, EngineError, type Failure } from "../Engine.ts"
 import "../../tensor/registerGradients.ts"
 import { registerTrainingKernels } from "./internal/kernels.ts"
 import { refuseTf32 } from "../tf32.ts"
 import * as WebGpu from "./internal/webgpu.ts"
-import { StepFailure } from "../../runtime/step/Evaluation.ts"
+import { inLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
 
 /** A TensorFlow.js backend that steps can run on, kernel by kernel. */
 export type Backend = "cpu" | "wasm" | "webgpu" | "tensorflow" | "tensorflow-gpu"
+
+const refused = (engine: Backend, reason: string): EngineError =>
+  new EngineError({ kind: "Refused", engine, tick: null, reason })
+const said = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 const addons = {
   wasm: "@tensorflow/tfjs-backend-wasm",
@@ -28,24 +32,19 @@ const loadAddon = (backend: keyof typeof addons) =>
       if (backend === "wasm") registerTrainingKernels("wasm")
     },
     catch: (cause) =>
-      new CompileError({
-        op: `engine '${backend}'`,
-        level: "",
-        reason:
-          `the package ${addons[backend]} cannot be loaded (${cause instanceof Error ? cause.message.split("\n")[0] : cause}): ` +
+      refused(
+        backend,
+        `the package ${addons[backend]} cannot be loaded (${said(cause).split("\n")[0]}): ` +
           `install it with 'npm install ${addons[backend]}@4.22.0', or choose the engine 'compiled' or 'cpu'`
-      })
+      )
   })
 
 const loadWebGpu = Effect.tryPromise({
   try: WebGpu.register,
-  catch: (cause) =>
-    cause instanceof CompileError
-      ? cause
-      : new CompileError({ op: "engine 'webgpu'", level: "", reason: `it cannot be loaded (${String(cause)})` })
+  catch: (cause) => (cause instanceof EngineError ? cause : refused("webgpu", `it cannot be loaded (${String(cause)})`))
 })
 
-const load = (backend: Backend): Effect.Effect<unknown, CompileError> => {
+const load = (backend: Backend): Effect.Effect<unknown, EngineError> => {
   switch (backend) {
     case "cpu":
       return Effect.sync(() => registerTrainingKernels("cpu"))
@@ -56,7 +55,7 @@ const load = (backend: Backend): Effect.Effect<unknown, CompileError> => {
   }
 }
 
-const select = (backend: Backend): Effect.Effect<void, CompileError> => {
+const select = (backend: Backend): Effect.Effect<void, EngineError> => {
   const name = backend === "tensorflow-gpu" ? "tensorflow" : backend
   return Effect.tryPromise({
     try: async () => {
@@ -71,12 +70,7 @@ const select = (backend: Backend): Effect.Effect<void, CompileError> => {
             "or choose the engine 'tensorflow'"
         )
     },
-    catch: (cause) =>
-      new CompileError({
-        op: `engine '${backend}'`,
-        level: "",
-        reason: cause instanceof Error ? cause.message : String(cause)
-      })
+    catch: (cause) => refused(backend, said(cause))
   })
 }
 
@@ -89,13 +83,6 @@ const arrayOf = ({ dtype, shape }: tf.Tensor, data: ArrayLike<number>): NdArray 
 
 const dispose = (tree: Tree.Tree): void => tf.dispose(Tree.leaves(tree) as Array<tf.Tensor>)
 
-const toFailure = (cause: unknown): Failure =>
-  cause instanceof StepFailure
-    ? { level: cause.level, reason: cause.message }
-    : { level: "", reason: cause instanceof Error ? cause.message : String(cause) }
-
-const attempt = <A>(f: () => A): Effect.Effect<A, Failure> => Effect.try({ try: f, catch: toFailure })
-
 const live = <T extends Tree.Tree>(device: Device<T>): T => device as unknown as T
 const device = <T extends Tree.Tree>(tree: T): Device<T> => tree as unknown as Device<T>
 
@@ -105,22 +92,26 @@ const upload = <T extends Tree.Tree>(host: Tree.Host<T>): T =>
 const cloned = <T extends Tree.Tree>(tree: T): T => Tree.map(tree, (leaf) => leaf.clone()) as T
 
 /** Numbers of tensors; a failure if the device has failed by then. */
-type Read = (tensors: ReadonlyArray<tf.Tensor>) => Effect.Effect<ReadonlyArray<ArrayLike<number>>, Failure>
-
-const readAtOnce: Read = (tensors) => attempt(() => tensors.map((tensor) => tensor.dataSync()))
-const readLater: Read = (tensors) => Effect.tryPromise({ try: () => WebGpu.read(tensors), catch: toFailure })
+type Read = (tensors: ReadonlyArray<tf.Tensor>) => Effect.Effect<ReadonlyArray<ArrayLike<number>>, EngineError>
 
 // TensorFlow.js keeps one scope stack and one backend per process: an engine pins its own before every entry.
-const service = (name: string, backend: string, read: Read): Engine["Service"] => {
+const service = (engine: Backend, backend: string): Engine["Service"] => {
+  const threw = (cause: unknown): EngineError =>
+    cause instanceof EngineError ? cause : new EngineError({ kind: "Threw", engine, tick: null, reason: said(cause) })
+  const toFailure = (cause: unknown): Failure => (cause instanceof StepFailure ? cause : threw(cause))
+  const attempt = <A>(f: () => A): Effect.Effect<A, Failure> => Effect.try({ try: f, catch: toFailure })
+  const read: Read = (tensors) =>
+    engine === "webgpu"
+      ? Effect.tryPromise({ try: () => WebGpu.read(tensors), catch: threw })
+      : Effect.try({ try: () => tensors.map((tensor) => tensor.dataSync()), catch: threw })
   const tidily = <T extends Tree.Tree>(f: () => T): T => {
     if (tf.getBackend() !== backend)
-      throw new StepFailure(
-        "",
-        `the TensorFlow.js backend was changed to '${tf.getBackend()}' while '${backend}' was in use`
-      )
+      throw threw(`the TensorFlow.js backend was changed to '${tf.getBackend()}' while '${backend}' was in use`)
     return tf.tidy(f as () => never) as T
   }
-  const download = <T extends Tree.Tree>(tree: T): Effect.Effect<Tree.Host<T>, Failure> =>
+  // What a function itself throws is its own fault, not the engine's.
+  const own = <T>(f: () => T): T => inLevel("", f)
+  const download = <T extends Tree.Tree>(tree: T): Effect.Effect<Tree.Host<T>, EngineError> =>
     Effect.map(read(Tree.leaves(tree)), (numbers) => {
       let next = 0
       return Tree.toHost(tree, (leaf) => arrayOf(leaf, numbers[next++]!))
@@ -131,33 +122,42 @@ const service = (name: string, backend: string, read: Read): Engine["Service"] =
     for (const leaf of Tree.leaves(tree)) if (!surviving.has(leaf)) leaf.dispose()
   }
   return {
-    name,
+    name: `eager/${engine}`,
     compile: (step) =>
-      Effect.succeed((state, batch) =>
-        Effect.suspend(() => {
-          const before = live(state)
-          let made: ReturnType<typeof step>
-          try {
-            made = tidily(() => step(before, upload(batch) as never) as never) as unknown as ReturnType<typeof step>
-          } catch (cause) {
-            dispose(before)
-            return Effect.fail(toFailure(cause))
-          }
-          const [after, metrics] = made
-          disposeExcept(after, before)
-          return download(metrics).pipe(
-            // A metric may be one of the new state's own tensors.
-            Effect.ensuring(Effect.sync(() => disposeExcept(after, metrics))),
-            Effect.tapError(() => Effect.sync(() => dispose(after))),
-            Effect.map((host) => [device(after), host] as const)
-          )
-        }).pipe(Effect.uninterruptible)
-      ),
+      Effect.succeed({
+        run: (state, batch) =>
+          Effect.suspend(() => {
+            const before = live(state)
+            let made: ReturnType<typeof step>
+            try {
+              made = tidily(() => {
+                const data = upload(batch)
+                return own(() => step(before, data as never)) as never
+              }) as unknown as ReturnType<typeof step>
+            } catch (cause) {
+              dispose(before)
+              return Effect.fail(toFailure(cause))
+            }
+            const [after, metrics] = made
+            disposeExcept(after, before)
+            return download(metrics).pipe(
+              // A metric may be one of the new state's own tensors.
+              Effect.ensuring(Effect.sync(() => disposeExcept(after, metrics))),
+              Effect.tapError(() => Effect.sync(() => dispose(after))),
+              Effect.map((host) => [device(after), host] as const)
+            )
+          }).pipe(Effect.uninterruptible)
+      }),
     observe: (f) =>
       Effect.succeed((state, batch) =>
         Effect.acquireUseRelease(
           // Clones, because metrics may hold tensors of the state.
-          attempt(() => tidily(() => cloned(f(live(state), upload(batch) as never)))),
+          attempt(() =>
+            tidily(() => {
+              const data = upload(batch)
+              return cloned(own(() => f(live(state), data as never)))
+            })
+          ),
           download,
           (metrics) => Effect.sync(() => dispose(metrics))
         )
@@ -165,14 +165,17 @@ const service = (name: string, backend: string, read: Read): Engine["Service"] =
     start: (f, input) =>
       attempt(() =>
         // The result may hold its inputs and hold a tensor twice; each leaf becomes a tensor of its own.
-        tidily(() => cloned(f(upload(input) as never)))
+        tidily(() => {
+          const given = upload(input)
+          return cloned(own(() => f(given as never)))
+        })
       ).pipe(
         Effect.tap((state) => Effect.tapError(read([]), () => Effect.sync(() => dispose(state)))),
         Effect.map(device),
         Effect.uninterruptible
       ),
-    upload: (host) => Effect.sync(() => device(upload(host))),
-    download: (state) => Effect.orDie(download(live(state))),
+    upload: (host) => Effect.try({ try: () => device(upload(host)), catch: threw }),
+    download: (state) => download(live(state)),
     release: (state) => Effect.sync(() => dispose(live(state))),
     live: Effect.sync(() => tf.memory().numTensors)
   }
@@ -180,10 +183,10 @@ const service = (name: string, backend: string, read: Read): Engine["Service"] =
 
 /**
  * The eager engine: steps run kernel by kernel on a TensorFlow.js backend. `cpu` installs with the package; the
- * others are optional peers whose absence is a `CompileError` that says how to install them. On WebGPU
+ * others are optional peers whose absence is an `EngineError` that says how to install them. On WebGPU
  * what goes wrong on the device fails the step whose numbers are read next, which is that step or a later one.
  */
-export const layer = (backend: Backend): Layer.Layer<Engine, CompileError> =>
+export const layer = (backend: Backend): Layer.Layer<Engine, EngineError> =>
   Layer.effect(
     Engine,
     Effect.gen(function* () {
@@ -191,6 +194,6 @@ export const layer = (backend: Backend): Layer.Layer<Engine, CompileError> =>
       tf.enableProdMode()
       yield* load(backend)
       yield* select(backend)
-      return service(`eager/${backend}`, tf.getBackend(), backend === "webgpu" ? readLater : readAtOnce)
+      return service(backend, tf.getBackend())
     })
   )

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { Executable } from "../../compiler/onnx/Executable.ts"
 import type { ExecutableOptions } from "./Protocol.ts"
-import type { WorkerClient, WorkerError } from "./WorkerClient.ts"
+import type { EngineError } from "../Engine.ts"
+import type { WorkerClient } from "./WorkerClient.ts"
 
 const mostIdle = 16
 
@@ -15,7 +16,7 @@ interface Entry {
 
 export interface ExecutableCache {
   /** The number of this executable in the worker. Each load is to be followed by an unload. */
-  readonly load: (executable: Executable) => Effect.Effect<number, WorkerError>
+  readonly load: (executable: Executable) => Effect.Effect<number, EngineError>
   readonly unload: (id: number) => Effect.Effect<void>
 }
 

@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { float32 } from "../../dsl/NdArray.ts"
 import type * as Tree from "../../dsl/Tree.ts"
-import { CompileError, Engine, type Failure } from "../Engine.ts"
+import { CompileError, Engine, EngineError, type Failure } from "../Engine.ts"
 import { refuseTf32 } from "../tf32.ts"
-import { StepFailure } from "../../runtime/step/Evaluation.ts"
+import { inLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
 import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, shaped, type Types } from "./Handles.ts"
 import { typesOf, wordsOf } from "./Handles.ts"
 import type { Piece } from "../../compiler/onnx/Chain.ts"
@@ -43,9 +43,8 @@ const arraysOf = (host: unknown): ReadonlyArray<Numbers> =>
   leavesOf<{ readonly data: Numbers }>(host).map(({ data }) => data)
 
 const toFailure = (cause: unknown): Failure => {
-  if (cause instanceof CompileError) return cause
-  if (cause instanceof StepFailure) return { level: cause.level, reason: cause.message }
-  return { level: "", reason: cause instanceof Error ? cause.message : String(cause) }
+  if (cause instanceof CompileError || cause instanceof StepFailure) return cause
+  return WorkerClient.failure("Threw", cause instanceof Error ? cause.message : String(cause))
 }
 
 const partOf = ({ draws, feeds, model }: Lowered, provider: Provider): Part => ({
@@ -64,7 +63,9 @@ const executableOf = (
   names: ReadonlyArray<string>,
   args: ReadonlyArray<unknown>
 ): Executable & { readonly trees: readonly [Types, Types]; readonly lowered: Lowered } => {
-  const traced = trace(f as never, names, args)
+  // What the function itself throws is its own fault, not the engine's.
+  const own = (...args: ReadonlyArray<never>) => inLevel("", () => f(...args))
+  const traced = trace(own as never, names, args)
   const lowered = lower(traced.inputs, traced.results, "given", provider)
   const trees = traced.structure as unknown as readonly [Types, Types]
   const results = resultsOf(leavesOf<LeafType>(traced.structure), lowered)
@@ -104,9 +105,7 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
   const load = Effect.fnUntraced(function* (f: () => ReturnType<typeof executableOf>, batch: unknown) {
     const { lowered, trees, ...executable } = yield* Effect.try({ try: f, catch: toFailure })
     const id = yield* Effect.mapError(executables.load(executable), (error) =>
-      error.kind === "Died"
-        ? WorkerClient.failure(error)
-        : new CompileError({ op: "ONNX Runtime", level: "", reason: error.reason })
+      error.kind === "Died" ? error : new EngineError({ ...error, kind: "Refused" })
     )
     const piece: Piece = { ...executable, key: id, lowered }
     return { id, piece, batch: typesOf(batch), kept: shaped(trees[0]), sent: shaped(trees[1]) } satisfies Loaded
@@ -131,11 +130,10 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
 
   const run = (executable: Loaded, arrays: ReadonlyArray<Numbers>, held: ReadonlyArray<number>, consume: boolean) =>
     ran([{ id: executable.id, arrays }], held, consume).pipe(
-      Effect.mapError(WorkerClient.failure),
       Effect.flatMap(({ error, kept, sent }) =>
         error === undefined
           ? Effect.succeed([deviceOf(executable.kept, kept), hostOf(executable.sent, sent)] as const)
-          : Effect.fail<Failure>({ level: "", reason: error })
+          : Effect.fail(WorkerClient.failure("Threw", error))
       )
     )
 
@@ -193,18 +191,15 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
     }
   }
 
-  const steps = new WeakMap<object, Specialized>()
-
-  const sequence = Sequence.make({ executablesOf: (step) => steps.get(step)!, shorten: chains.shorten, ran, release })
+  const sequence = Sequence.make({ owner: client, shorten: chains.shorten, ran, release })
 
   return {
     name: `compiled/${provider}`,
     compile: (step) =>
-      Effect.map(specialized(step as never), (made) => {
-        const compiled = calling(made, true)
-        steps.set(compiled, made)
-        return compiled as never
-      }),
+      Effect.map(
+        specialized(step as never),
+        (made) => new Sequence.CompiledStep(client, made, calling(made, true) as never)
+      ),
     // Devices add in any order, so that a tick run again need not end in the same bits.
     ...(provider === "cpu" ? { sequences: { run: sequence, bytes: (device) => 4 * wordsOf(leavesOf(device)) } } : {}),
     observe: (f) =>
@@ -225,12 +220,10 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
         const copy = pack(arraysOf(host))
         const asked = ask({ type: "upload", types: leavesOf(tree), packed: copy }, [copy])
         return Effect.map(asked, (handles) => deviceOf({ tree, form: formOf(tree) }, handles))
-      }).pipe(Effect.orDie),
+      }),
     download: (device) =>
-      Effect.orDie(
-        Effect.map(ask({ type: "download", handles: heldBy(device).handles }), (found) =>
-          hostOf({ tree: device as never, leaves: leavesOf(device) }, found)
-        )
+      Effect.map(ask({ type: "download", handles: heldBy(device).handles }), (found) =>
+        hostOf({ tree: device as never, leaves: leavesOf(device) }, found)
       ),
     release,
     live: Effect.orElseSucceed(ask({ type: "live" }), () => 0)
@@ -238,11 +231,11 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
 }
 
 // One sum, so that a device that cannot compute is an error before anything else is done.
-const tried = ({ release, start }: Engine["Service"]): Effect.Effect<void, CompileError> =>
+const tried = ({ release, start }: Engine["Service"]): Effect.Effect<void, EngineError> =>
   start(({ x }: { readonly x: tf.Tensor }) => ({ y: tf.add(x, x) }), { x: float32([1], [1]) }).pipe(
     Effect.flatMap(release),
     Effect.mapError((failure) =>
-      failure instanceof CompileError ? failure : new CompileError({ op: "ONNX Runtime", ...failure })
+      failure._tag === "EngineError" ? failure : WorkerClient.failure("Refused", failure.message)
     )
   )
 
@@ -250,7 +243,7 @@ const tried = ({ release, start }: Engine["Service"]): Effect.Effect<void, Compi
  * The compiled engine: a step is traced once for each form of state and batch, simplified, and run by ONNX Runtime on a
  * worker thread that holds the state. On the cpu it needs nothing beside what the package installs.
  */
-export const layer = (options: Options = {}): Layer.Layer<Engine, CompileError> =>
+export const layer = (options: Options = {}): Layer.Layer<Engine, EngineError> =>
   Layer.effect(
     Engine,
     Effect.tap(

@@ -1,11 +1,12 @@
 /** Steps one after another in one request. */
 import * as Effect from "effect/Effect"
-import type { Failure, Sequences } from "../Engine.ts"
+import type { Compiled, EngineError, Failure, Sequences } from "../Engine.ts"
 import type { Called, ChainCache } from "./ChainCache.ts"
 import type { Piece } from "../../compiler/onnx/Chain.ts"
+import type * as Tree from "../../dsl/Tree.ts"
 import { collect, deviceOf, heldBy, hostOf, type Shaped, type Types } from "./Handles.ts"
 import type { Numbers, Replies } from "./Protocol.ts"
-import * as WorkerClient from "./WorkerClient.ts"
+import { failure as engineFailure } from "./WorkerClient.ts"
 
 /** A executable in the worker, with the trees of what it takes, keeps and sends back. */
 export interface Loaded {
@@ -23,27 +24,44 @@ export interface Specialized {
   readonly load: (state: object, form: string, batch: unknown) => Effect.Effect<Loaded, Failure>
 }
 
+/** A step of one engine, with the executables it has become so far. */
+export class CompiledStep<S extends Tree.Tree, B extends Tree.Tree, M extends Tree.Tree> implements Compiled<S, B, M> {
+  readonly owner: object
+  readonly executables: Specialized
+  readonly run: Compiled<S, B, M>["run"]
+  constructor(owner: object, executables: Specialized, run: Compiled<S, B, M>["run"]) {
+    this.owner = owner
+    this.executables = executables
+    this.run = run
+  }
+}
+
 /** What running sequences needs of an engine. */
 interface Needs {
-  readonly executablesOf: (step: object) => Specialized
+  /** Whose steps are run. */
+  readonly owner: object
   readonly shorten: ChainCache["shorten"]
   readonly ran: (
     calls: ReadonlyArray<Pick<Called, "id" | "arrays">>,
     held: ReadonlyArray<number>,
     consume: boolean
-  ) => Effect.Effect<Replies["run"] & { readonly bytes: number }, WorkerClient.WorkerError>
+  ) => Effect.Effect<Replies["run"] & { readonly bytes: number }, EngineError>
   readonly release: (device: object) => Effect.Effect<void>
 }
 
 /** See `Engine.Sequences`. */
-export const make = ({ executablesOf, ran, release, shorten }: Needs): Sequences["run"] => {
+export const make = ({ owner, ran, release, shorten }: Needs): Sequences["run"] => {
   return Effect.fnUntraced(function* (state, given) {
     const { form: first, handles } = heldBy(state)
     let [form, tree]: [string, object] = [first, state]
     const calls: Array<Loaded & Called> = []
     let failure: Failure | undefined
     for (const { batch, step } of given) {
-      const { find, load } = executablesOf(step)
+      if (!(step instanceof CompiledStep) || step.owner !== owner) {
+        failure = engineFailure("Refused", "a step that another engine has compiled was given to this one")
+        break
+      }
+      const { find, load } = step.executables
       const arrays: Array<Numbers> = []
       let executable = find(form, batch, arrays)
       if (executable === undefined) {
@@ -65,8 +83,7 @@ export const make = ({ executablesOf, ran, release, shorten }: Needs): Sequences
     // Which of the steps failed, only they can tell.
     if (reply._tag === "Success" && reply.success.error !== undefined && shorter.length < calls.length)
       reply = yield* Effect.result(ran(calls, handles, false))
-    if (reply._tag === "Failure")
-      return { metrics: [], state: undefined, failure: WorkerClient.failure(reply.failure), bytes: 0 }
+    if (reply._tag === "Failure") return { metrics: [], state: undefined, failure: reply.failure, bytes: 0 }
     const { bytes, done, error, kept, sent } = reply.success
     let words = 0
     const metrics = calls.slice(0, error === undefined ? calls.length : done).map((call) => {
@@ -75,7 +92,7 @@ export const make = ({ executablesOf, ran, release, shorten }: Needs): Sequences
       return found
     })
     const after = error === undefined ? deviceOf(calls.at(-1)!.kept, kept) : undefined
-    if (error !== undefined) failure = { level: "", reason: error }
+    if (error !== undefined) failure = engineFailure("Threw", error)
     if (failure !== undefined && after !== undefined) yield* release(after)
     return { metrics: metrics as never, state: failure === undefined ? after : undefined, failure, bytes }
   }, Effect.uninterruptible)

@@ -1,23 +1,13 @@
 /** The main thread's end of a compiled engine's worker. */
 import { Worker } from "node:worker_threads"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { Failure } from "../Engine.ts"
+import { EngineError } from "../Engine.ts"
 import type { Answer, Replies, Request } from "./Protocol.ts"
 
-/** A request that was not carried out. `Died`: the worker is gone, and with it every number it held. */
-export class WorkerError extends Schema.TaggedError<WorkerError>()("WorkerError", {
-  kind: Schema.Literals(["Failed", "Died"]),
-  reason: Schema.String
-}) {
-  override get message(): string {
-    return this.reason
-  }
-}
-
-/** What a request that was not carried out means to a step. */
-export const failure = ({ reason }: WorkerError): Failure => ({ level: "", reason })
+/** What the engine did wrong; at no tick that is known here. */
+export const failure = (kind: EngineError["kind"], reason: string): EngineError =>
+  new EngineError({ kind, engine: "compiled", tick: null, reason })
 
 /** A worker that answers requests one after another. */
 export interface WorkerClient {
@@ -25,19 +15,16 @@ export interface WorkerClient {
   readonly ask: <T extends Request["type"]>(
     request: Extract<Request, { readonly type: T }>,
     transfer?: ReadonlyArray<ArrayBuffer>
-  ) => Effect.Effect<Replies[T], WorkerError>
+  ) => Effect.Effect<Replies[T], EngineError>
   /** Sends a request whose answer nobody waits for. */
   readonly tell: (request: Extract<Request, { readonly type: "release" }>) => void
   readonly worker: Worker
 }
 
-type Settle = (result: Effect.Effect<never, WorkerError> | Effect.Effect<Replies[keyof Replies]>) => void
+type Settle = (result: Effect.Effect<never, EngineError> | Effect.Effect<Replies[keyof Replies]>) => void
 
-const died = (how: string): WorkerError =>
-  new WorkerError({
-    kind: "Died",
-    reason: `the engine's worker thread died (${how}), and with it the state it held: go on from the last checkpoint`
-  })
+const died = (how: string): EngineError =>
+  failure("Died", `its worker thread died (${how}), and with it the state it held: go on from the last checkpoint`)
 
 const longestRun = 60_000
 
@@ -66,8 +53,8 @@ export const make: Effect.Effect<WorkerClient, never, Scope.Scope> = Effect.acqu
     process.on("exit", beforeExit)
     const pending = new Map<number, Settle>()
     let next = 0
-    let dead: WorkerError | undefined
-    const end = (error: WorkerError): void => {
+    let dead: EngineError | undefined
+    const end = (error: EngineError): void => {
       dead ??= error
       for (const settle of pending.values()) settle(Effect.fail(dead))
       pending.clear()
@@ -75,11 +62,7 @@ export const make: Effect.Effect<WorkerClient, never, Scope.Scope> = Effect.acqu
     worker.on("message", (answer: Answer) => {
       const settle = pending.get(answer.id)
       pending.delete(answer.id)
-      settle?.(
-        "error" in answer
-          ? Effect.fail(new WorkerError({ kind: "Failed", reason: answer.error }))
-          : Effect.succeed(answer.value)
-      )
+      settle?.("error" in answer ? Effect.fail(failure("Threw", answer.error)) : Effect.succeed(answer.value))
     })
     worker.on("error", (error) => end(died(error instanceof Error ? error.message : String(error))))
     worker.on("exit", (code) => {
@@ -88,7 +71,7 @@ export const make: Effect.Effect<WorkerClient, never, Scope.Scope> = Effect.acqu
     })
     const ask = (request: Request, transfer: ReadonlyArray<ArrayBuffer> = []) =>
       Effect.uninterruptible(
-        Effect.callback<Replies[keyof Replies], WorkerError>((resume) => {
+        Effect.callback<Replies[keyof Replies], EngineError>((resume) => {
           if (dead !== undefined) return resume(Effect.fail(dead))
           pending.set(next, resume)
           worker.postMessage({ id: next++, request }, transfer)

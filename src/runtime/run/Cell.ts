@@ -1,7 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { Host } from "../../dsl/Tree.ts"
-import type { Call, Compiled, Device, Engine, Failure, Sequences } from "../../engines/Engine.ts"
+import { type Call, type Compiled, type Device, type Engine, EngineError } from "../../engines/Engine.ts"
+import type { Failure, Sequences } from "../../engines/Engine.ts"
 import type { State } from "../step/State.ts"
 import type * as Step from "../step/Step.ts"
 import type * as Sweep from "../step/Direction.ts"
@@ -43,13 +44,19 @@ export interface Cell {
   readonly look: <A, E>(
     tick: number,
     use: (state: Device<State>) => Effect.Effect<A, E>
-  ) => Effect.Effect<A, E | Failure>
+  ) => Effect.Effect<A, E | EngineError>
   /** Whether the state after `tick` is at hand without running anything again. */
   readonly holds: (tick: number) => boolean
   /** Bytes of a state. */
   readonly bytes: (sequences: Sequences) => number
   readonly release: Effect.Effect<void>
 }
+
+/** Ticks that were run before and fail when they are run again: whatever they say, the engine failed. */
+const unrepeated = (failure: Failure, engine: Engine["Service"]): EngineError =>
+  failure._tag === "EngineError"
+    ? failure
+    : new EngineError({ kind: "Threw", engine: engine.name, tick: null, reason: failure.message })
 
 /** A cell that owns `state`, the one after `tick`. */
 export const make = (engine: Engine["Service"], tick: number, state: Device<State>): Cell => {
@@ -70,7 +77,7 @@ export const make = (engine: Engine["Service"], tick: number, state: Device<Stat
     return Effect.forEach(states, engine.release, { discard: true })
   })
 
-  const stateAt = (wanted: number): Effect.Effect<Device<State>, Failure> => {
+  const stateAt = (wanted: number): Effect.Effect<Device<State>, EngineError> => {
     if (sequence === undefined || (wanted >= present.tick && sequence.from !== present))
       return Effect.succeed(present.state)
     const { between, calls, from } = sequence
@@ -80,7 +87,7 @@ export const make = (engine: Engine["Service"], tick: number, state: Device<Stat
     const again = calls.slice(nearest.tick - from.tick, wanted - from.tick)
     const known = sequence
     return Effect.flatMap(engine.sequences!.run(nearest.state, again), ({ failure, state: found }) => {
-      if (found === undefined) return Effect.fail(failure!)
+      if (found === undefined) return Effect.fail(unrepeated(failure!, engine))
       known.between = { tick: wanted, state: found }
       return Effect.as(between === undefined ? Effect.void : engine.release(between.state), found)
     })
@@ -92,7 +99,7 @@ export const make = (engine: Engine["Service"], tick: number, state: Device<Stat
         Effect.andThen(
           forget,
           Effect.suspend(() =>
-            Effect.map(step(present.state, batch), ([after, metrics]) => {
+            Effect.map(step.run(present.state, batch), ([after, metrics]) => {
               present = { tick: present.tick + 1, state: after }
               return metrics
             })

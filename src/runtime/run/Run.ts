@@ -9,10 +9,11 @@ import * as Seed from "../../dsl/Seed.ts"
 import type { Host, Tree } from "../../dsl/Tree.ts"
 import type { Var } from "../../dsl/Var.ts"
 import * as Cell from "./Cell.ts"
-import { type Call, type Compiled, CompileError, type Device, Engine } from "../../engines/Engine.ts"
-import { type Failure, type Observer, type Sequences, StepError } from "../../engines/Engine.ts"
+import { type Call, type Compiled, type CompileError, type Device, Engine } from "../../engines/Engine.ts"
+import { EngineError, failedAt, type Sequences, type StepError } from "../../engines/Engine.ts"
 import * as Feed from "./Feed.ts"
 import * as Moment from "../plan/Moment.ts"
+import * as Observers from "./Observers.ts"
 import * as Pace from "./Pace.ts"
 import * as Plan from "../plan/Plan.ts"
 import * as Prefetch from "./Prefetch.ts"
@@ -23,6 +24,7 @@ import type * as Sweep from "../step/Direction.ts"
 import type { WiringError } from "../plan/Wiring.ts"
 
 export type { LevelReport, Report } from "./LevelReport.ts"
+export { failedAt } from "../../engines/Engine.ts"
 export type { HostVars, Vars } from "../step/State.ts"
 
 /** How far a problem is run, from which seed, and what is looked at on the way. */
@@ -51,14 +53,16 @@ export interface Tick<out V = Vars, out H = HostVars<V>> {
   /** Milliseconds that the run has waited for data since it began. */
   readonly waited: number
   /** The whole state on the host: what a checkpoint holds. */
-  readonly snapshot: Effect.Effect<Snapshot>
+  readonly snapshot: Effect.Effect<Snapshot, EngineError>
   /** Values of some variables on the host. */
-  readonly read: <Name extends keyof H & string>(variables: ReadonlyArray<Name>) => Effect.Effect<Pick<H, Name>>
+  readonly read: <Name extends keyof H & string>(
+    variables: ReadonlyArray<Name>
+  ) => Effect.Effect<Pick<H, Name>, EngineError>
   /** Evaluates a pure function of the variables on some data, leaving the run as it is. */
   readonly evaluate: <B extends Tree, M extends Tree>(
     f: (vars: V, batch: B) => M,
     batch: Host<B>
-  ) => Effect.Effect<Host<M>, StepError | CompileError>
+  ) => Effect.Effect<Host<M>, StepError | CompileError | EngineError>
 }
 
 export declare namespace Tick {
@@ -70,15 +74,7 @@ export declare namespace Tick {
 export type Snapshot = Host<State>
 
 /** Everything a run can fail with, beside what its datasets fail with. */
-export type RunError = WiringError | CompileError | StepError | DataError
-
-const failedAt =
-  (tick: number) =>
-  (failure: Failure): StepError | CompileError =>
-    // An engine that compiles a step when it first runs it refuses it then.
-    failure instanceof CompileError
-      ? failure
-      : new StepError({ kind: "Objective", tick, level: failure.level, reason: failure.reason })
+export type RunError = WiringError | CompileError | EngineError | StepError | DataError
 
 /** The one owner of a run's tensors: its scope releases them however the run ends. */
 const acquireCell = (
@@ -86,7 +82,7 @@ const acquireCell = (
   problem: Problem.Any,
   plan: Plan.Plan,
   options: Pick<Options, "from" | "seed">
-): Effect.Effect<Cell.Cell, StepError | CompileError, Scope.Scope> =>
+): Effect.Effect<Cell.Cell, StepError | CompileError | EngineError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.map(
       options.from === undefined
@@ -119,13 +115,7 @@ export const ticks = <V extends Var.Any, E, R>(
       const plan = yield* Effect.fromResult(Plan.make(problem))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
       const cell = yield* acquireCell(engine, problem, plan, options)
-      const observers = new Map<unknown, unknown>()
-      const observe = <B extends Tree, M extends Tree>(f: (vars: Var.Named<V>, batch: B) => M) => {
-        // A function's observer has the types of the function.
-        const known = observers.get(f) as Observer<Var.Named<V>, B, M> | undefined
-        if (known !== undefined) return Effect.succeed(known)
-        return Effect.tap(Scope.provide(engine.observe(f), scope), (made) => Effect.sync(() => observers.set(f, made)))
-      }
+      const observers = Observers.make<Var.Named<V>>(engine, scope)
       let last: Tick<Var.Named<V>> | undefined
       // Registered after the cell, so that it runs before the cell is released.
       yield* Effect.addFinalizer((exit) =>
@@ -167,7 +157,7 @@ export const ticks = <V extends Var.Any, E, R>(
         const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
         const broken = notFinite(index, levels)
         if (broken !== undefined) return Effect.fail(broken)
-        last = tickOf(engine, observe, look, index, levels, data.waited())
+        last = tickOf(engine, observers, look, index, levels, data.waited())
         return Effect.succeed<readonly [Tick<Var.Named<V>>]>([last])
       }
 
@@ -245,16 +235,14 @@ const cycleOf = (plan: Plan.Plan): number =>
   plan.levels.reduce((sofar, { period }) => (sofar * period) / Pace.common(sofar, period), 1)
 
 /** Uses the state as it was after a tick. */
-type Look = <A, E>(tick: number, use: (state: Device<State>) => Effect.Effect<A, E>) => Effect.Effect<A, E | Failure>
-
-/** Observers of a run by function: a function is compiled once however many ticks and batches it looks at. */
-type Observe<V extends Tree> = <B extends Tree, M extends Tree>(
-  f: (vars: V, batch: B) => M
-) => Effect.Effect<Observer<V, B, M>, CompileError>
+type Look = <A, E>(
+  tick: number,
+  use: (state: Device<State>) => Effect.Effect<A, E>
+) => Effect.Effect<A, E | EngineError>
 
 const tickOf = <V extends Vars>(
   engine: Engine["Service"],
-  observe: Observe<V>,
+  observers: Observers.Observers<V>,
   look: Look,
   index: number,
   levels: Tick["levels"],
@@ -263,17 +251,22 @@ const tickOf = <V extends Vars>(
   index,
   levels,
   waited,
-  snapshot: Effect.orDie(look(index, engine.download)),
+  snapshot: Effect.mapError(look(index, engine.download), atTick(index)),
   read: (variables) =>
-    Effect.orDie(look(index, (state) => read<V, (typeof variables)[number]>(engine, state, variables))),
+    Effect.mapError(
+      look(index, (state) => read<V, (typeof variables)[number]>(engine, state, variables)),
+      atTick(index)
+    ),
   evaluate: (f, batch) =>
-    Effect.flatMap(observe(f), (observer) =>
-      Effect.mapError(
-        look(index, (state) => observer(varsOf<V>(state), batch)),
-        failedAt(index)
-      )
-    )
+    observers
+      .use(f, (observer) => look(index, (state) => observer(varsOf<V>(state), batch)))
+      .pipe(Effect.mapError(failedAt(index)))
 })
+
+const atTick =
+  (tick: number) =>
+  (error: EngineError): EngineError =>
+    new EngineError({ ...error, tick })
 
 /**
  * The variables of a state on a device, which has the structure of what it holds: a part is found as in the state itself.
@@ -287,7 +280,7 @@ const read = <V, Name extends keyof V & string>(
   engine: Engine["Service"],
   state: Device<State>,
   variables: ReadonlyArray<Name>
-): Effect.Effect<Pick<HostVars<V>, Name>> => {
+): Effect.Effect<Pick<HostVars<V>, Name>, EngineError> => {
   const vars = varsOf<V>(state)
   const strange = variables.find((name) => !Object.hasOwn(vars, name))
   if (strange !== undefined) {
@@ -295,5 +288,5 @@ const read = <V, Name extends keyof V & string>(
   }
   const part = Object.fromEntries(variables.map((name) => [name, vars[name]]))
   // As above: what lies on the device under a variable's name is what the variable holds.
-  return engine.download(part as unknown as Device<Vars>) as Effect.Effect<Pick<HostVars<V>, Name>>
+  return engine.download(part as unknown as Device<Vars>) as Effect.Effect<Pick<HostVars<V>, Name>, EngineError>
 }

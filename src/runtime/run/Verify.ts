@@ -8,7 +8,8 @@ import type { Problem } from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import type { Var } from "../../dsl/Var.ts"
-import { type CompileError, Engine, type Failure, StepError } from "../../engines/Engine.ts"
+import { type CompileError, Engine, type EngineError, failedAt } from "../../engines/Engine.ts"
+import type { Failure, StepError } from "../../engines/Engine.ts"
 import * as Feed from "./Feed.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "../step/Evaluation.ts"
@@ -49,9 +50,8 @@ export class VerifyError extends Schema.TaggedError<VerifyError>()("VerifyError"
   }
 }
 
-const isFailure = (error: unknown): error is Failure => !Predicate.hasProperty(error, "_tag")
-const failed = (failure: Failure) =>
-  new StepError({ kind: "Objective", tick: 0, level: failure.level, reason: failure.reason })
+const tagged = Predicate.or(Predicate.isTagged("StepFailure"), Predicate.isTagged("EngineError"))
+const isFailure = (error: unknown): error is Failure => tagged(error)
 
 type HostVector = ReadonlyArray<Float32Array>
 
@@ -103,7 +103,7 @@ export const verify = <V extends Var.Any, E, R>(
   options: Options
 ): Effect.Effect<
   Verification,
-  E | DataError | Wiring.WiringError | CompileError | StepError | VerifyError,
+  E | DataError | Wiring.WiringError | CompileError | EngineError | StepError | VerifyError,
   Exclude<R, Scope.Scope> | Engine
 > =>
   Effect.scoped(
@@ -155,7 +155,7 @@ export const verify = <V extends Var.Any, E, R>(
         let norms: { readonly [level: string]: number } = {}
         for (let i = 0; i < (options.solveTicks ?? 200); i++) {
           const metrics = yield* Effect.uninterruptible(
-            Effect.map(step(cell.state, batches), ([after, reported]) => {
+            Effect.map(step.run(cell.state, batches), ([after, reported]) => {
               cell.state = after
               return reported
             })
@@ -202,7 +202,7 @@ export const verify = <V extends Var.Any, E, R>(
         directions: compared,
         relativeError: norm((c) => c.swept - c.difference) / (norm((c) => c.difference) || 1)
       }
-    }).pipe(Effect.mapError((error) => (isFailure(error) ? failed(error) : error)))
+    }).pipe(Effect.mapError((error) => (isFailure(error) ? failedAt(0)(error) : error)))
   )
 
 /** A verification for people. */

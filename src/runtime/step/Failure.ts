@@ -1,9 +1,13 @@
-/** What went wrong inside a step, with the level it went wrong in. Engines turn it into a `StepError`. */
+/** What went wrong inside a step, with the level it went wrong in; a run turns it into a `StepError`, which has a tick. */
 export class StepFailure extends Error {
+  readonly _tag = "StepFailure"
   readonly level: string
   constructor(level: string, reason: string, cause?: unknown) {
     super(reason, { cause })
     this.level = level
+  }
+  get reason(): string {
+    return this.message
   }
 }
 

@@ -43,7 +43,7 @@ describe("a sequence of steps", () => {
           let expected = yield* engine.upload<Pair>(pair as never)
           const told: Array<unknown> = []
           for (const call of calls) {
-            const [after, metrics] = yield* call.step(expected, call.batch)
+            const [after, metrics] = yield* call.step.run(expected, call.batch)
             told.push(metrics)
             expected = after
           }
@@ -103,7 +103,7 @@ describe("a sequence of steps", () => {
                 const from = yield* engine.upload<Pair>(pair as never)
                 const told: Array<unknown> = []
                 for (const call of some) {
-                  const [after, metrics] = yield* call.step(expected, call.batch)
+                  const [after, metrics] = yield* call.step.run(expected, call.batch)
                   told.push(metrics)
                   expected = after
                 }

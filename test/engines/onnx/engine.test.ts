@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import * as NdArray from "../../../src/dsl/NdArray.ts"
 import * as Compiled from "../../../src/engines/onnx/OnnxEngine.ts"
 import * as WorkerClient from "../../../src/engines/onnx/WorkerClient.ts"
-import { type CompileError, Engine, type StepError } from "../../../src/engines/Engine.ts"
+import { type CompileError, Engine, type EngineError } from "../../../src/engines/Engine.ts"
 import * as Run from "../../../src/runtime/run/Run.ts"
 import { expand } from "../../../src/tensor/Noise.ts"
 import * as Noise from "../../../src/tensor/Noise.ts"
@@ -29,7 +29,7 @@ describe("who owns what", () => {
           { sum: tf.sum(state.b), a: state.a, yes: tf.greater(state.a, 1) }
         ])
         const before = yield* engine.upload<Pair>(pair as never)
-        const [after, metrics] = yield* step(before, { x: NdArray.float32([2], [10, 20]) } as never)
+        const [after, metrics] = yield* step.run(before, { x: NdArray.float32([2], [10, 20]) } as never)
         assert.deepStrictEqual([metrics.sum.data[0], [...metrics.a.data], [...metrics.yes.data]], [7, [1, 2], [0, 1]])
         assert.strictEqual(metrics.yes.dtype, "int32")
         assert.strictEqual(yield* engine.live, 2)
@@ -43,7 +43,7 @@ describe("who owns what", () => {
         )
         yield* engine.release(after)
         yield* engine.release(after)
-        const again = yield* Effect.flip(step(before, { x: NdArray.float32([2], [10, 20]) } as never))
+        const again = yield* Effect.flip(step.run(before, { x: NdArray.float32([2], [10, 20]) } as never))
         assert.match(again.reason, /after it was consumed/)
         assert.strictEqual(yield* engine.live, 0)
       })
@@ -111,7 +111,7 @@ describe("who owns what", () => {
           { ...state, a: tf.tensor(state.a.dataSync()) as tf.Tensor },
           {}
         ])
-        const failure = yield* Effect.flip(step(yield* engine.upload<Pair>(pair as never), {}))
+        const failure = yield* Effect.flip(step.run(yield* engine.upload<Pair>(pair as never), {}))
         assert.deepInclude(failure as CompileError, { _tag: "CompileError", op: "a tensor" })
         assert.strictEqual(yield* engine.live, 0)
         assert.strictEqual(tf.memory().numTensors, tensors)
@@ -231,9 +231,9 @@ describe("a run on the compiled engine", () => {
             tick.index === 5 ? Effect.promise(() => client.worker.terminate()) : Effect.void
           )
         ).pipe(Effect.provideService(Engine, Compiled.service(client)))
-        assert.strictEqual(error._tag, "StepError")
+        assert.deepInclude(error, { _tag: "EngineError", kind: "Died" })
         // The ticks that came in one call with the fifth are there already.
-        assert.isAtLeast((error as StepError).tick, 6)
+        assert.isAtLeast((error as EngineError).tick!, 6)
         assert.match(error.message, /worker thread died/)
       })
     )

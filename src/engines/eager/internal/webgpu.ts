@@ -1,6 +1,6 @@
 /** TensorFlow.js's WebGPU backend on Dawn: its packages, its device, and the errors that WebGPU does not throw. */
 import * as tf from "@tensorflow/tfjs-core"
-import { CompileError } from "../../Engine.ts"
+import { EngineError } from "../../Engine.ts"
 import * as Shaders from "./shaders.ts"
 
 /** What of https://www.w3.org/TR/webgpu is used here; Node's types have none of it. */
@@ -24,7 +24,8 @@ interface Backend extends tf.KernelBackend {
 /** The packages that the engine needs beside those that are always there, and the versions that it was tried with. */
 export const packages = { webgpu: "0.6.2", "@tensorflow/tfjs-backend-webgpu": "4.22.0" } as const
 
-const refused = (reason: string): CompileError => new CompileError({ op: "engine 'webgpu'", level: "", reason })
+const refused = (reason: string): EngineError =>
+  new EngineError({ kind: "Refused", engine: "webgpu", tick: null, reason })
 const firstLine = (cause: unknown): string => (cause instanceof Error ? cause.message.split("\n")[0]! : String(cause))
 
 // Optional peers: the specifier is a value so that nothing tries to resolve them before they are asked for.
@@ -89,7 +90,7 @@ export const adopt = (): void => {
   }
 }
 
-/** Makes the backend known to TensorFlow.js. Throws a `CompileError` where packages or a GPU are missing. */
+/** Makes the backend known to TensorFlow.js. Throws an `EngineError` where packages or a GPU are missing. */
 export const register = async (): Promise<void> => {
   const { create, globals } = await load<Dawn>("webgpu")
   const known = (globalThis.navigator as { readonly gpu?: Gpu } | undefined)?.gpu
