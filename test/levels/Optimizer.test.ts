@@ -1,4 +1,4 @@
-import "@tensorflow/tfjs"
+import "../../src/tensor/registerGradients.ts"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, it, vi } from "vitest"
 import type { Optimizer as AnyOptimizer } from "../../src/dsl/Optimizer.ts"

@@ -1,4 +1,4 @@
-import "@tensorflow/tfjs"
+import "../../src/tensor/registerGradients.ts"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, it } from "vitest"
 import * as Seed from "../../src/dsl/Seed.ts"

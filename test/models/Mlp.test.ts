@@ -1,5 +1,5 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import "@tensorflow/tfjs"
+import "../../src/tensor/registerGradients.ts"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Tree from "../../src/dsl/Tree.ts"

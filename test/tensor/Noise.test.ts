@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import "@tensorflow/tfjs"
+import "../../src/tensor/registerGradients.ts"
 import "@tensorflow/tfjs-backend-wasm"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Seed from "../../src/dsl/Seed.ts"

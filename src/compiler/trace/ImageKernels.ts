@@ -12,6 +12,7 @@ import { reshape, transpose } from "../graph/Layout.ts"
 import * as Convolution from "../graph/Convolution.ts"
 import * as Phases from "../graph/StridedConvolution.ts"
 import { CompileError } from "../graph/CompileError.ts"
+import { interpolation } from "../../tensor/Interpolation.ts"
 
 type Four = [number, number, number, number]
 
@@ -71,30 +72,6 @@ const pooling = (image: Shape, { dimRoundingMode, filterSize, pad, strides }: At
     tf.backend_util.computePool2DInfo(image as Four, filterSize, strides, 1, pad, dimRoundingMode),
     image[3]!
   )
-
-/** Rows [to, from] of weights with which a resize along one axis sums its input. */
-const interpolation = (from: number, to: number, attrs: any, nearest: boolean): Float32Array => {
-  const { alignCorners, halfPixelCenters } = attrs as {
-    readonly alignCorners: boolean
-    readonly halfPixelCenters: boolean
-  }
-  const scale = alignCorners && to > 1 ? (from - 1) / (to - 1) : from / to
-  const weights = new Float32Array(from * to)
-  for (let i = 0; i < to; i++) {
-    const at = halfPixelCenters && !nearest ? scale * (i + 0.5) - 0.5 : halfPixelCenters ? scale * (i + 0.5) : scale * i
-    if (nearest) {
-      const row = Math.max(0, Math.min(from - 1, alignCorners ? Math.round(at) : Math.floor(at)))
-      weights[i * from + row] = 1
-      continue
-    }
-    const low = Math.max(0, Math.floor(at))
-    const high = Math.min(from - 1, Math.ceil(at))
-    const share = at - low
-    weights[i * from + low]! += 1 - share
-    weights[i * from + high]! += share
-  }
-  return weights
-}
 
 /** A resize is linear along each axis: two products with constant matrices, and its gradient two with their transposes. */
 const resized = (
