@@ -1,7 +1,7 @@
 /** Operations as methods of tensors: `x.add(y)` for `tf.add(x, y)`. TensorFlow.js registers them in its union package only. */
 import * as tf from "@tensorflow/tfjs-core"
-// Their types.
-import type {} from "@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js"
+// Their types: a module that only declares them.
+export type * from "@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js"
 
 /** Methods that are the operation of that name, with the tensor as its first argument. */
 const alike = (

@@ -39,8 +39,12 @@ const ofOne: { readonly [op: string]: (x: number) => number } = {
   erf,
   not: (x) => Number(x === 0),
   isNan: (x) => Number(Number.isNaN(x)),
-  isInf: (x) => Number(Math.abs(x) === Infinity),
-  cast: (x) => x
+  isInf: (x) => Number(Math.abs(x) === Infinity)
+}
+const casts: { readonly [dtype: string]: (x: number) => number } = {
+  float32: (x) => x,
+  int32: Math.trunc,
+  bool: (x) => Number(x !== 0)
 }
 const ofTwo: { readonly [op: string]: (a: number, b: number) => number | boolean } = {
   ...arithmetic,
@@ -224,7 +228,7 @@ const operations: { readonly [op: string]: Evaluate } = {
 
 const evaluated = (node: Node, x: ReadonlyArray<Numbers>): Numbers => {
   const { attrs, op, shape } = node
-  const one = ofOne[op]
+  const one = op === "cast" ? casts[node.dtype] : ofOne[op]
   if (one !== undefined) return x[0]!.map(one)
   const places = placesOf(shape)
   const two = ofTwo[op]

@@ -73,39 +73,17 @@ const pooling = (image: Shape, { dimRoundingMode, filterSize, pad, strides }: At
     image[3]!
   )
 
-/** A resize is linear along each axis: two products with constant matrices, and its gradient two with their transposes. */
-const resized = (
-  g: Graph,
-  x: Node,
-  from: readonly [number, number],
-  to: readonly [number, number],
-  attrs: any,
-  nearest: boolean,
-  back: boolean
-): Node => {
-  const weights = (axis: 0 | 1) =>
-    g.const(interpolation(from[axis], to[axis], attrs, nearest), [to[axis], from[axis]], "float32")
-  const rows = matmul(g, weights(0), first(g, x), back, false)
-  return last(g, matmul(g, rows, weights(1), false, !back))
-}
-
+/** A resize is linear along each axis: two products with constant matrices. */
 const resize =
   (nearest: boolean): Kernel =>
-  (g, { images }, attrs) =>
-    resized(g, images!, [images!.shape[1]!, images!.shape[2]!], attrs.size, attrs, nearest, false)
-
-const resizeGradient =
-  (nearest: boolean): Kernel =>
-  (g, { dy, images }, attrs) =>
-    resized(
-      g,
-      dy!,
-      [images!.shape[1]!, images!.shape[2]!],
-      [dy!.shape[1]!, dy!.shape[2]!],
-      { halfPixelCenters: false, ...attrs },
-      nearest,
-      true
-    )
+  (g, { images }, attrs) => {
+    const [height, width] = images!.shape.slice(1) as [number, number]
+    const [tall, wide] = attrs.size as [number, number]
+    const weights = (from: number, to: number) =>
+      g.const(interpolation(from, to, attrs, nearest), [to, from], "float32")
+    const rows = matmul(g, weights(height, tall), first(g, images!), false, false)
+    return last(g, matmul(g, rows, weights(width, wide), false, true))
+  }
 
 export const kernels: { readonly [name: string]: Kernel } = {
   Conv2D: (g, { filter, x }, attrs) => {
@@ -158,7 +136,5 @@ export const kernels: { readonly [name: string]: Kernel } = {
     return offset === undefined ? scaled : binary(g, "add", scaled, offset)
   },
   ResizeBilinear: resize(false),
-  ResizeNearestNeighbor: resize(true),
-  ResizeBilinearGrad: resizeGradient(false),
-  ResizeNearestNeighborGrad: resizeGradient(true)
+  ResizeNearestNeighbor: resize(true)
 }

@@ -1,9 +1,8 @@
 /** Records what a pure tensor function does as a graph, without computing anything. */
-// Differentiating a function while it is recorded needs TensorFlow.js's gradients, which its core does not register.
-import "../../tensor/registerGradients.ts"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Tree from "../../dsl/Tree.ts"
 import type { Directional, Forward } from "../../tensor/Directional.ts"
+import { registerGradients } from "../../tensor/registerGradients.ts"
 import { CompileError } from "../graph/CompileError.ts"
 import { currentLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
 import { cast } from "../graph/Elementwise.ts"
@@ -147,6 +146,8 @@ class Recorder extends tf.KernelBackend implements Forward {
 }
 
 const register = (): void => {
+  // Differentiating a function while it is recorded needs them.
+  registerGradients()
   for (const [kernelName, kernel] of Object.entries(kernels)) {
     if (tf.getKernel(kernelName, backendName) !== undefined) continue
     tf.registerKernel({
@@ -174,7 +175,7 @@ const refusal = (error: unknown, level: string): unknown => {
   const missing = error instanceof Error ? /Kernel '(\w+)' not registered/.exec(error.message) : null
   if (missing === null) return undefined
   const reason =
-    "steps are not compiled from this kernel: write it in terms of those that they are (src/runtime/compiled/Kernels.ts), " +
+    "steps are not compiled from this kernel: write it in terms of those that they are (src/compiler/trace/Kernels.ts), " +
     "or run on an eager engine"
   return new CompileError({ op: `kernel ${missing[1]}`, level, reason })
 }

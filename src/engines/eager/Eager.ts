@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import type { NdArray } from "../../dsl/NdArray.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import { type Device, Engine, EngineError, type Failure } from "../Engine.ts"
-import "../../tensor/registerGradients.ts"
+import { registerGradients } from "../../tensor/registerGradients.ts"
 import { registerTrainingKernels } from "./internal/kernels.ts"
 import { refuseTf32 } from "../tf32.ts"
 import * as WebGpu from "./internal/webgpu.ts"
@@ -107,6 +107,7 @@ const service = (engine: Backend, backend: string): Engine["Service"] => {
   const tidily = <T extends Tree.Tree>(f: () => T): T => {
     if (tf.getBackend() !== backend)
       throw threw(`the TensorFlow.js backend was changed to '${tf.getBackend()}' while '${backend}' was in use`)
+    registerGradients()
     return tf.tidy(f as () => never) as T
   }
   // What a function itself throws is its own fault, not the engine's.

@@ -88,10 +88,6 @@ export const rules: ReadonlyArray<Rule> = [
     },
     "logits"
   ),
-  ofOutput(
-    tf.LogSoftmax,
-    (dy, y, { axis }) => tf.sub(dy, tf.mul(tf.sum(dy, axis, true), tf.exp(y))),
-    "logits"
-  ),
+  ofOutput(tf.LogSoftmax, (dy, y, { axis }) => tf.sub(dy, tf.mul(tf.sum(dy, axis, true), tf.exp(y))), "logits"),
   matrixProduct
 ]

@@ -1,7 +1,7 @@
 /**
  * Gradients of networks that look at images. The formulas follow those of TensorFlow.js (Copyright Google LLC, licensed under
- * the Apache License 2.0). Other than there, convolutions may be dilated, gradients of convolutions have gradients, resizes
- * may count from the middle of pixels, and batch norm does without scale and offset.
+ * the Apache License 2.0). Other than there, convolutions may be dilated, gradients of convolutions and of mean
+ * pools have gradients, resizes are right, and batch norm does without scale and offset.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { interpolation } from "../Interpolation.ts"
@@ -22,7 +22,12 @@ const convolution = (kernelName: string, toInput: string, toFilter: string): Rul
   reading(kernelName, ["x", "filter"], (dy, [x, filter], attrs) => {
     const { dataFormat, dimRoundingMode, pad, strides } = attrs
     const apart = dilationsOf(attrs)
-    const shared = { strides, pad, dimRoundingMode, ...(kernelName === tf.Conv2D ? { dataFormat } : { dilations: [1, 1] }) }
+    const shared = {
+      strides,
+      pad,
+      dimRoundingMode,
+      ...(kernelName === tf.Conv2D ? { dataFormat } : { dilations: [1, 1] })
+    }
     return {
       x: () => run(toInput, { dy, filter: spread(filter, apart) }, { ...shared, inputShape: x.shape }),
       filter: () => {
@@ -55,6 +60,35 @@ const convolutions: ReadonlyArray<Rule> = [
 
 const pool = ({ dimRoundingMode, filterSize, pad, strides }: any) => ({ filterSize, strides, pad, dimRoundingMode })
 
+/** Backends whose gradient of a mean pool divides by the whole window, also where part of it lies in the padding. */
+const dividingByWindow = new Set(["cpu", "wasm", "webgpu"])
+
+/** By how much those gradients are too small, at each place of the result; none where they are right. */
+const shortage = (x: tf.Tensor, { dimRoundingMode, filterSize, pad, strides }: any): tf.Tensor | undefined => {
+  if (!dividingByWindow.has(tf.getBackend())) return undefined
+  const {
+    inDepth = 1,
+    padInfo,
+    ...info
+  } = (
+    x.rank === 4
+      ? tf.backend_util.computePool2DInfo(x.shape as Four, filterSize, strides, 1, pad, dimRoundingMode)
+      : tf.backend_util.computePool3DInfo(x.shape as [...Four, number], filterSize, strides, 1, pad, dimRoundingMode)
+  ) as tf.backend_util.Conv3DInfo
+  const excess = (out: number, stride: number, before: number, window: number, side: number): Array<number> =>
+    Array.from({ length: out }, (_, i) => {
+      const from = i * stride - before
+      return window / (Math.min(from + window, side) - Math.max(from, 0))
+    })
+  const rows = excess(info.outHeight, info.strideHeight, padInfo.top, info.filterHeight, info.inHeight)
+  const columns = excess(info.outWidth, info.strideWidth, padInfo.left, info.filterWidth, info.inWidth)
+  const layers = x.rank === 4 ? [1] : excess(info.outDepth, info.strideDepth, padInfo.front, info.filterDepth, inDepth)
+  const all = layers.flatMap((n) => rows.flatMap((m) => columns.map((k) => n * m * k)))
+  if (all.every((n) => n === 1)) return undefined
+  const places = x.rank === 4 ? [rows.length, columns.length] : [layers.length, rows.length, columns.length]
+  return tf.tensor(all, [1, ...places, 1])
+}
+
 const pools: ReadonlyArray<Rule> = [
   ...(
     [
@@ -72,15 +106,24 @@ const pools: ReadonlyArray<Rule> = [
       [tf.AvgPool3D, tf.AvgPool3DGrad]
     ] as const
   ).flatMap(([name, back]) => [
-    ofInput(name, (dy, x, attrs) => run(back, { dy, input: x }, pool(attrs))),
+    ofInput(name, (dy, x, attrs) => {
+      const short = shortage(x, attrs)
+      return run(back, { dy: short === undefined ? dy : tf.mul(dy, short), input: x }, pool(attrs))
+    }),
     reading(back, ["dy", "input"], (flow, [, input], attrs) => ({
-      dy: () => run(name, { x: flow }, pool(attrs)),
+      dy: () => {
+        const [short, means] = [shortage(input, attrs), run(name, { x: flow }, pool(attrs))]
+        return short === undefined ? means : tf.div(means, short)
+      },
       input: () => tf.zeros(input.shape)
     }))
   ])
 ]
 
-/** A resize along one axis after the other as products with constant matrices. */
+/**
+ * A resize along one axis after the other is two products with constant matrices, and its gradient two with their transposes:
+ * TensorFlow.js's kernels for it mix up height and width, and count from the corners of pixels only.
+ */
 const resized = (dy: tf.Tensor, images: tf.Tensor, attrs: any, nearest: boolean): tf.Tensor => {
   const [batch, height, width, channels] = images.shape as Four
   const [tall, wide] = dy.shape.slice(1) as [number, number]
@@ -93,19 +136,8 @@ const resized = (dy: tf.Tensor, images: tf.Tensor, attrs: any, nearest: boolean)
   return tf.transpose(tf.reshape(columns, [batch, height, channels, width]), [0, 1, 3, 2])
 }
 
-const resize = (name: string, back: string, nearest: boolean): ReadonlyArray<Rule> => [
-  ofInput(
-    name,
-    (dy, images, attrs) =>
-      // The kernels that TensorFlow.js has for it count from the corner of a pixel.
-      attrs.halfPixelCenters ? resized(dy, images, attrs, nearest) : run(back, { dy, images }, attrs),
-    "images"
-  ),
-  reading(back, ["dy", "images"], (flow, [dy, images], attrs) => ({
-    dy: () => run(name, { images: flow }, { halfPixelCenters: false, ...attrs, size: dy.shape.slice(1, 3) }),
-    images: () => tf.zeros(images.shape)
-  }))
-]
+const resize = (name: string, nearest: boolean): Rule =>
+  ofInput(name, (dy, images, attrs) => resized(dy, images, attrs, nearest), "images")
 
 /** Sums over all axes but the last, where statistics are one number a channel. */
 const perChannel = (x: tf.Tensor, mean: tf.Tensor): tf.Tensor =>
@@ -163,8 +195,8 @@ const others: ReadonlyArray<Rule> = [
 export const rules: ReadonlyArray<Rule> = [
   ...convolutions,
   ...pools,
-  ...resize(tf.ResizeBilinear, tf.ResizeBilinearGrad, false),
-  ...resize(tf.ResizeNearestNeighbor, tf.ResizeNearestNeighborGrad, true),
+  resize(tf.ResizeBilinear, false),
+  resize(tf.ResizeNearestNeighbor, true),
   batchNorm,
   ...others
 ]

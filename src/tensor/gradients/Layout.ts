@@ -38,7 +38,11 @@ export const gathered = (x: tf.Tensor, strides: ReadonlyArray<number>): tf.Tenso
     const n = Math.ceil(y.shape[axis]! / stride)
     const whole = padded(y, axis, 0, n * stride - y.shape[axis]!)
     const [before, after] = [y.shape.slice(0, axis), y.shape.slice(axis + 1)]
-    return tf.reshape(part(tf.reshape(whole, [...before, n, stride, ...after]), axis + 1, 0, 1), [...before, n, ...after])
+    return tf.reshape(part(tf.reshape(whole, [...before, n, stride, ...after]), axis + 1, 0, 1), [
+      ...before,
+      n,
+      ...after
+    ])
   }, x)
 
 const mirrored = ofInput(tf.MirrorPad, (dy, x, { mode, paddings }) => {
@@ -121,10 +125,10 @@ const byNumber: ReadonlyArray<Rule> = [
     // Rows with a negative number went nowhere.
     x: () => {
       const found = tf.gather(dy, tf.maximum(ids!, tf.zerosLike(ids!)) as tf.Tensor1D)
-      const present = tf.reshape(
-        tf.greaterEqual(ids!, tf.scalar(0, "int32")),
-        [...ids!.shape, ...Array<number>(x!.rank - ids!.rank).fill(1)]
-      )
+      const present = tf.reshape(tf.greaterEqual(ids!, tf.scalar(0, "int32")), [
+        ...ids!.shape,
+        ...Array<number>(x!.rank - ids!.rank).fill(1)
+      ])
       return tf.where(tf.logicalAnd(present, tf.ones(found.shape, "bool")), found, tf.zerosLike(found))
     },
     segmentIds: () => zeros(ids!)

@@ -60,17 +60,17 @@ const activations: ReadonlyArray<Rule> = [
     return tf.where(tf.greater(x, tf.scalar(0)), above, below)
   }),
   ofInput(tf.ClipByValue, (dy, x, { clipValueMax, clipValueMin }) =>
-    tf.where(
-      tf.logicalAnd(tf.greaterEqual(x, clipValueMin), tf.lessEqual(x, clipValueMax)),
-      dy,
-      tf.zerosLike(dy)
-    )
+    tf.where(tf.logicalAnd(tf.greaterEqual(x, clipValueMin), tf.lessEqual(x, clipValueMax)), dy, tf.zerosLike(dy))
   )
 ]
 
 const still: ReadonlyArray<Rule> = [
-  ...[tf.Ceil, tf.Floor, tf.Round, tf.Sign, tf.Step, tf.IsFinite, tf.IsInf, tf.IsNan].map((name) => constant(name, ["x"])),
-  ...[tf.OnesLike, tf.ZerosLike, tf.LogicalNot, tf.ArgMax, tf.ArgMin, tf.All, tf.Any].map((name) => constant(name, ["x"])),
+  ...[tf.Ceil, tf.Floor, tf.Round, tf.Sign, tf.Step, tf.IsFinite, tf.IsInf, tf.IsNan].map((name) =>
+    constant(name, ["x"])
+  ),
+  ...[tf.OnesLike, tf.ZerosLike, tf.LogicalNot, tf.ArgMax, tf.ArgMin, tf.All, tf.Any].map((name) =>
+    constant(name, ["x"])
+  ),
   constant(tf.OneHot, ["indices"])
 ]
 

@@ -26,11 +26,8 @@ export const readingAll = (kernelName: string, gradients: Parameters<typeof rule
   rule(kernelName, { saveAllInputs: true }, gradients)
 
 /** A rule that needs nothing but what flows back. */
-export const linear = (
-  kernelName: string,
-  gradient: (dy: any, attrs: Attrs) => tf.Tensor,
-  input: string = "x"
-): Rule => rule(kernelName, {}, (dy, _, attrs) => ({ [input]: () => gradient(dy, attrs) }))
+export const linear = (kernelName: string, gradient: (dy: any, attrs: Attrs) => tf.Tensor, input: string = "x"): Rule =>
+  rule(kernelName, {}, (dy, _, attrs) => ({ [input]: () => gradient(dy, attrs) }))
 
 /** A rule for one input, stated through that input. */
 export const ofInput = (kernelName: string, slope: Slope, input: string = "x"): Rule =>

@@ -17,7 +17,11 @@ interface TapeNode {
   readonly saved: ReadonlyArray<tf.Tensor>
   gradient?: (dys: ReadonlyArray<tf.Tensor | null>) => { readonly [name: string]: () => tf.Tensor }
 }
-type Gradients = (dy: any, saved: ReadonlyArray<tf.Tensor>, attrs: unknown) => ReturnType<NonNullable<TapeNode["gradient"]>>
+type Gradients = (
+  dy: any,
+  saved: ReadonlyArray<tf.Tensor>,
+  attrs: unknown
+) => ReturnType<NonNullable<TapeNode["gradient"]>>
 type AddTapeNode = (
   kernelName: string,
   inputs: { readonly [name: string]: tf.Tensor | undefined | null },
@@ -77,7 +81,8 @@ const repaired = (engine: Engine, add: AddTapeNode): AddTapeNode =>
       if (outputIds.has(source)) late.push(...activeTape.splice(at, 1))
       else if (own && !inputIds.has(source)) {
         activeTape.splice(at, 1)
-        if (kernelName === crossEntropy) add.call(engine, kernelName, { 1: inputs["1"]! }, [copy], logSoftmax, [copy], attrs)
+        if (kernelName === crossEntropy)
+          add.call(engine, kernelName, { 1: inputs["1"]! }, [copy], logSoftmax, [copy], attrs)
         else add.call(engine, kernelName, inputs, [copy], between(kernelName), [copy], attrs)
       }
     }
