@@ -1,3 +1,6 @@
+// Tensors have gradients, and operations as methods, such as `x.add(y)`.
+import "./tensor/registerGradients.ts"
+
 // The language
 export * as Dataset from "./dsl/Dataset.ts"
 export * as Hypergradient from "./dsl/Hypergradient.ts"

@@ -4,6 +4,7 @@
  */
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
+import "./ChainedMethods.ts"
 import { registerMethods } from "./ChainedMethods.ts"
 import * as Contraction from "./gradients/Contraction.ts"
 import * as Images from "./gradients/Images.ts"
