@@ -24,12 +24,23 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "compiler/tangent": ["dsl", "tensor", "compiler/graph"],
   "compiler/trace": ["dsl", "tensor", "runtime/step", "compiler/graph", "compiler/tangent"],
   "compiler/onnx": ["dsl", "tensor", "compiler/graph"],
+  compiler: ["dsl", "runtime/plan", "runtime/step", "compiler/graph", "compiler/trace"],
   engines: ["dsl", "runtime/step", "compiler/graph"],
   "engines/eager": [...ground, "runtime/step", "engines"],
   "engines/onnx": [...ground, "runtime/step", ...compiler, "engines"],
   "runtime/run": [...ground, "runtime/plan", "runtime/step", "engines"],
-  runs: [...ground, "runtime/plan", "runtime/step", "runtime/run", "engines"],
-  cli: [...ground, "runtime/plan", "runtime/step", "runtime/run", "engines", "engines/eager", "engines/onnx", "runs"]
+  runs: [...ground, "compiler", "runtime/plan", "runtime/step", "runtime/run", "engines"],
+  cli: [
+    ...ground,
+    "compiler",
+    "runtime/plan",
+    "runtime/step",
+    "runtime/run",
+    "engines",
+    "engines/eager",
+    "engines/onnx",
+    "runs"
+  ]
 }
 
 interface Import {

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { fingerprint } from "../runtime/run/Fingerprint.ts"
+import { fingerprints } from "../compiler/Fingerprint.ts"
 import * as Plan from "../runtime/plan/Plan.ts"
 import * as PlanText from "../runtime/plan/PlanText.ts"
 import * as Verify from "../runtime/run/Verify.ts"
@@ -98,8 +98,12 @@ const resume = (programs: Load.Programs) =>
         })) as Config.Resolved<Launch.Settings>
         const problem = yield* Launch.problemOf(loaded, resolved.value)
         const plan = yield* Effect.fromResult(Plan.make(problem))
-        if (fingerprint(problem, plan) !== manifest.program.fingerprint) {
-          const reason = `it is not the program that run ${folder.id} was started with: its levels, objectives, data fields or shapes have changed. Restore it, or start a new run`
+        const { levels, program } = fingerprints(problem, plan)
+        if (program !== manifest.program.fingerprint) {
+          const other = Object.keys(levels).filter((name) => levels[name] !== manifest.program.levels[name])
+          const where = other.length === 0 ? "its plan, data fields or constants" : `what ${other.join(", ")} computes`
+          const verb = other.length === 0 ? "have" : "has"
+          const reason = `it is not the program that run ${folder.id} was started with: ${where} ${verb} changed. Restore it, or start a new run`
           return yield* new Load.ProgramError({ program: source, reason })
         }
         const { provider, threads: begun } = manifest.engine

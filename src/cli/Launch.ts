@@ -8,7 +8,7 @@ import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
-import { fingerprint } from "../runtime/run/Fingerprint.ts"
+import { fingerprints } from "../compiler/Fingerprint.ts"
 import * as Plan from "../runtime/plan/Plan.ts"
 import * as PlanText from "../runtime/plan/PlanText.ts"
 import { Wiring } from "../runtime/plan/Wiring.ts"
@@ -128,6 +128,7 @@ export const prepare = Effect.fnUntraced(function* (
   computing: Options.Computing
 ) {
   const path = yield* Path.Path
+  const { levels, program } = fingerprints(problem, plan)
   const seed = Seed.make(resolved.value.seed)
   const entries = Config.entries(loaded.program.config, resolved as never)
   return yield* RunFolder.create(root, loaded.program.name, (folder) =>
@@ -136,7 +137,7 @@ export const prepare = Effect.fnUntraced(function* (
       yield* JsonFile.write(path.join(folder.path, "plan.json"), Plan.Plan, plan)
       yield* JsonFile.replace(path.join(folder.path, "plan.txt"), new TextEncoder().encode(`${PlanText.text(plan)}\n`))
       yield* Manifest.write(folder, process.cwd(), {
-        program: { fingerprint: fingerprint(problem, plan), levels: {}, files: { [loaded.source]: loaded.sha256 } },
+        program: { fingerprint: program, levels, files: { [loaded.source]: loaded.sha256 } },
         versions: { tapweight: version, ...packaged.dependencies },
         seeds: {
           root: resolved.value.seed,

@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto"
+import * as Hypergradient from "../dsl/Hypergradient.ts"
+import type { Definition } from "../dsl/Level.ts"
+import type { Problem } from "../dsl/Problem.ts"
+import * as Seed from "../dsl/Seed.ts"
+import * as Tree from "../dsl/Tree.ts"
+import type { Moment } from "../runtime/plan/Moment.ts"
+import type { Plan } from "../runtime/plan/Plan.ts"
+import * as Wiring from "../runtime/plan/Wiring.ts"
+import type { Batches } from "../runtime/step/Direction.ts"
+import { initial, initialVars, levelsOf, type State, type Vars } from "../runtime/step/State.ts"
+import * as Step from "../runtime/step/Step.ts"
+import { digest } from "./graph/Digest.ts"
+import { trace } from "./trace/Trace.ts"
+
+/** What identifies a program: the whole of it, and each level's own work, so that a difference has a place. */
+export interface Fingerprints {
+  readonly program: string
+  readonly levels: { readonly [level: string]: string }
+}
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
+
+/** The turn of one level, alone: its objective, the sweep below it, its optimizer, its restart. */
+const turn = (plan: Plan, name: string): Moment => ({
+  acting: [name],
+  restarting: plan.levels.flatMap((level) => (level.name === name && level.restart ? [name] : [])),
+  frozen: [],
+  past: Object.fromEntries(
+    plan.levels.flatMap((l) => (l.estimator?.kind === "unrolled" ? [[l.name, l.estimator.steps] as const] : []))
+  ),
+  diagnostics: false
+})
+
+/** Types of as many batches of each level as its own turn and a sweep through its past take. */
+const batchTypes = (plan: Plan, levels: ReadonlyMap<string, Definition>) =>
+  Object.fromEntries(
+    plan.levels.map(({ estimator, name, repeat }) => [
+      name,
+      Array.from({ length: Math.max(repeat, estimator?.steps ?? 1, 1) }, () => levels.get(name)!.data.fields)
+    ])
+  )
+
+const namedResults = (traced: ReturnType<typeof trace>) =>
+  Tree.entries(traced.structure).map(([path], i) => [path, traced.results[i]!] as const)
+
+// What cannot be traced is told apart by what there is of it to read.
+const described = (level: Definition): string => {
+  const { hypergradient, objective, optimizer } = level
+  const estimator = hypergradient === undefined ? "" : Hypergradient.describe(hypergradient)
+  return sha256(["text", objective.toString(), optimizer.name, estimator].join("\n"))
+}
+
+/**
+ * Identifies a program, so that a checkpoint is never continued by another one: hashes of its plan, its constants, the
+ * fields of its data, the types of its variables, and of what is computed: the traced graph of every level's turn, with
+ * the numbers that its objective closes over. Where a level's turn cannot be traced (an operation that no graph has, an
+ * objective that throws), the text of its objective stands for it, and numbers that this closes over are not seen. Initial
+ * values are drawn for their shapes and are no part of it.
+ *
+ * Costs one trace of each level's turn, which is the first part of what compiling it costs.
+ */
+export const fingerprints = (problem: Problem.Any, plan: Plan): Fingerprints => {
+  const levels = levelsOf(problem)
+  const vars = initialVars(problem, Seed.make(0))
+  const batches = batchTypes(plan, levels)
+  const start = (): Tree.Tree | undefined => {
+    try {
+      return trace(initial(problem, plan) as (vars: Vars) => State, ["vars"], [vars]).structure
+    } catch {
+      return undefined
+    }
+  }
+  const state = start()
+  const hashOf = (name: string): string => {
+    const level = levels.get(name)!
+    if (state === undefined) return described(level)
+    const step = Step.make(problem, plan, turn(plan, name)) as (state: State, batches: Batches) => Tree.Tree
+    try {
+      return digest(namedResults(trace(step, ["state", "batch"], [state, batches])))
+    } catch {
+      return described(level)
+    }
+  }
+  const each = Object.fromEntries(plan.levels.map(({ name }) => [name, hashOf(name)]))
+  const parts = {
+    plan,
+    levels: each,
+    fields: plan.levels.map(({ name }) => levels.get(name)!.data.fields),
+    fixed: Wiring.fixed(problem).map(({ value, variable }) => [
+      variable.name,
+      value === undefined ? null : Tree.hostEntries(value).map(([path, { data }]) => [path, Array.from(data, String)])
+    ]),
+    variables: Tree.hostEntries(vars).map(([path, { dtype, shape }]) => [path, dtype, shape])
+  }
+  return { program: sha256(JSON.stringify(parts)), levels: each }
+}
+
+/** The fingerprint of the whole program. */
+export const fingerprint = (problem: Problem.Any, plan: Plan): string => fingerprints(problem, plan).program
