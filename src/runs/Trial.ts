@@ -12,12 +12,12 @@ import * as Seed from "../dsl/Seed.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
 import * as Checkpoint from "../runtime/run/Checkpoint.ts"
-import { Engine, StepError } from "../engines/Engine.ts"
+import { StepError } from "../engines/Engine.ts"
 import { fingerprint } from "../compiler/Fingerprint.ts"
 import * as Plan from "../runtime/plan/Plan.ts"
 import * as Run from "../runtime/run/Run.ts"
 import * as Safetensors from "../files/Safetensors.ts"
-import { initial, initialVars } from "../runtime/step/State.ts"
+import { initialVars } from "../runtime/step/State.ts"
 import * as Watch from "../runtime/run/Watch.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Records from "./Records.ts"
@@ -78,7 +78,6 @@ const prepare = Effect.fnUntraced(function* <V extends Var.Any>(
   seed: number
 ) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
-  const engine = yield* Engine
   const plan = yield* Effect.fromResult(Plan.make(problem))
   const program = fingerprint(problem, plan)
   const host = initialVars(problem, Seed.make(seed))
@@ -105,10 +104,7 @@ const prepare = Effect.fnUntraced(function* <V extends Var.Any>(
     const directory = at("checkpoints")
     if (!(yield* Effect.mapError(fs.exists(directory), JsonFile.because(directory)))) return undefined
     if ((yield* Checkpoint.listed(directory)).length === 0) return undefined
-    const like = yield* Effect.scoped(
-      Effect.flatMap(Effect.acquireRelease(engine.start(initial(problem, plan), host), engine.release), engine.download)
-    )
-    return yield* Checkpoint.load(directory, { program, seed }, like)
+    return yield* Checkpoint.load(directory, { program, seed }, yield* Run.start(problem, seed))
   })
   return { at, plan, program, read, resumed, save }
 })

@@ -95,6 +95,14 @@ const acquireCell = (
     (cell) => cell.release
   )
 
+/** The state of a run before its first tick, on the host: the paths, dtypes and shapes that a checkpoint of it has. */
+export const start = Effect.fnUntraced(function* (problem: Problem.Any, seed: number) {
+  const engine = yield* Engine
+  const plan = yield* Effect.fromResult(Plan.make(problem))
+  const cell = yield* acquireCell(engine, problem, plan, { seed })
+  return yield* cell.look(0, engine.download)
+}, Effect.scoped)
+
 type RunStep = Compiled<State, Sweep.Batches, Step.Metrics>
 
 /** A tick that has been run, and not yet asked for. */
