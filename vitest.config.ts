@@ -17,7 +17,7 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   resolve: { conditions },
   test: {
-    include: ["{test,experiments/test}/**/*.test.ts"],
+    include: ["{test,examples,experiments/test}/**/*.test.ts"],
     typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
     // Child processes, too, run the sources.
     env: { NODE_OPTIONS: "--conditions=tapweight-source" },
