@@ -7,8 +7,6 @@ import {
   Config,
   Dataset,
   Hypergradient,
-  Init,
-  Level,
   Mlp,
   NdArray,
   Objective,
@@ -18,6 +16,7 @@ import {
   Program,
   Seed,
   Solver,
+  TapWeight,
   Var
 } from "tapweight"
 
@@ -36,40 +35,40 @@ const table = (name: string, rows: number) => {
 
 const theta = Var.make("theta", Mlp.init([8, 24, 2]))
 const omega = Var.make("omega", (_, root) => Var.initial(theta, root))
-const beta = Var.make("beta", Init.zeros([2]))
-const column = (p: Mlp.Params, x: tf.Tensor2D, i: number) =>
-  tf.reshape(tf.slice(Mlp.apply(p, x, tf.softplus), [0, i], [-1, 1]), [-1])
-const darts = Hypergradient.implicit({ solver: Solver.identity, product: Product.finiteDifference({ radius: 0.01 }) })
 
-const pretrain = Level.minimize(theta, {
-  name: "pretrain",
-  given: [beta],
-  data: Dataset.fromRows("corpus", table("corpus", 400), { batch: 64 }),
-  optimizer: Optimizer.adam(0.01),
-  objective: ({ beta, theta }, { useful, useless, x }) =>
-    Objective.weighted(tf.softmax(beta), {
-      useful: Objective.binaryCrossEntropy(column(theta, x, 0), useful),
-      useless: Objective.binaryCrossEntropy(column(theta, x, 0), useless)
-    })
-}).pipe(Level.hypergradient(darts))
+type Rows = { readonly x: tf.Tensor2D; readonly useful: tf.Tensor1D; readonly useless: tf.Tensor1D }
+const loss = (p: Mlp.Params, { x }: Rows, label: tf.Tensor1D) =>
+  Objective.binaryCrossEntropy(tf.reshape(tf.slice(Mlp.apply(p, x, tf.softplus), [0, 0], [-1, 1]), [-1]), label)
 
-const finetune = Level.minimize(omega, {
-  name: "finetune",
-  upstream: [pretrain],
-  data: Dataset.fromRows("train", table("train", 32), { batch: 16 }),
-  optimizer: Optimizer.adam(0.01),
-  objective: ({ omega, theta }, { useful, x }) =>
-    tf.add(Objective.binaryCrossEntropy(column(omega, x, 0), useful), tf.mul(0.1, Objective.proximal(omega, theta)))
-}).pipe(Level.hypergradient(darts))
-
-const reweight = Level.minimize(beta, {
-  name: "reweight",
-  upstream: [finetune],
-  data: Dataset.fromRows("validation", table("validation", 64), { batch: 32 }),
-  optimizer: Optimizer.adam(0.02),
-  objective: ({ beta, omega }, { useful, x }) => ({
-    loss: Objective.binaryCrossEntropy(column(omega, x, 0), useful),
-    metrics: { beta, lambda: tf.softmax(beta) }
+// `beta`, `pretrain`, `finetune` and `reweight` are levels like any other: to hold λ at equal weights, close
+// `finetune.pipe(Level.fix(beta))` in place of `reweight`.
+const { reweight } = TapWeight.levels({
+  theta,
+  omega,
+  pretrain: {
+    data: Dataset.fromRows("corpus", table("corpus", 400), { batch: 64 }),
+    optimizer: Optimizer.adam(0.01),
+    objectives: {
+      useful: (theta, rows) => loss(theta, rows, rows.useful),
+      useless: (theta, rows) => loss(theta, rows, rows.useless)
+    }
+  },
+  finetune: {
+    data: Dataset.fromRows("train", table("train", 32), { batch: 16 }),
+    optimizer: Optimizer.adam(0.01),
+    loss: (omega, rows) => loss(omega, rows, rows.useful),
+    gamma: 0.1,
+    shared: (omega, theta) => [omega, theta]
+  },
+  reweight: {
+    data: Dataset.fromRows("validation", table("validation", 64), { batch: 32 }),
+    optimizer: Optimizer.adam(0.02),
+    loss: (omega, rows) => loss(omega, rows, rows.useful),
+    warmup: 0
+  },
+  hypergradient: Hypergradient.implicit({
+    solver: Solver.identity,
+    product: Product.finiteDifference({ radius: 0.01 })
   })
 })
 
@@ -78,6 +77,5 @@ export default Program.fromProblem({
   description: "Three levels on a small table: a useful and a useless pretraining task",
   config: Config.make({ schema: Program.Common, defaults: { seed: 0, ticks: 400 } }),
   problem: () => Problem.close(reweight),
-  weights: ["useful", "useless"],
   diagnosticsEvery: 50
 })

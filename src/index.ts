@@ -28,6 +28,7 @@ export * as ResNet from "./models/ResNet.ts"
 export * as TorchNames from "./models/TorchNames.ts"
 export * as Transformer from "./models/Transformer.ts"
 export * as Objective from "./objectives/Objective.ts"
+export * as Simplex from "./objectives/Simplex.ts"
 // How problems are run
 export * as EagerEngine from "./engines/eager/Eager.ts"
 export { CompileError, Engine, EngineError, StepError } from "./engines/Engine.ts"

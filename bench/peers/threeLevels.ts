@@ -82,18 +82,20 @@ const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
   const { beta, finetune, reweight } = TapWeight.levels({
     theta,
     omega,
-    objectives: ["mlm", "contrastive", "order"],
     pretrain: {
       data: corpus.dataset,
       optimizer: Optimizer.adam(1e-4),
-      losses: (theta, { mlm, one, order, positions, targets, two, weights }) => {
-        const hidden = Transformer.encode(theta.encoder, tf.concat([mlm, one, two]) as tf.Tensor2D)
-        const average = (i: number, ids: tf.Tensor2D) => Transformer.average(part(hidden, i), ids)
-        return {
-          mlm: Objective.maskedLanguage(part(hidden, 0), theta.encoder.tokens, { positions, targets, weights }),
-          contrastive: Objective.contrastive(average(1, one), average(2, two), 0.1),
-          order: Objective.crossEntropy(Mlp.affine(theta.order, Transformer.first(part(hidden, 1))), order)
-        }
+      pass: ({ encoder }, { mlm, one, two }) => Transformer.encode(encoder, tf.concat([mlm, one, two]) as tf.Tensor2D),
+      objectives: {
+        mlm: ({ encoder }, masked, hidden) => Objective.maskedLanguage(part(hidden, 0), encoder.tokens, masked),
+        contrastive: (_, { one, two }, hidden) =>
+          Objective.contrastive(
+            Transformer.average(part(hidden, 1), one),
+            Transformer.average(part(hidden, 2), two),
+            0.1
+          ),
+        order: (theta, { order }, hidden) =>
+          Objective.crossEntropy(Mlp.affine(theta.order, Transformer.first(part(hidden, 1))), order)
       }
     },
     finetune: {
@@ -154,18 +156,15 @@ const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
   const { beta, finetune, reweight } = TapWeight.levels({
     theta,
     omega,
-    objectives: Object.keys(heads),
     pretrain: {
       data: corpus.dataset,
       optimizer: Optimizer.momentum(0.02, { momentum: 0.9 }),
-      losses: (theta, { jigsaw, large, medium, small, x }) => {
-        const found = encode(theta.encoder, x)
-        return {
-          small: Objective.crossEntropy(Mlp.affine(theta.small, found), small),
-          medium: Objective.crossEntropy(Mlp.affine(theta.medium, found), medium),
-          large: Objective.crossEntropy(Mlp.affine(theta.large, found), large),
-          jigsaw: Objective.crossEntropy(Mlp.affine(theta.jigsaw, found), jigsaw)
-        }
+      pass: ({ encoder }, { x }) => encode(encoder, x),
+      objectives: {
+        small: (theta, { small }, features) => Objective.crossEntropy(Mlp.affine(theta.small, features), small),
+        medium: (theta, { medium }, features) => Objective.crossEntropy(Mlp.affine(theta.medium, features), medium),
+        large: (theta, { large }, features) => Objective.crossEntropy(Mlp.affine(theta.large, features), large),
+        jigsaw: (theta, { jigsaw }, features) => Objective.crossEntropy(Mlp.affine(theta.jigsaw, features), jigsaw)
       }
     },
     finetune: {

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { Program, Records, Statistics } from "tapweight"
+import { Program, Records, Simplex, Statistics } from "tapweight"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
 import { config, type Settings } from "./Settings.ts"
@@ -19,7 +19,6 @@ const trained = Effect.fnUntraced(function* (
     problem,
     ticks: settings.ticks,
     seed,
-    weights: Levels.objectives(settings),
     validation: {
       every: settings.scoreEvery,
       rows: task.validation.labels.data.length,
@@ -53,21 +52,22 @@ export const control = Program.make({
   run: (session, settings: Settings) =>
     Effect.gen(function* () {
       const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)
-      const objectives = Levels.objectives(settings)
       const found = yield* Effect.forEach(seeds, (seed) =>
         Effect.gen(function* () {
           const task = yield* Task.make(settings, seed)
           const levels = Levels.make(settings, task)
           const learned = yield* trained(session, "learned", levels.tapweight, task, settings, seed)
           const equal = yield* trained(session, "equal", levels.held, task, settings, seed)
-          const lambda = Statistics.softmax(Array.from(learned.vars.beta.data))
+          const lambda = Simplex.shares(levels.beta, learned.vars.beta)
           return { seed, lambda, learned: learned.loss, equal: equal.loss }
         })
       )
       const lines = found.map(({ equal, lambda, learned, seed }) => {
-        const weights = lambda.map((w, i) => `${objectives[i]} ${w.toFixed(3)}`).join("  ")
+        const weights = Object.entries(lambda)
+          .map(([name, share]) => `${name} ${share.toFixed(3)}`)
+          .join("  ")
         return `seed ${seed}  λ ${weights}   validation loss ${learned.toFixed(4)}, equal weights ${equal.toFixed(4)}`
       })
-      return { result: { objectives, seeds: found }, text: lines.join("\n") }
+      return { result: { seeds: found }, text: lines.join("\n") }
     })
 })

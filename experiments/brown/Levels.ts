@@ -3,7 +3,6 @@ import {
   Hypergradient,
   Level,
   Mlp,
-  type NdArray,
   Objective,
   Optimizer,
   Problem,
@@ -64,10 +63,6 @@ const rowsOf = (hidden: tf.Tensor3D, part: number, parts: number): tf.Tensor3D =
   return tf.slice(hidden, [part * batch, 0, 0], [batch, hidden.shape[1], hidden.shape[2]])
 }
 
-/** The names of the objectives, in the order of their weights. */
-export const objectives = (options: Pick<Options, "useless">): ReadonlyArray<string> =>
-  options.useless ? ["mlm", "contrastive", "order", "coin"] : ["mlm", "contrastive", "order"]
-
 /** The two segments of `[CLS] s [SEP] s' [SEP]` as rows of their own, `[CLS] s [SEP]`: int32 [b, t] → twice [b, ⌊(t+1)/2⌋]. */
 const segments = (ids: tf.Tensor2D): readonly [tf.Tensor2D, tf.Tensor2D] => {
   const [rows, length] = ids.shape
@@ -79,34 +74,44 @@ const segments = (ids: tf.Tensor2D): readonly [tf.Tensor2D, tf.Tensor2D] => {
   ]
 }
 
-const losses =
-  (options: Options) =>
-  (theta: Theta, batch: TextBatches.PretrainingBatch): { readonly [objective: string]: tf.Scalar } => {
-    const { contrast, dropout: rate } = options
-    // One pass serves the objectives that read whole rows; dropout differs from row to row, so repeated rows are views.
+/** One pass for the objectives that read whole rows; dropout differs from row to row, so repeated rows are views. */
+const pass =
+  ({ contrast, dropout: rate }: Options) =>
+  ({ encoder }: Theta, batch: TextBatches.PretrainingBatch) => {
     const views = contrast === "dropout" ? 2 : 1
     const ids = tf.concat([batch.mlmIds, ...Array.from({ length: views }, () => batch.ids)]) as tf.Tensor2D
-    const hidden = Transformer.encode(theta.encoder, ids, { key: batch.firstKey, rate })
+    const hidden = Transformer.encode(encoder, ids, { key: batch.firstKey, rate })
     const rows = (part: number) => rowsOf(hidden, part, 1 + views)
-    const average = (part: number) => Transformer.average(rows(part), batch.ids)
-    const pair = Transformer.first(rows(1))
-    const masked = { positions: batch.mlmPositions, targets: batch.mlmTargets, weights: batch.mlmWeights }
-    const neighbours = (): readonly [tf.Tensor2D, tf.Tensor2D] => {
-      const both = segments(batch.ids)
-      const states = Transformer.encode(theta.encoder, tf.concat([...both]) as tf.Tensor2D, {
-        key: batch.secondKey,
-        rate
-      })
-      return [Transformer.average(rowsOf(states, 0, 2), both[0]), Transformer.average(rowsOf(states, 1, 2), both[1])]
-    }
-    const [one, other] = contrast === "dropout" ? [average(1), average(2)] : neighbours()
-    return {
-      mlm: Objective.maskedLanguage(rows(0), theta.encoder.tokens, masked),
-      contrastive: Objective.contrastive(one, other, temperature),
-      order: Objective.crossEntropy(Mlp.affine(theta.order, pair), batch.sopLabels),
-      ...(options.useless ? { coin: Objective.crossEntropy(Mlp.affine(theta.coin, pair), batch.coinLabels) } : {})
-    }
+    return { masked: rows(0), view: (i: number) => rows(1 + i), pair: Transformer.first(rows(1)) }
   }
+type Pass = ReturnType<ReturnType<typeof pass>>
+
+/** Average states of what the contrastive objective holds together: views of one passage, or its two segments. */
+const neighbours = (
+  { contrast, dropout: rate }: Options,
+  { encoder }: Theta,
+  { ids, secondKey }: TextBatches.PretrainingBatch,
+  { view }: Pass
+): readonly [tf.Tensor2D, tf.Tensor2D] => {
+  if (contrast === "dropout") return [Transformer.average(view(0), ids), Transformer.average(view(1), ids)]
+  const [one, other] = segments(ids)
+  const states = Transformer.encode(encoder, tf.concat([one, other]) as tf.Tensor2D, { key: secondKey, rate })
+  return [Transformer.average(rowsOf(states, 0, 2), one), Transformer.average(rowsOf(states, 1, 2), other)]
+}
+
+type Loss = (theta: Theta, batch: TextBatches.PretrainingBatch, pass: Pass) => tf.Scalar
+
+/** The pretraining objectives by name. */
+export const objectives = (options: Options): { readonly [objective: string]: Loss } => ({
+  mlm: ({ encoder }, { mlmPositions: positions, mlmTargets: targets, mlmWeights: weights }, { masked }) =>
+    Objective.maskedLanguage(masked, encoder.tokens, { positions, targets, weights }),
+  contrastive: (theta, batch, pass) => Objective.contrastive(...neighbours(options, theta, batch, pass), temperature),
+  order: (theta, { sopLabels }, { pair }) => Objective.crossEntropy(Mlp.affine(theta.order, pair), sopLabels),
+  ...(options.useless && {
+    coin: (theta: Theta, { coinLabels }: TextBatches.PretrainingBatch, { pair }: Pass) =>
+      Objective.crossEntropy(Mlp.affine(theta.coin, pair), coinLabels)
+  })
+})
 
 /** The levels of TapWeight on a task, and the problems that the compared methods are. */
 export const make = (options: Options, task: Task) => {
@@ -120,14 +125,14 @@ export const make = (options: Options, task: Task) => {
   const { beta, finetune, pretrain, reweight } = TapWeight.levels({
     theta,
     omega,
-    objectives: objectives(options),
     pretrain: {
       data: TextBatches.pretraining(task.unlabelled, task.vocabulary, {
         batch: options.batch.pretrain,
         length: options.length
       }),
       optimizer: Optimizer.adam(options.rate.pretrain),
-      losses: losses(options)
+      pass: pass(options),
+      objectives: objectives(options)
     },
     finetune: {
       data: train,
@@ -148,12 +153,14 @@ export const make = (options: Options, task: Task) => {
     })
   })
   return {
+    /** The weights' variable, which knows the names of the objectives. */
+    beta,
     /** The three levels: λ is learned. */
     tapweight: Problem.close(reweight),
     /** Levels I and II with λ held constant at equal weights. */
     held: Problem.close(finetune.pipe(Level.fix(beta))),
-    /** Level I alone with λ held constant: equal by default, or at softmax of the given β. */
-    pretraining: (weights?: NdArray.NdArray<tf.Tensor1D>) => Problem.close(pretrain.pipe(Level.fix(beta, weights))),
+    /** Level I alone with λ held constant at equal weights. */
+    pretraining: () => Problem.close(pretrain.pipe(Level.fix(beta))),
     /** Finetuning alone, from a pretrained encoder or, without one, from the encoder's initial values. */
     finetuning: (pretrained?: Transformer.HostParams) => {
       const start = Var.make("omega", (seed: Seed.Seed, root) => ({

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { Program, Statistics, type Transformer } from "tapweight"
+import { Program, Simplex, type Transformer } from "tapweight"
 import * as Levels from "./Levels.ts"
 import { config, type Settings } from "./Settings.ts"
 import * as Score from "./Score.ts"
@@ -30,15 +30,13 @@ const compare = Effect.fnUntraced(function* (session: Program.Session, settings:
   const alone = yield* finetuned("finetune")
   const equal = yield* session.trial(`seed-${seed}/equal/pretrain`, { problem: levels.pretraining(), ticks, seed })
   const equalWeights = yield* finetuned("equal", equal.vars.theta.encoder)
-  const weights = Levels.objectives(settings)
   const searched = yield* session.trial(`seed-${seed}/tapweight/search`, {
     problem: levels.tapweight,
     ticks,
-    seed,
-    weights
+    seed
   })
   const learned = yield* finetuned("tapweight", searched.vars.theta.encoder)
-  return { scores: [alone, equalWeights, learned], beta: Array.from(searched.vars.beta.data) }
+  return { scores: [alone, equalWeights, learned], lambda: Simplex.shares(levels.beta, searched.vars.beta) }
 })
 
 const methods = {
@@ -65,14 +63,15 @@ export const brown = Program.make({
         const own = found.flatMap(({ scores }) => scores.filter((s) => s.method === key))
         return { method, validation: own.map((s) => s.validation), test: own.map((s) => s.test) }
       })
-      const objectives = Levels.objectives(settings)
-      const weights = found.map(({ beta }, i) => ({ seed: seeds[i]!, lambda: Statistics.softmax(beta) }))
+      const weights = found.map(({ lambda }, i) => ({ seed: seeds[i]!, lambda }))
+      const objectives = Object.keys(found[0]!.lambda)
       const charts = yield* Effect.forEach(seeds, (seed) =>
         LambdaChart.make(session, [`seed-${seed}/tapweight/search`], `seed ${seed}`)
       )
-      const learned = weights.map(
-        ({ lambda, seed }) => `  seed ${seed}  ${lambda.map((w, i) => `${objectives[i]} ${w.toFixed(3)}`).join("  ")}`
-      )
+      const learned = weights.map(({ lambda, seed }) => {
+        const shares = Object.entries(lambda).map(([name, share]) => `${name} ${share.toFixed(3)}`)
+        return `  seed ${seed}  ${shares.join("  ")}`
+      })
       return {
         result: { rows, weights, objectives },
         text: [

@@ -1,26 +1,28 @@
 import * as Effect from "effect/Effect"
 import { Program, TextTable as Columns } from "tapweight"
+import * as Objectives from "./Objectives.ts"
 import { everywhere, problem } from "./Program.ts"
 import * as Report from "./Report.ts"
-import { config, type Finetuning, objectives, type Settings } from "./Settings.ts"
+import { config, type Finetuning, type Settings } from "./Settings.ts"
 
 /** A handful of fixed weightings: the centre, each corner, and half-way from the centre to each. */
 export const weightings = (
-  objectives: ReadonlyArray<string>
-): ReadonlyArray<readonly [name: string, lambda: ReadonlyArray<number>]> => {
+  settings: Pick<Settings, "useless">
+): ReadonlyArray<readonly [name: string, lambda: Objectives.Lambda]> => {
+  const objectives = Objectives.names(settings)
   const n = objectives.length
-  const towards = (corner: number, share: number) =>
-    objectives.map((_, i) => (1 - share) / n + (i === corner ? share : 0))
+  const towards = (corner: string, share: number): Objectives.Lambda =>
+    Object.fromEntries(objectives.map((name) => [name, (1 - share) / n + (name === corner ? share : 0)]))
   return [
-    ["equal", objectives.map(() => 1 / n)],
-    ...objectives.map((name, i) => [`${name}-only`, towards(i, 1)] as const),
-    ...objectives.map((name, i) => [`${name}-mostly`, towards(i, 0.5)] as const)
+    ["equal", Objectives.equal(settings)],
+    ...objectives.map((name) => [`${name}-only`, towards(name, 1)] as const),
+    ...objectives.map((name) => [`${name}-mostly`, towards(name, 0.5)] as const)
   ]
 }
 
 /** Every fixed weighting on every set and seed; test molecules are scored where `tested`. Trials that a run has finished are read. */
 export const weighed = (session: Program.Session, settings: Settings, tested: boolean) => {
-  const tried = weightings(objectives(settings))
+  const tried = weightings(settings)
   return Effect.map(
     everywhere(session, settings, { names: tried.map(([name]) => name), tested }, (methods) =>
       Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))

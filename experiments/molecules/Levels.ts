@@ -5,7 +5,6 @@ import {
   Init,
   Level,
   Mlp,
-  NdArray,
   Objective,
   Optimizer,
   Problem,
@@ -14,60 +13,23 @@ import {
   ResNet,
   Seed,
   Solver,
-  type Tree,
+  Simplex,
+  TapWeight,
   Var
 } from "tapweight"
 import * as PictureBatches from "./pictures/PictureBatches.ts"
 import type { Encoder } from "./Encoder.ts"
-import { type Finetuning, objectives, type Settings } from "./Settings.ts"
+import * as Objectives from "./Objectives.ts"
+import type { Finetuning, Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
-type HostHeads = {
-  /** One for each granularity. */
-  readonly clusters: ReadonlyArray<Mlp.HostDense>
-  readonly jigsaw: Mlp.HostDense
-  readonly coin: Mlp.HostDense
-}
 /** What pretraining starts from: an encoder and, where it was pretrained on the same objectives, their heads. */
 export interface Start extends Encoder {
-  readonly heads?: HostHeads
+  readonly heads?: Objectives.HostHeads
 }
 
-type Theta = { readonly encoder: ResNet.Params; readonly heads: Tree.Live<HostHeads> }
 /** The finetuned model. */
 export type Omega = { readonly encoder: ResNet.Params; readonly head: Mlp.Dense }
-
-/** β whose softmax are these weights; a weight of zero becomes one that no loss can be heard at. */
-export const betaOf = (lambda: ReadonlyArray<number>) =>
-  NdArray.float32(
-    [lambda.length] as const,
-    lambda.map((weight) => Math.log(Math.max(weight, 1e-12)))
-  ) as NdArray.NdArray<tf.Tensor1D>
-
-const column = (x: tf.Tensor2D, i: number): tf.Tensor1D => tf.reshape(tf.slice(x, [0, i], [x.shape[0], 1]), [-1])
-
-/** The pretraining losses L₁ … L₅ (equations 11 to 15), and what the running statistics are after the batch. */
-const losses = (
-  settings: Settings,
-  theta: Theta,
-  statistics: ResNet.Statistics,
-  batch: PictureBatches.PretrainingBatch
-) => {
-  // One pass for the three kinds of pictures: they are normalised together.
-  const [features, next] = ResNet.train(theta.encoder, statistics, batch.views)
-  const [views, masked, puzzles] = tf.split(features, 3) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D]
-  const { clusters, coin, jigsaw } = theta.heads
-  const cluster = (i: 0 | 1 | 2) => Objective.crossEntropy(Mlp.affine(clusters[i]!, views), column(batch.clusters, i))
-  const found: { readonly [objective: string]: tf.Scalar } = {
-    mg1: cluster(0),
-    mg2: cluster(1),
-    mg3: cluster(2),
-    jigsaw: Objective.crossEntropy(Mlp.affine(jigsaw, puzzles), batch.orders),
-    mask: Objective.distance(views, masked),
-    ...(settings.useless ? { coin: Objective.crossEntropy(Mlp.affine(coin, views), batch.coins) } : {})
-  }
-  return [found, next] as const
-}
 
 /** The levels of TapWeight on a task, and the problems that the compared methods are, all from one start. */
 export const make = (settings: Settings, task: Task, start: Start | undefined) => {
@@ -78,7 +40,7 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     Mlp.dense(features, outputs)(Seed.fold(seed, name))
   const encoder = start === undefined ? ResNet.init(network) : () => start.params
   const statistics = start === undefined ? ResNet.statistics(network) : () => start.statistics
-  const heads = (seed: Seed.Seed): HostHeads =>
+  const heads = (seed: Seed.Seed): Objectives.HostHeads =>
     start?.heads ?? {
       clusters: task.pool.counts.map((count, i) => dense(`cluster${i}`, count)(seed)),
       jigsaw: dense("jigsaw", 1 + settings.permutations)(seed),
@@ -93,9 +55,6 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
   }
   const omega = Var.make("omega", (_, root) => ({ encoder: Var.initial(theta, root).encoder, head }))
   const statisticsOf = Var.make("statistics", statistics)
-  const equal = Init.zeros([objectives(settings).length])
-  const beta = Var.make("beta", settings.initial === null ? equal : () => betaOf(settings.initial!))
-
   const { decay, finetuneTicks, momentum } = settings
   const stepped = (rate: number) => Rate.step({ rate, ...settings.schedule })
   const sgd = (rate: Rate.Rate) => Optimizer.momentum(rate, { momentum }).pipe(Optimizer.weightDecay(decay))
@@ -115,12 +74,10 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     batch: Math.min(batch.reweight, task.validation.pictures.count),
     augmentation
   })
-  const hypergradient = Level.hypergradient(
-    Hypergradient.implicit({
-      solver: Solver.identity,
-      product: settings.product === "exact" ? Product.exact : Product.finiteDifference({ radius: settings.radius })
-    })
-  )
+  const hypergradient = Hypergradient.implicit({
+    solver: Solver.identity,
+    product: settings.product === "exact" ? Product.exact : Product.finiteDifference({ radius: settings.radius })
+  })
 
   /** The downstream loss of predictions (binary cross-entropy over known labels, or mean squared error). */
   const downstream = (predicted: tf.Tensor2D, { known, labels }: PictureBatches.LabelledBatch): tf.Scalar =>
@@ -151,41 +108,48 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     return Objective.pairwiseRanking(Objective.standardised(predicted, batch.known), batch.labels, batch.known)
   }
 
-  const pretraining = (name: string, rate: number) =>
-    Level.minimize(theta, {
-      name,
-      given: [beta],
-      buffers: thetaStatistics,
-      data: unlabelled,
-      optimizer: sgd(stepped(rate)),
-      objective: ({ beta, theta, thetaStatistics }, batch) => {
-        const [found, next] = losses(settings, theta, thetaStatistics, batch)
-        return { ...Objective.weighted(tf.softmax(beta), found), buffers: next }
-      }
-    }).pipe(hypergradient)
-  const pretrain = pretraining("pretrain", rates.pretrain)
-  const finetune = Level.minimize(omega, {
-    name: "finetune",
-    upstream: [pretrain],
-    buffers: statisticsOf,
-    data: train,
-    optimizer: finetuner(stepped(rates.finetune)),
-    objective: ({ omega, statistics, theta }, batch) => near(omega, theta.encoder, settings.gamma, statistics, batch)
-  }).pipe(hypergradient)
-  const told = (beta: tf.Tensor1D) => ({ beta, lambda: tf.softmax(beta) })
-  const reweight = Level.minimize(beta, {
-    name: "reweight",
-    upstream: [finetune],
-    data: validation,
-    optimizer: Optimizer.sgd(stepped(rates.reweight)),
-    objective: ({ beta, omega, statistics }, batch) => ({
-      loss: validationLoss(omega, statistics, batch),
-      metrics: told(beta as tf.Tensor1D)
-    })
-  }).pipe(Level.warmup(settings.warmup))
+  const objectives = Objectives.objectives(settings)
+  const level = (rate: number) => ({
+    buffers: thetaStatistics,
+    data: unlabelled,
+    optimizer: sgd(stepped(rate)),
+    pass: Objectives.pass,
+    objectives
+  })
+  const { beta, pretrain, reweight } = TapWeight.levels({
+    theta,
+    omega,
+    pretrain: level(rates.pretrain),
+    ...(settings.initial === null ? {} : { initial: settings.initial }),
+    finetune: {
+      buffers: statisticsOf,
+      data: train,
+      optimizer: finetuner(stepped(rates.finetune)),
+      loss: (omega: Omega, batch, statistics) => {
+        const [loss, buffers] = finetuneLoss(omega, statistics, batch)
+        return { loss, buffers }
+      },
+      gamma: settings.gamma,
+      shared: (omega, theta) => [omega.encoder, theta.encoder]
+    },
+    reweight: {
+      data: validation,
+      optimizer: Optimizer.sgd(stepped(rates.reweight)),
+      loss: (omega: Omega, batch, statistics) => validationLoss(omega, statistics, batch),
+      warmup: settings.warmup
+    },
+    hypergradient
+  })
+  const general = TapWeight.pretraining(theta, beta, {
+    ...level(settings.general.rate),
+    name: "general",
+    hypergradient
+  })
+  const zeros = Init.zeros([beta.elements.length])(Seed.make(0))
 
   // Equation 9: one model learns the pretraining objectives and the task at once.
   const shared = Var.make("theta", (_, root) => ({ ...Var.initial(theta, root), head }))
+  const mixture = TapWeight.mixture(beta, level(rates.pretrain))
   const joint = Level.minimize(shared, {
     name: "joint",
     given: [beta],
@@ -193,16 +157,15 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     data: Dataset.join("joint", unlabelled, train),
     optimizer: sgd(stepped(rates.pretrain)),
     objective: ({ beta, theta, thetaStatistics }, batch) => {
-      const [found, after] = losses(settings, theta, thetaStatistics, batch)
-      const [loss, next] = finetuneLoss(theta, after, batch)
-      const { loss: pretraining, metrics } = Objective.weighted(tf.softmax(beta), found)
+      const mixed = mixture(beta, theta, batch, thetaStatistics)
+      const [loss, next] = finetuneLoss(theta, mixed.shared.buffers, batch)
       return {
-        loss: tf.add(pretraining, tf.mul(settings.mix, loss)),
-        metrics: { ...metrics, task: loss },
+        loss: tf.add(mixed.loss, tf.mul(settings.mix, loss)),
+        metrics: { ...mixed.metrics, task: loss },
         buffers: next
       }
     }
-  }).pipe(hypergradient)
+  }).pipe(Level.hypergradient(hypergradient))
   // Its response lacks the factor 2γ that the proximal term puts into the three levels' one.
   const bilevel = Level.minimize(beta, {
     name: "reweight",
@@ -211,21 +174,22 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     optimizer: Optimizer.sgd(stepped(2 * settings.gamma * rates.reweight)),
     objective: ({ beta, theta, thetaStatistics }, batch) => ({
       loss: validationLoss(theta, thetaStatistics, batch),
-      metrics: told(beta as tf.Tensor1D)
+      metrics: Simplex.metrics(beta)
     })
   }).pipe(Level.warmup(settings.warmup))
 
   return {
+    /** The weights' variable, which knows the names of the objectives. */
+    beta,
     /** The three levels: λ is learned. */
     tapweight: Problem.close(reweight),
     /** TapWeight without multi-level optimization: λ is learned above one joint level. */
     bilevel: Problem.close(bilevel),
-    /** Level I alone with λ held constant: equal by default, or at softmax of the given β. */
-    pretraining: (weights: NdArray.NdArray<tf.Tensor1D> = equal(Seed.make(0))) =>
-      Problem.close(pretrain.pipe(Level.fix(beta, weights))),
+    /** Level I alone with λ held constant: equal by default, or at the given shares. */
+    pretraining: (lambda?: Objectives.Lambda) =>
+      Problem.close(pretrain.pipe(Level.fix(beta, lambda === undefined ? zeros : Simplex.logits(beta, lambda)))),
     /** General pretraining under equal weights. What is drawn follows from a level's name: these are batches of its own. */
-    general: () =>
-      Problem.close(pretraining("general", settings.general.rate).pipe(Level.fix(beta, equal(Seed.make(0))))),
+    general: () => Problem.close(general.pipe(Level.fix(beta, zeros))),
     /** Finetuning alone, from an encoder: near it, which is equation 3 at the end of level I, or free of it. */
     finetuning: (from: Encoder | undefined, how: Finetuning) => {
       const start = Var.make("theta", (seed) => from?.params ?? encoder(seed))

@@ -1,9 +1,10 @@
 import * as Effect from "effect/Effect"
-import { Program, Records, type ResNet, Statistics } from "tapweight"
+import { Program, Records, type ResNet, Simplex, Statistics } from "tapweight"
 import { type Encoder, write } from "./Encoder.ts"
 import * as Levels from "./Levels.ts"
+import * as Objectives from "./Objectives.ts"
 import * as Score from "./Score.ts"
-import { type Finetuning, type Method, objectives, type Settings } from "./Settings.ts"
+import { type Finetuning, type Method, type Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 /** How long a method trained, and how much of that it waited for data. */
@@ -30,7 +31,7 @@ export interface Found {
   readonly seconds: Seconds
   readonly updates: { readonly pretraining: number; readonly finetuning: number }
   /** Learned weights, where the method learns any. */
-  readonly lambda?: ReadonlyArray<number>
+  readonly lambda?: Objectives.Lambda
 }
 
 /** What every trial over θ ends with. */
@@ -87,7 +88,6 @@ export const make = (
   const levels = Levels.make(settings, task, start)
   const folder = `${task.name}/seed-${seed}`
   const { finetuneTicks, ticks } = settings
-  const weights = objectives(settings)
 
   /** One finetuning from an encoder: selected on validation data, tested once or not at all. */
   const finetunedSo = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined, how: Finetuning) {
@@ -130,7 +130,7 @@ export const make = (
 
   /** Pretraining by a problem over θ in a trial, then finetuning. */
   const pretrained = Effect.fnUntraced(function* (name: string, trial: string, problem: typeof levels.tapweight) {
-    const outcome = yield* session.trial(trial, { problem, ticks, seed, weights })
+    const outcome = yield* session.trial(trial, { problem, ticks, seed })
     const found = yield* finetuned(name, yield* kept(session, trial, outcome.vars))
     const { beta } = outcome.vars
     const { training, waiting } = yield* secondsOf(session, trial)
@@ -140,27 +140,26 @@ export const make = (
 
   const learned = (name: "tapweight" | "bilevel") =>
     pretrained(name, `${folder}/${name}/pretrain`, levels[name]).pipe(
-      Effect.map(({ beta, ...found }) => ({ ...found, lambda: Statistics.softmax(Array.from(beta.data)) })),
+      Effect.map(({ beta, ...found }) => ({ ...found, lambda: Simplex.shares(levels.beta, beta) })),
       Effect.tap(tell)
     )
 
   /** Continued pretraining at fixed weights λ in a trial, then finetuning. */
-  const weighted = (name: string, trial: string, lambda: ReadonlyArray<number>) =>
-    pretrained(name, trial, levels.pretraining(Levels.betaOf(lambda))).pipe(
+  const weighted = (name: string, trial: string, lambda: Objectives.Lambda) =>
+    pretrained(name, trial, levels.pretraining(lambda)).pipe(
       Effect.map(({ beta: _, ...found }) => found),
       Effect.tap(tell)
     )
   /** The same at weights that do not depend on the set, so that one pretraining serves all sets. */
-  const fixed = (name: string, lambda: ReadonlyArray<number>) =>
+  const fixed = (name: string, lambda: Objectives.Lambda) =>
     weighted(name, `pretraining/${name}/${ticks}-at-${settings[task.kind].pretrain}/seed-${seed}`, lambda)
-  const equal = weights.map(() => 1 / weights.length)
 
   /** The methods compared, in an order in which each finds what it needs. */
   const all = Effect.fnUntraced(function* (methods: ReadonlyArray<Method>) {
     const wanted = new Set(methods)
     const found: Array<Found> = []
     if (wanted.has("finetune")) found.push(yield* Effect.tap(finetuned("finetune", start), tell))
-    if (wanted.has("equal")) found.push(yield* fixed("equal", equal))
+    if (wanted.has("equal")) found.push(yield* fixed("equal", Objectives.equal(settings)))
     if (wanted.has("initial")) found.push(yield* fixed("initial", settings.initial!))
     if (wanted.has("bilevel")) found.push(yield* learned("bilevel"))
     if (wanted.has("tapweight") || wanted.has("final")) {

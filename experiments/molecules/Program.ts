@@ -8,6 +8,7 @@ import * as Encoder from "./Encoder.ts"
 import * as Input from "./Input.ts"
 import * as Levels from "./Levels.ts"
 import * as Methods from "./Methods.ts"
+import * as Objectives from "./Objectives.ts"
 import * as Pool from "./Pool.ts"
 import * as Report from "./Report.ts"
 import * as Settings from "./Settings.ts"
@@ -103,7 +104,7 @@ export const molecules = Program.make({
         methods.all(settings.methods)
       )
       const found = each.flat()
-      const objectives = Settings.objectives(settings)
+      const objectives = Objectives.names(settings)
       const charted = settings.methods.includes("tapweight") || settings.methods.includes("final")
       const groups = seeds.length > 1 ? [seeds, ...seeds.map((seed) => [seed])] : [seeds]
       const drawn = (charted ? tasks : []).flatMap(({ name: set }) => groups.map((of) => [set, of] as const))

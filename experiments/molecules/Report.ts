@@ -185,7 +185,7 @@ export const weights = (found: ReadonlyArray<Found>, objectives: ReadonlyArray<s
       set,
       method,
       `${seed}`,
-      ...lambda!.map((weight) => weight.toFixed(3))
+      ...objectives.map((name) => lambda![name]!.toFixed(3))
     ])
   ])
 }

@@ -2,6 +2,7 @@ import * as Schema from "effect/Schema"
 import { Config, Program } from "tapweight"
 import * as Molecules from "./structures/Molecules.ts"
 import * as Jigsaw from "./pictures/Jigsaw.ts"
+import * as Objectives from "./Objectives.ts"
 import { positive, rate, several, share, whole } from "../common/Fields.ts"
 
 /** What is compared. */
@@ -23,10 +24,6 @@ const Rates = Schema.Struct({
   /** Level III's, for β. */
   reweight: rate
 })
-
-/** The names of the objectives, in the order of their weights (equation 7). */
-export const objectives = ({ useless }: { readonly useless: boolean }): ReadonlyArray<string> =>
-  useless ? ["mg1", "mg2", "mg3", "jigsaw", "mask", "coin"] : ["mg1", "mg2", "mg3", "jigsaw", "mask"]
 
 const schema = Schema.Struct({
   ...Program.common,
@@ -96,11 +93,13 @@ const schema = Schema.Struct({
   gamma: rate,
   /** Strength of the finetuning loss beside the pretraining losses in the bilevel ablation (equation 9). */
   mix: rate,
-  /** What λ starts from, a share for each objective in their order; equal shares where null. */
+  /** What λ starts from, a share for each objective by name; equal shares where null. */
   initial: Schema.NullOr(
-    Schema.Array(rate).check(
+    Schema.Record(Schema.String, rate).check(
       Schema.makeFilter(
-        (lambda) => Math.abs(lambda.reduce((sum, share) => sum + share, -1)) < 1e-6 || "expected shares with the sum 1"
+        (lambda) =>
+          Math.abs(Object.values(lambda).reduce((sum, share) => sum + share, -1)) < 1e-6 ||
+          "expected shares with the sum 1"
       )
     )
   ),
@@ -145,10 +144,13 @@ const schema = Schema.Struct({
     )
   }),
   Schema.makeFilter(({ initial, methods, useless }) => {
-    const { length } = objectives({ useless })
     if (initial === null)
-      return !methods.includes("initial") || "the method 'initial' wants initial weights: give initial=[…]"
-    return initial.length === length || `initial has ${initial.length} shares, and there are ${length} objectives`
+      return !methods.includes("initial") || "the method 'initial' wants initial weights: give initial={…}"
+    const [given, names] = [Object.keys(initial), Objectives.names({ useless })]
+    return (
+      (given.length === names.length && names.every((name) => given.includes(name))) ||
+      `initial has shares for ${given.join(", ")}, and the objectives are ${names.join(", ")}`
+    )
   })
 )
 

@@ -82,7 +82,7 @@ const block = (shown: Shown, progress: Progress, now: number): ReadonlyArray<str
   return [
     ...[...shown.latest].map(
       ([name, level]) =>
-        `  ${name.padEnd(width)}  loss ${level.loss.toPrecision(4).padEnd(9)} ${sparkline(shown.losses.get(name)!).padEnd(remembered)}${lambda(level, progress.weights)}`
+        `  ${name.padEnd(width)}  loss ${level.loss.toPrecision(4).padEnd(9)} ${sparkline(shown.losses.get(name)!).padEnd(remembered)}${lambda(level, progress.weights[name] ?? [])}`
     ),
     `  ${shown.trial === "" ? "" : `${shown.trial}  `}${timing(shown, progress, now)}${shown.scores === "" ? "" : `   ${shown.scores}`}`
   ]

@@ -6,6 +6,8 @@ export interface Var<out Name extends string, out T extends Tree> {
   readonly name: Name
   /** Initial value: a pure function of the seed that all variables of a run share. */
   readonly init: (root: Seed.Seed) => HostTree
+  /** Names of a vector's elements, in order, where it has any: tradeoff weights by objective. */
+  readonly elements?: ReadonlyArray<string>
   readonly "~T": () => T
 }
 

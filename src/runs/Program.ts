@@ -7,6 +7,7 @@ import type * as Problem from "../dsl/Problem.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
 import { EngineError, StepError } from "../engines/Engine.ts"
+import * as Wiring from "../runtime/plan/Wiring.ts"
 import type { HostVars } from "../runtime/run/Run.ts"
 import type { Selected } from "../runtime/run/Watch.ts"
 import type * as Config from "./Config.ts"
@@ -22,8 +23,8 @@ export interface Progress {
   readonly trial: string
   readonly tick: Selected
   readonly ticks: number
-  /** Names of the tradeoff weights that a level reports as `lambda`. */
-  readonly weights: ReadonlyArray<string>
+  /** Names of the tradeoff weights that a level reports as `lambda`, by level. */
+  readonly weights: { readonly [level: string]: ReadonlyArray<string> }
 }
 
 /** What a program may use while it runs. */
@@ -99,7 +100,6 @@ export const fromProblem = <S extends Settings & Schema.Struct<typeof common>, E
   readonly description: string
   readonly config: Config.Config<S>
   readonly problem: (config: S["Type"]) => Problem.Problem<any, E, R>
-  readonly weights?: ReadonlyArray<string>
   readonly diagnosticsEvery?: number
 }): Program<S> =>
   make({
@@ -114,7 +114,6 @@ export const fromProblem = <S extends Settings & Schema.Struct<typeof common>, E
           problem: yield* Effect.sync(() => spec.problem(config)),
           seed,
           ticks,
-          ...(spec.weights === undefined ? {} : { weights: spec.weights }),
           ...(spec.diagnosticsEvery === undefined ? {} : { diagnosticsEvery: spec.diagnosticsEvery })
         })
         const variables = small(outcome.vars)
@@ -143,6 +142,6 @@ export const session = (folder: RunFolder, report: (progress: Progress) => Effec
   trial: (name, options) =>
     Trial.run(trialFolder(folder, name), {
       ...options,
-      onTick: (tick) => report({ trial: name, tick, ticks: options.ticks, weights: options.weights ?? [] })
+      onTick: (tick) => report({ trial: name, tick, ticks: options.ticks, weights: Wiring.elements(options.problem) })
     }).pipe(Effect.mapError((error) => (name === "" ? error : ofTrial(name, error))))
 })

@@ -16,12 +16,12 @@ const vector = (metrics: LevelReport["metrics"], name: string): ReadonlyArray<nu
 const entropy = (weights: ReadonlyArray<number>): number =>
   -weights.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0)
 
-/** The records of one tick: each update, tradeoff weights that a level reports, where a hypergradient came from. */
+/** The records of one tick: each update, tradeoff weights that a level reports, by the `names` of what it minimizes, where a hypergradient came from. */
 export const of = (
   plan: Plan,
   tick: Tick,
   seconds: number,
-  names: { readonly weights: ReadonlyArray<string> }
+  names: { readonly [level: string]: ReadonlyArray<string> }
 ): ReadonlyArray<Written> =>
   plan.levels.flatMap((planned): ReadonlyArray<Written> => {
     const level = tick.levels[planned.name]
@@ -48,7 +48,7 @@ export const of = (
               t: "lambda",
               ...where,
               w: seconds,
-              names: names.weights,
+              names: names[planned.name] ?? [],
               beta: beta ?? [],
               lambda,
               entropy: entropy(lambda)

@@ -15,6 +15,7 @@ import * as Checkpoint from "../runtime/run/Checkpoint.ts"
 import { StepError } from "../engines/Engine.ts"
 import { fingerprint } from "../compiler/Fingerprint.ts"
 import * as Plan from "../runtime/plan/Plan.ts"
+import * as Wiring from "../runtime/plan/Wiring.ts"
 import * as Run from "../runtime/run/Run.ts"
 import * as Safetensors from "../files/Safetensors.ts"
 import { initialVars } from "../runtime/step/State.ts"
@@ -36,8 +37,6 @@ export interface Options<V extends Var.Any, E, R, E2 = never, R2 = never> {
   readonly problem: Problem<V, E, R>
   readonly ticks: number
   readonly seed: number
-  /** Names of tradeoff weights that a level reports as the metrics `lambda` and `beta`. */
-  readonly weights?: ReadonlyArray<string>
   /** Ticks between checkpoints; a tenth of the run by default. */
   readonly checkpointEvery?: number
   readonly diagnosticsEvery?: number
@@ -146,7 +145,7 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
   const variables = plan.levels
     .flatMap(({ buffers, variable }) => (buffers === undefined ? [variable] : [variable, buffers]))
     .concat(plan.fixed)
-  const names = { weights: options.weights ?? [] }
+  const names = Wiring.elements(problem)
 
   const checkpoint = Effect.fnUntraced(function* (tick: Watch.Selected) {
     const manifest = {

@@ -199,20 +199,40 @@ describe("proximal", () => {
 })
 
 describe("weighted", () => {
+  const names = ["mlm", "cl", "sop"] as const
   const losses = () => ({ mlm: tf.scalar(3), cl: tf.scalar(0.5), sop: tf.scalar(2) })
 
   tidily("is Σ λᵢ Lᵢ and reports each Lᵢ; its gradient in λ is L", () => {
-    const weights = tf.tensor1d([0.2, 0.5, 0.3])
-    const { loss, metrics } = Objective.weighted(weights, losses())
+    const shares = tf.tensor1d([0.2, 0.5, 0.3])
+    const { loss, metrics } = Objective.weighted({ names, values: shares }, losses())
     close([value(loss)], [0.6 + 0.25 + 0.6])
     assert.deepStrictEqual(Object.keys(metrics), ["mlm", "cl", "sop"])
     close(Object.values(metrics).map(value), [3, 0.5, 2])
-    close(values(tf.grad((w) => Objective.weighted(w, losses()).loss)(weights)), [3, 0.5, 2])
+    const ofWeights = (values: tf.Tensor) => Objective.weighted({ names, values: values as tf.Tensor1D }, losses()).loss
+    close(values(tf.grad(ofWeights)(shares)), [3, 0.5, 2])
   })
 
   tidily("refuses another number of weights", () => {
-    const message = /weights of shape \[2\] for 3 losses \(mlm, cl, sop\)/
-    assert.throws(() => Objective.weighted(tf.tensor1d([1, 2]), losses()), message)
+    const message = /weights of shape \[2\] for 3 names \(mlm, cl, sop\)/
+    assert.throws(() => Objective.weighted({ names, values: tf.tensor1d([1, 2]) }, losses()), message)
+  })
+
+  tidily("a loss meets the weight of its name, in whatever order losses stand; one without a weight is refused", () => {
+    const weights = { names, values: tf.tensor1d([0.2, 0.5, 0.3]) }
+    const { cl, mlm, sop } = losses()
+    close([value(Objective.weighted(weights, { sop, cl, mlm }).loss)], [0.6 + 0.25 + 0.6])
+    const refused = (found: object, message: RegExp) =>
+      assert.throws(() => Objective.weighted(weights, found as ReturnType<typeof losses>), RangeError, message)
+    refused({ mlm, cl }, /it lacks sop; give one each for mlm, cl, sop/)
+    refused({ mlm, cl, sop, coin: mlm }, /it has coin besides; give one/)
+    refused({ mlm, cl, SOP: sop }, /it lacks sop and it has SOP besides/)
+  })
+
+  tidily("names that a record moves to its front are refused, so that no weight meets another's loss", () => {
+    const two = { b: tf.scalar(1), 0: tf.scalar(2) }
+    assert.deepStrictEqual(Object.keys(two), ["0", "b"])
+    const weights = { names: ["b", "0"], values: tf.tensor1d([1, 0]) }
+    assert.throws(() => Objective.weighted(weights, two), /'0' is a whole number, which a record does not keep/)
   })
 })
 

@@ -16,7 +16,6 @@ export default Program.make({
         seed,
         ticks,
         checkpointEvery: 15,
-        weights: ["one", "two"],
         validation: {
           every: 20,
           rows: 12,

@@ -1,16 +1,15 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Dataset from "../../src/dsl/Dataset.ts"
 import * as Hypergradient from "../../src/dsl/Hypergradient.ts"
-import * as Level from "../../src/dsl/Level.ts"
 import * as NdArray from "../../src/dsl/NdArray.ts"
 import type { Optimizer as Optimizing } from "../../src/dsl/Optimizer.ts"
 import * as Problem from "../../src/dsl/Problem.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
+import * as TapWeight from "../../src/levels/recipes/TapWeight.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
-import * as Init from "../../src/models/Init.ts"
 import * as Mlp from "../../src/models/Mlp.ts"
 import * as Transformer from "../../src/models/Transformer.ts"
 import * as Objective from "../../src/objectives/Objective.ts"
@@ -67,7 +66,6 @@ export const tinyTransformer = (
     encoder: encoder(seed),
     head: Mlp.init([width, 3])(Seed.fold(seed, "head"))
   }))
-  const beta = Var.make("beta", Init.zeros([2]))
   type Classifier = { readonly encoder: Transformer.Params; readonly head: Mlp.Params }
   type Text = { readonly ids: tf.Tensor2D; readonly keys: tf.Tensor2D; readonly labels: tf.Tensor1D }
   const classify = (omega: Classifier, { ids, keys, labels }: Text): tf.Scalar =>
@@ -75,37 +73,35 @@ export const tinyTransformer = (
       Mlp.apply(omega.head, Transformer.first(Transformer.encode(omega.encoder, ids, noise(keys, 0)))),
       labels
     )
-  const pretrain = Level.minimize(theta, {
-    name: "pretrain",
-    given: [beta],
-    data: text("corpus", sizes),
-    optimizer,
-    objective: ({ beta, theta }, { ids, keys, positions, targets, weights }) => {
-      const [one, two] = [0, 1].map((shift) => Transformer.encode(theta, ids, noise(keys, shift))) as [
-        tf.Tensor3D,
-        tf.Tensor3D
-      ]
-      return Objective.weighted(tf.softmax(beta), {
-        masked: Objective.maskedLanguage(one, theta.tokens, { positions, targets, weights }),
-        contrastive: Objective.contrastive(Transformer.first(one), Transformer.first(two), 0.5)
-      })
-    }
-  }).pipe(Level.hypergradient(estimator))
-  const finetune = Level.minimize(omega, {
-    name: "finetune",
-    upstream: [pretrain],
-    data: text("train", sizes),
-    optimizer,
-    objective: ({ omega, theta }, batch) =>
-      tf.add(classify(omega, batch), tf.mul(0.01, Objective.proximal(omega.encoder, theta))) as tf.Scalar
-  }).pipe(Level.hypergradient(estimator))
-  const reweight = Level.minimize(beta, {
-    name: "reweight",
-    upstream: [finetune],
-    data: text("validation", sizes),
-    // Slow, so that the rounding of its finite differences does not reach the levels below.
-    optimizer: Optimizer.sgd(0.01),
-    objective: ({ omega }, batch) => classify(omega, batch)
+  const { reweight } = TapWeight.levels({
+    theta,
+    omega,
+    pretrain: {
+      data: text("corpus", sizes),
+      optimizer,
+      pass: (theta, { ids, keys }) =>
+        [Transformer.encode(theta, ids, noise(keys, 0)), Transformer.encode(theta, ids, noise(keys, 1))] as const,
+      objectives: {
+        masked: (theta, { positions, targets, weights }, [one]) =>
+          Objective.maskedLanguage(one, theta.tokens, { positions, targets, weights }),
+        contrastive: (_, __, [one, two]) => Objective.contrastive(Transformer.first(one), Transformer.first(two), 0.5)
+      }
+    },
+    finetune: {
+      data: text("train", sizes),
+      optimizer,
+      loss: classify,
+      gamma: 0.01,
+      shared: (omega, theta) => [omega.encoder, theta]
+    },
+    reweight: {
+      data: text("validation", sizes),
+      // Slow, so that the rounding of its finite differences does not reach the levels below.
+      optimizer: Optimizer.sgd(0.01),
+      loss: classify,
+      warmup: 0
+    },
+    hypergradient: estimator
   })
   return Problem.close(reweight)
 }

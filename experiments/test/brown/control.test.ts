@@ -49,11 +49,12 @@ const levels = (objectives: ReadonlyArray<Label>, downstream: Label) => {
   return TapWeight.levels({
     theta,
     omega,
-    objectives,
     pretrain: {
       data: Dataset.fromRows("corpus", table("corpus", 300), { batch: 50 }),
       optimizer: Optimizer.adam(0.01),
-      losses: (theta, rows) => Object.fromEntries(objectives.map((label) => [label, loss(theta, rows as never, label)]))
+      objectives: Object.fromEntries(
+        objectives.map((label) => [label, (theta: Mlp.Params, rows: Rows) => loss(theta, rows, label)])
+      )
     },
     finetune: {
       data: Dataset.fromRows("train", table("train", 40), { batch: 20 }),

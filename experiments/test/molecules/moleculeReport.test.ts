@@ -4,9 +4,10 @@ import * as Schema from "effect/Schema"
 import * as MoleculeNet from "../../molecules/tables/MoleculeNet.ts"
 import { weightings } from "../../molecules/Landscape.ts"
 import type { Found } from "../../molecules/Methods.ts"
+import * as Objectives from "../../molecules/Objectives.ts"
 import * as Paper from "../../molecules/Paper.ts"
 import * as Report from "../../molecules/Report.ts"
-import { config, objectives, ofSet, type Settings, small } from "../../molecules/Settings.ts"
+import { config, ofSet, type Settings, small } from "../../molecules/Settings.ts"
 
 /** What is said of settings that are refused. */
 const said = (change: Partial<Settings>) =>
@@ -17,16 +18,16 @@ const said = (change: Partial<Settings>) =>
 
 describe("what is said of molecules", () => {
   it("the landscape's weightings are weights: the centre, corners, and half-way", () => {
-    const names = objectives(small)
-    const tried = weightings(names)
+    const names = Objectives.names(small)
+    const tried = weightings(small)
     assert.strictEqual(tried.length, 1 + 2 * names.length)
     for (const [, lambda] of tried)
       assert.closeTo(
-        lambda.reduce((sum, weight) => sum + weight, 0),
+        Object.values(lambda).reduce((sum, weight) => sum + weight, 0),
         1,
         1e-12
       )
-    assert.deepStrictEqual(tried[1], ["mg1-only", [1, 0, 0, 0, 0]])
+    assert.deepStrictEqual(tried[1], ["mg1-only", { mg1: 1, mg2: 0, mg3: 0, jigsaw: 0, mask: 0 }])
   })
 
   it("every exhibit names known sets", () => {
@@ -67,11 +68,14 @@ describe("what is said of molecules", () => {
   })
 
   it("initial weights are shares of the objectives, and wanted where their method is", () => {
-    const initial = [0.1, 0.1, 0.1, 0.1, 0.6]
+    const initial = { mg1: 0.1, mg2: 0.1, mg3: 0.1, jigsaw: 0.1, mask: 0.6 }
     assert.strictEqual(said({ initial, methods: ["initial", "tapweight"] }), "")
-    assert.match(said({ initial: [0.5, 0.5] }), /initial has 2 shares, and there are 5 objectives/)
-    assert.match(said({ initial, useless: true }), /there are 6 objectives/)
-    assert.match(said({ initial: [0.1, 0.1, 0.1, 0.1, 0.5] }), /shares with the sum 1/)
+    assert.match(
+      said({ initial: { mg1: 0.5, mask: 0.5 } }),
+      /initial has shares for mg1, mask, and the objectives are mg1, mg2, mg3/
+    )
+    assert.match(said({ initial, useless: true }), /the objectives are mg1, mg2, mg3, jigsaw, mask, coin/)
+    assert.match(said({ initial: { ...initial, mask: 0.5 } }), /shares with the sum 1/)
     assert.match(said({ methods: ["initial"] }), /wants initial weights/)
   })
 

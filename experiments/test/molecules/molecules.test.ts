@@ -6,7 +6,8 @@ import { Mlp, NdArray, OnnxEngine as Compiled, Plan, ResNet, Run, Seed } from "t
 import type * as PictureBatches from "../../molecules/pictures/PictureBatches.ts"
 import { scorable, splitOf, unitOf } from "../../molecules/Labels.ts"
 import * as Levels from "../../molecules/Levels.ts"
-import { objectives, type Settings, small } from "../../molecules/Settings.ts"
+import * as Objectives from "../../molecules/Objectives.ts"
+import { type Settings, small } from "../../molecules/Settings.ts"
 import type { Task } from "../../molecules/Task.ts"
 import { madeTask } from "../support/madeTask.ts"
 
@@ -77,7 +78,7 @@ describe("the molecules' levels", () => {
             )
             const moved = ticks.map(lambdaOf)
             // λ is reported as an update found it: equal at its first, which warm-up puts at the second tick.
-            const equal = 1 / objectives(options).length
+            const equal = 1 / Objectives.names(options).length
             assert.isUndefined(moved[0])
             for (const weight of moved[1]!) assert.closeTo(weight, equal, 1e-6)
             assert.closeTo(
@@ -106,15 +107,15 @@ describe("the molecules' levels", () => {
 describe("λ", () => {
   it.effect("starts from the initial weights, which general pretraining and equal weights do not see", () =>
     Effect.gen(function* () {
-      const initial = [0.1, 0.2, 0.3, 0.15, 0.25]
+      const initial = { mg1: 0.1, mg2: 0.2, mg3: 0.3, jigsaw: 0.15, mask: 0.25 }
       const levels = Levels.make({ ...settings, initial }, task("regression"), undefined)
       const moved = yield* Stream.runCollect(Run.ticks(levels.tapweight, { ticks: 2, seed: 1 }))
-      for (const [i, weight] of lambdaOf(moved[1]!)!.entries()) assert.closeTo(weight, initial[i]!, 1e-6)
+      for (const [i, weight] of lambdaOf(moved[1]!)!.entries()) assert.closeTo(weight, Object.values(initial)[i]!, 1e-6)
       const plain = Levels.make(settings, task("regression"), undefined)
       const problems = [
         plain.pretraining(),
         levels.pretraining(),
-        levels.pretraining(Levels.betaOf(initial)),
+        levels.pretraining(initial),
         plain.general(),
         levels.general()
       ]

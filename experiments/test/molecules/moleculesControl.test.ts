@@ -4,7 +4,8 @@ import * as Stream from "effect/Stream"
 import { NdArray, OnnxEngine as Compiled, Run, Seed, Statistics } from "tapweight"
 import type * as PictureBatches from "../../molecules/pictures/PictureBatches.ts"
 import * as Levels from "../../molecules/Levels.ts"
-import { objectives, type Settings, small } from "../../molecules/Settings.ts"
+import * as Objectives from "../../molecules/Objectives.ts"
+import { type Settings, small } from "../../molecules/Settings.ts"
 import { madeTask } from "../support/madeTask.ts"
 
 const size = 16
@@ -77,7 +78,7 @@ describe("a planted objective that cannot help", () => {
           (ticks) => ticks.at(-1)!.levels["reweight"]!.metrics["lambda"] as ReadonlyArray<number>
         )
       )
-      const names = objectives(settings)
+      const names = Objectives.names(settings)
       const share = (...of: ReadonlyArray<string>) =>
         Statistics.mean(learned.map((lambda) => of.reduce((sum, name) => sum + lambda[names.indexOf(name)]!, 0)))
       assert.isBelow(share("coin"), 0.8 / names.length)

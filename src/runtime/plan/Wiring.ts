@@ -140,6 +140,12 @@ export const definitions = (problem: Problem.Any): ReadonlyArray<Definition> => 
 export const owned = (level: Definition): ReadonlyArray<Var.Any> =>
   level.buffers === undefined ? [level.own] : [level.own, level.buffers]
 
+/** Names of the elements of what levels minimize, by level, where they have any: tradeoff weights by objective. */
+export const elements = (problem: Problem.Any): { readonly [level: string]: ReadonlyArray<string> } =>
+  Object.fromEntries(
+    definitions(problem).flatMap(({ name, own }) => (own.elements === undefined ? [] : [[name, own.elements] as const]))
+  )
+
 /** Variables held constant, with their values where the program states them. */
 export const fixed = (problem: Problem.Any): ReadonlyArray<Definition["fixed"][number]> => {
   const byName = new Map(definitions(problem).flatMap((level) => level.fixed.map((f) => [f.variable.name, f] as const)))

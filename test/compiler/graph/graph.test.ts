@@ -13,6 +13,7 @@ import * as Product from "../../../src/levels/Product.ts"
 import * as Solver from "../../../src/levels/Solver.ts"
 import * as Mlp from "../../../src/models/Mlp.ts"
 import * as Objective from "../../../src/objectives/Objective.ts"
+import * as Simplex from "../../../src/objectives/Simplex.ts"
 import { binary, unary } from "../../../src/compiler/graph/Elementwise.ts"
 import { count, Graph, print, type Node } from "../../../src/compiler/graph/Graph.ts"
 import * as Layout from "../../../src/compiler/graph/Layout.ts"
@@ -44,16 +45,16 @@ const classifiers = (sabotage: (loss: tf.Scalar) => tf.Scalar = (loss) => loss) 
   const sizes = [5, 4, 3]
   const theta = Var.make("theta", Mlp.init(sizes))
   const omega = Var.make("omega", Mlp.init(sizes))
-  const beta = Var.make("beta", () => NdArray.float32([2], [0, 0]))
+  const tradeoff = Simplex.make("beta", ["one", "two"])
   const loss = (params: Mlp.Params, { x, y }: { x: tf.Tensor2D; y: tf.Tensor1D }) =>
     Objective.crossEntropy(Mlp.apply(params, x), y)
   const pretrain = Level.minimize(theta, {
     name: "pretrain",
-    given: [beta],
+    given: [tradeoff],
     data: rows("corpus", 5),
     optimizer: Optimizer.sgd(0.1),
     objective: ({ beta, theta }, batch) =>
-      Objective.weighted(tf.softmax(beta), {
+      Objective.weighted(Simplex.weights(tradeoff, beta), {
         one: loss(theta, batch),
         two: loss(theta, { ...batch, x: tf.neg(batch.x) })
       })
@@ -66,7 +67,7 @@ const classifiers = (sabotage: (loss: tf.Scalar) => tf.Scalar = (loss) => loss) 
     objective: ({ omega, theta }, batch) =>
       sabotage(tf.add(loss(omega, batch), tf.mul(0.1, Objective.proximal(omega, theta))) as tf.Scalar)
   }).pipe(Level.hypergradient(estimator))
-  const reweight = Level.minimize(beta, {
+  const reweight = Level.minimize(tradeoff, {
     name: "reweight",
     upstream: [finetune],
     data: rows("validation", 5),

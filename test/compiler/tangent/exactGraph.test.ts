@@ -12,9 +12,9 @@ import * as Var from "../../../src/dsl/Var.ts"
 import * as Optimizer from "../../../src/levels/Optimizer.ts"
 import * as Product from "../../../src/levels/Product.ts"
 import * as Solver from "../../../src/levels/Solver.ts"
-import * as Init from "../../../src/models/Init.ts"
 import * as Mlp from "../../../src/models/Mlp.ts"
 import * as Objective from "../../../src/objectives/Objective.ts"
+import * as Simplex from "../../../src/objectives/Simplex.ts"
 import { count, type Node } from "../../../src/compiler/graph/Graph.ts"
 import { trace } from "../../../src/compiler/trace/Trace.ts"
 import type { Moment } from "../../../src/runtime/plan/Moment.ts"
@@ -40,15 +40,15 @@ const loss = (params: Mlp.Params, { x, y }: Batch) => Objective.crossEntropy(Mlp
 
 const theta = Var.make("theta", Mlp.init(sizes))
 const omega = Var.make("omega", Mlp.init(sizes))
-const beta = Var.make("beta", Init.zeros([2]))
+const tradeoff = Simplex.make("beta", ["one", "two"])
 const pretrain = (estimator: Hypergradient.Hypergradient) =>
   Level.minimize(theta, {
     name: "pretrain",
-    given: [beta],
+    given: [tradeoff],
     data: rows("corpus"),
     optimizer: Optimizer.sgd(0.1),
     objective: ({ beta, theta }, batch) =>
-      Objective.weighted(tf.softmax(beta), {
+      Objective.weighted(Simplex.weights(tradeoff, beta), {
         one: loss(theta, batch),
         two: loss(theta, { ...batch, x: tf.neg(batch.x) })
       })
@@ -65,7 +65,7 @@ const three = (estimator: Hypergradient.Hypergradient) => {
       tf.add(loss(omega, batch), tf.mul(0.1, Objective.proximal(omega, theta))) as tf.Scalar
   }).pipe(Level.hypergradient(estimator))
   return Problem.close(
-    Level.minimize(beta, {
+    Level.minimize(tradeoff, {
       name: "reweight",
       upstream: [finetune],
       data: rows("validation"),
@@ -77,7 +77,7 @@ const three = (estimator: Hypergradient.Hypergradient) => {
 /** The same without finetuning. */
 const two = (estimator: Hypergradient.Hypergradient) =>
   Problem.close(
-    Level.minimize(beta, {
+    Level.minimize(tradeoff, {
       name: "reweight",
       upstream: [pretrain(estimator)],
       data: rows("validation"),
