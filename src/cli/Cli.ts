@@ -1,16 +1,16 @@
-import * as NodeRuntime from "@effect/platform-node-shared/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import * as Command from "effect/cli/Command"
+import * as Sentence from "../dsl/Sentence.ts"
 import * as NodeServices from "../files/NodeServices.ts"
 import { commands } from "./Commands.ts"
-import { codeOfExit, followSignals, sentence } from "./Exit.ts"
 import * as Launch from "./Launch.ts"
 import type { Programs } from "./Load.ts"
 import { logger } from "./Log.ts"
+import * as Process from "./Process.ts"
 
 /** A command line: what it offers beside running program files. */
 export interface Cli {
@@ -25,7 +25,6 @@ export const make = (own: Partial<Cli> = {}): Cli => ({ programs: own.programs ?
 
 /** Runs a command line on the process's arguments, and ends the process with its exit code. */
 export const run = (cli: Cli): void => {
-  followSignals()
   const tapweight = Command.make("tapweight").pipe(
     Command.withDescription("Multi-level optimization as a typed language: run, plan, resume and verify programs"),
     Command.withSubcommands([...commands(cli.programs), ...cli.commands])
@@ -35,10 +34,10 @@ export const run = (cli: Cli): void => {
     Effect.tapCause((cause) => {
       const error = Cause.squash(cause)
       const said = Predicate.hasProperty(error, "_tag") && error._tag === "ShowHelp"
-      return said || Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(`error  ${sentence(error)}`)
+      return said || Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(`error  ${Sentence.of(error)}`)
     }),
     Effect.provide([NodeServices.layer, Logger.layer([logger])])
     // A program brings its own needs; those of every built-in and documented one are met by the platform and the engine.
   ) as Effect.Effect<void, unknown>
-  NodeRuntime.runMain(program, { disableErrorReporting: true, teardown: (exit, onExit) => onExit(codeOfExit(exit)) })
+  Process.main(program)
 }

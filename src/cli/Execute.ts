@@ -4,13 +4,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
+import * as Sentence from "../dsl/Sentence.ts"
 import { Engine } from "../engines/Engine.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Program from "../runs/Program.ts"
 import type { FolderLock } from "../runs/FolderLock.ts"
 import type { RunFolder } from "../runs/RunFolder.ts"
 import * as Status from "../runs/Status.ts"
-import { codeOfExit, sentence } from "./Exit.ts"
+import * as Process from "./Process.ts"
 import type { Display } from "./Progress.ts"
 
 const Stored = Schema.Struct({ program: Schema.String, result: Schema.Json, text: Schema.String })
@@ -19,7 +20,7 @@ const stateOf = (exit: Exit.Exit<unknown, unknown>): Status.State =>
   Exit.isSuccess(exit) ? "done" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"
 
 const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | null =>
-  Exit.isSuccess(exit) || Exit.hasInterrupts(exit) ? null : sentence(Cause.squash(exit.cause))
+  Exit.isSuccess(exit) || Exit.hasInterrupts(exit) ? null : Sentence.of(Cause.squash(exit.cause))
 
 /**
  * Runs a program in its folder and writes what it says: `status.json` with a heartbeat while it runs, `result.json` and
@@ -52,7 +53,7 @@ export const execute = Effect.fnUntraced(function* (
     yield* Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.seconds(5))))
     const lost = Effect.forever(Effect.delay(lock.intact, Duration.seconds(5)))
     const running = program.run(session, config) as Effect.Effect<Program.Result, unknown, never>
-    const said = yield* Effect.raceFirst(running, lost)
+    const said = yield* Process.guarded(Effect.raceFirst(running, lost))
     yield* lock.intact
     for (const [name, svg] of Object.entries(said.charts ?? {})) {
       yield* JsonFile.replace(path.join(folder.path, name), new TextEncoder().encode(svg))
@@ -62,7 +63,7 @@ export const execute = Effect.fnUntraced(function* (
     return said
   }).pipe(Effect.scoped)
   return yield* work.pipe(
-    Effect.onExit((exit) => Effect.ignore(status(stateOf(exit), codeOfExit(exit), reasonOf(exit)))),
+    Effect.onExit((exit) => Effect.ignore(status(stateOf(exit), Process.codeOfExit(exit), reasonOf(exit)))),
     Effect.onExit(() => Effect.flatMap(engine.live, (after) => say(`\ntensors the run left behind: ${after - before}`)))
   )
 })

@@ -1,5 +1,3 @@
-import * as Cause from "effect/Cause"
-import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import { EngineError } from "../engines/Engine.ts"
 
@@ -25,12 +23,6 @@ const byTag: { readonly [tag: string]: number } = {
   RunFileError: codes.refused
 }
 
-/** What an error says, as one sentence. */
-export const sentence = (error: unknown): string => {
-  if (error instanceof Error) return error.message
-  return Predicate.hasProperty(error, "reason") ? String(error.reason) : String(error)
-}
-
 /** The exit code of an error. */
 export const codeOf = (error: unknown): number => {
   // An engine that does not start was asked for where it is not to be had; one that failed has failed the run.
@@ -38,20 +30,4 @@ export const codeOf = (error: unknown): number => {
   return Predicate.hasProperty(error, "_tag") && typeof error._tag === "string"
     ? (byTag[error._tag] ?? codes.failed)
     : codes.failed
-}
-
-const signals = { terminated: false, interrupts: 0 }
-
-/** Follows the signals that stop a command, from before its first moment. */
-export const followSignals = (): void => {
-  process.on("SIGTERM", () => (signals.terminated = true))
-  // The first Ctrl-C lets the run save a checkpoint; a second one means now.
-  process.on("SIGINT", () => void (++signals.interrupts > 1 && process.exit(codes.interrupted)))
-}
-
-/** The exit code of a finished command. */
-export const codeOfExit = (exit: Exit.Exit<unknown, unknown>): number => {
-  if (Exit.isSuccess(exit)) return codes.done
-  if (Cause.hasInterruptsOnly(exit.cause)) return signals.terminated ? codes.terminated : codes.interrupted
-  return codeOf(Cause.squash(exit.cause))
 }

@@ -1,6 +1,6 @@
 // Effect's file system knows neither locks nor links.
 import { lstatSync, statSync } from "node:fs"
-import type { DatabaseSync } from "node:sqlite"
+import type * as Sqlite from "node:sqlite"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
@@ -27,7 +27,7 @@ const name = "run.lock"
 const busy = 5
 
 /** SQLite as Node has it, without the warning that it is experimental: nothing is stored with it. */
-const sqlite = (): typeof import("node:sqlite") => {
+const sqlite = (): typeof Sqlite => {
   const { emitWarning } = process
   process.emitWarning = () => {}
   try {
@@ -75,7 +75,7 @@ const identity = (file: string): string | undefined => {
 }
 
 // A lock goes with its database, which must not be collected as garbage where nothing else refers to whoever holds it.
-const databases = new Set<DatabaseSync>()
+const databases = new Set<Sqlite.DatabaseSync>()
 
 /**
  * Holds a run folder for this process until the scope ends. `renamed` is where the folder goes while it is held. Waits for a

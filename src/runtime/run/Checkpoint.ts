@@ -142,7 +142,8 @@ export const save = Effect.fnUntraced(function* (
   const temporary = path.join(directory, `.tmp-${name}`)
   const remove = (entry: string) => fs.remove(path.join(directory, entry), { recursive: true, force: true })
   const writing = Effect.gen(function* () {
-    yield* fs.makeDirectory(directory, { recursive: true })
+    // Not with the folders above it: where a run's folder was taken away, none is to appear in its place.
+    if (!(yield* fs.exists(directory))) yield* fs.makeDirectory(directory)
     const entries = yield* fs.readDirectory(directory)
     yield* Effect.forEach(
       entries.filter((entry) => entry.startsWith(".tmp-")),

@@ -54,7 +54,7 @@ const killed = (directory: string, delay: number): Promise<number> =>
 layer(NodeServices.layer)("Checkpoint", (it) => {
   it.effect("gives back what was saved, bit for bit, and keeps the last two", () =>
     Effect.gen(function* () {
-      const directory = `${yield* temporary}/run/checkpoints`
+      const directory = `${yield* temporary}/checkpoints`
       yield* saveAll(directory, [1000, 2000, 3000])
       assert.deepStrictEqual(yield* names(directory), ["00002000-a1", "00003000-a1"])
       const loaded = yield* load(directory)
