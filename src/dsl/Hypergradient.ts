@@ -1,4 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core"
+import { whole } from "./Numbers.ts"
 import type { Tree } from "./Tree.ts"
 
 /** Evaluations a solve costs: curvature products, plus more for each element of the variable (dense solves). */
@@ -59,9 +60,7 @@ export const implicit = (options: { readonly solver: Solver; readonly product: P
  * The run keeps that many past iterates and gradients. Throws a `RangeError` unless `steps` is a positive integer.
  */
 export const unrolled = (options: { readonly steps: number; readonly product: Product }): Hypergradient => {
-  if (!Number.isInteger(options.steps) || options.steps < 1) {
-    throw new RangeError(`unrolled: steps is ${options.steps}; give a whole number of at least 1`)
-  }
+  whole("unrolled: steps", options.steps, 1)
   return { _tag: "Unrolled", ...options }
 }
 

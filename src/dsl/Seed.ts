@@ -1,3 +1,5 @@
+import { whole } from "./Numbers.ts"
+
 /**
  * Counter-based randomness: a seed is a 64-bit key, and every number is a function of (key, counter).
  *
@@ -31,8 +33,11 @@ export const threefry = (k0: number, k1: number, c0: number, c1: number, out: Ui
 
 const block = new Uint32Array(2)
 
-/** The root seed of a run: any safe integer. */
-export const make = (seed: number): Seed => ({ key: [seed | 0, Math.floor(seed / 0x1_0000_0000) | 0] })
+/** The root seed of a run: any safe integer; throws a `RangeError` for what is none. */
+export const make = (seed: number): Seed => {
+  whole("Seed.make: seed", seed, -Infinity)
+  return { key: [seed | 0, Math.floor(seed / 0x1_0000_0000) | 0] }
+}
 
 const hash = (text: string): number => {
   let h = 0x811c9dc5

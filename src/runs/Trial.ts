@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Problem } from "../dsl/Problem.ts"
+import { whole } from "../dsl/Numbers.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
@@ -119,6 +120,9 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
 ) {
   type Tick = Run.Tick<Var.Named<V>>
   const { problem, seed, ticks } = options
+  whole("Trial.run: ticks", ticks, 1)
+  whole("Trial.run: checkpointEvery", options.checkpointEvery ?? 1, 1)
+  whole("Trial.run: validation.every", options.validation?.every ?? 1, 1)
   const fs = yield* FileSystem.FileSystem
   yield* Effect.mapError(fs.makeDirectory(folder.path, { recursive: true }), JsonFile.because(folder.path))
   const { at, plan, program, read, resumed, save } = yield* prepare(folder, problem, seed)

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { float32 } from "../../dsl/NdArray.ts"
+import { whole } from "../../dsl/Numbers.ts"
 import type * as Tree from "../../dsl/Tree.ts"
 import { CompileError, Engine, EngineError, type Failure } from "../Engine.ts"
 import { refuseTf32 } from "../tf32.ts"
@@ -243,11 +244,13 @@ const tried = ({ release, start }: Engine["Service"]): Effect.Effect<void, Engin
  * The compiled engine: a step is traced once for each form of state and batch, simplified, and run by ONNX Runtime on a
  * worker thread that holds the state. On the cpu it needs nothing beside what the package installs.
  */
-export const layer = (options: Options = {}): Layer.Layer<Engine, EngineError> =>
-  Layer.effect(
+export const layer = (options: Options = {}): Layer.Layer<Engine, EngineError> => {
+  whole("OnnxEngine.layer: threads", options.threads ?? defaultThreads, 1)
+  return Layer.effect(
     Engine,
     Effect.tap(
       Effect.map(WorkerClient.make, (client) => service(client, options)),
       (engine) => ((options.provider ?? "cpu") === "cpu" ? Effect.void : tried(engine))
     )
   )
+}

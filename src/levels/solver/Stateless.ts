@@ -1,4 +1,5 @@
 import type { Preconditioner, Solver } from "../../dsl/Hypergradient.ts"
+import * as Numbers from "../../dsl/Numbers.ts"
 import type { Tree } from "../../dsl/Tree.ts"
 
 /** A solver that starts from zero each time and so has no state. */
@@ -16,15 +17,9 @@ export const stateless = (
 })
 
 /** Throws a `RangeError` unless `value` is a whole number of at least `least`. */
-export const count = (solver: string, what: string, value: number, least: number): void => {
-  if (!Number.isInteger(value) || value < least) {
-    throw new RangeError(`${solver}: ${what} is ${value}; give a whole number of at least ${least}`)
-  }
-}
+export const count = (solver: string, what: string, value: number, least: number): void =>
+  Numbers.whole(`${solver}: ${what}`, value, least)
 
 /** Throws a `RangeError` unless `value` is positive and finite. */
-export const positive = (solver: string, what: string, value: number): void => {
-  if (!(value > 0 && Number.isFinite(value))) {
-    throw new RangeError(`${solver}: ${what} is ${value}; give a positive number`)
-  }
-}
+export const positive = (solver: string, what: string, value: number): void =>
+  Numbers.positive(`${solver}: ${what}`, value)

@@ -6,6 +6,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as NdArray from "../../dsl/NdArray.ts"
+import { whole } from "../../dsl/Numbers.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import * as Disk from "../../files/Disk.ts"
 import * as Safetensors from "../../files/Safetensors.ts"
@@ -138,6 +139,7 @@ export const save = Effect.fnUntraced(function* (
 ) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
   const { keep = 2, pinned = [] } = options
+  whole("Checkpoint.save: keep", keep, 1)
   const name = nameOf(manifest.tick, manifest.attempt)
   const temporary = path.join(directory, `.tmp-${name}`)
   const remove = (entry: string) => fs.remove(path.join(directory, entry), { recursive: true, force: true })

@@ -5,6 +5,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DataError } from "../../dsl/Dataset.ts"
 import type { Problem } from "../../dsl/Problem.ts"
+import { whole } from "../../dsl/Numbers.ts"
 import * as Seed from "../../dsl/Seed.ts"
 import type { Host, Tree } from "../../dsl/Tree.ts"
 import type { Var } from "../../dsl/Var.ts"
@@ -111,12 +112,17 @@ type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics> }
 /**
  * Runs a problem: a stream with one element per tick. Whether it ends, fails, is interrupted or an objective throws, the
  * scope of the stream releases every tensor. Where ticks are short, an engine runs several in one call (see `Pace`).
+ * Throws a `RangeError` for numbers of ticks or a seed that are not whole.
  */
 export const ticks = <V extends Var.Any, E, R>(
   problem: Problem<V, E, R>,
   options: Options<Tick<Var.Named<V>>>
-): Stream.Stream<Tick<Var.Named<V>>, E | RunError, Exclude<R, Scope.Scope> | Engine> =>
-  Stream.unwrap(
+): Stream.Stream<Tick<Var.Named<V>>, E | RunError, Exclude<R, Scope.Scope> | Engine> => {
+  whole("Run.ticks: ticks", options.ticks, 0)
+  whole("Run.ticks: seed", options.seed, -Infinity)
+  whole("Run.ticks: diagnosticsEvery", options.diagnosticsEvery ?? 0, 0)
+  whole("Run.ticks: from.tick", options.from?.tick ?? 0, 0)
+  return Stream.unwrap(
     Effect.gen(function* () {
       const engine = yield* Engine
       const scope = yield* Effect.scope
@@ -237,6 +243,7 @@ export const ticks = <V extends Var.Any, E, R>(
       return Stream.fromPull(Effect.succeed(pull))
     })
   )
+}
 
 /** Ticks after which the levels' turns repeat. */
 const cycleOf = (plan: Plan.Plan): number =>

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { whole } from "../../dsl/Numbers.ts"
 import type { Tick } from "./Run.ts"
 
 /** Scores by name, e.g. `{ accuracy: 0.81 }`. */
@@ -33,12 +34,15 @@ export const scoring =
     readonly last: number
     readonly score: (tick: T) => Effect.Effect<Scores, E, R>
   }) =>
-  <E1, R1>(ticks: Stream.Stream<T, E1, R1>): Stream.Stream<Scored<T>, E | E1, R | R1> =>
-    Stream.mapEffect(ticks, (tick) =>
+  <E1, R1>(ticks: Stream.Stream<T, E1, R1>): Stream.Stream<Scored<T>, E | E1, R | R1> => {
+    whole("Watch.scoring: every", options.every, 1)
+    whole("Watch.scoring: last", options.last, 0)
+    return Stream.mapEffect(ticks, (tick) =>
       tick.index % options.every === 0 || tick.index === options.last
         ? Effect.map(options.score(tick), (scores): Scored<T> => ({ ...tick, scores }))
         : Effect.succeed<Scored<T>>({ ...tick, scores: undefined })
     )
+  }
 
 /** The selection after one more score; ties keep the earlier tick. */
 export const select = (before: Selection, tick: number, score: number, mode: "max" | "min"): Selection => {
@@ -70,5 +74,7 @@ export const into =
 /** Early stopping: ends the stream after the score that is the `patience`-th in a row without a better one. */
 export const stoppingAfter =
   (patience: number) =>
-  <T extends Selected, E, R>(ticks: Stream.Stream<T, E, R>): Stream.Stream<T, E, R> =>
-    Stream.takeUntil(ticks, (tick) => tick.scores !== undefined && tick.selection.since >= patience)
+  <T extends Selected, E, R>(ticks: Stream.Stream<T, E, R>): Stream.Stream<T, E, R> => {
+    whole("Watch.stoppingAfter: patience", patience, 1)
+    return Stream.takeUntil(ticks, (tick) => tick.scores !== undefined && tick.selection.since >= patience)
+  }
