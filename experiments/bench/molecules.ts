@@ -5,13 +5,13 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { Seed } from "tapweight"
-import * as Chemistry from "../molecules/structures/Chemistry.ts"
+import * as Chemistry from "../molecules/rdkit/Chemistry.ts"
+import * as Descriptor from "../molecules/rdkit/Descriptor.ts"
 import * as KMeans from "../molecules/structures/KMeans.ts"
-import * as Records from "../molecules/structures/Records.ts"
 import * as Table from "../molecules/tables/Table.ts"
 
 const [file = "", limit = "4000"] = process.argv.slice(2)
-const kinds: ReadonlyArray<Records.Kind> = [
+const descriptors: ReadonlyArray<Descriptor.Descriptor> = [
   { name: "structure" },
   { name: "maccs" },
   { name: "picture", size: 224 },
@@ -24,30 +24,28 @@ const program = Effect.gen(function* () {
   const every = Math.max(1, Math.floor(all.length / Number(limit)))
   const smiles = all.filter((_, i) => i % every === 0)
   const lists = Array.from({ length: Math.ceil(smiles.length / 128) }, (_, i) => smiles.slice(i * 128, (i + 1) * 128))
-  const { records, workers } = yield* Chemistry.Chemistry
+  const { describe, workers } = yield* Chemistry.Chemistry
   // Both threads start before anything is measured.
-  yield* Effect.forEach(lists.slice(0, workers), (list) => records(kinds[0]!, list.slice(0, 8)), {
+  yield* Effect.forEach(lists.slice(0, workers), (list) => describe(descriptors[0]!, list.slice(0, 8)), {
     concurrency: workers
   })
   const keys: Array<Uint8Array> = []
-  for (const kind of kinds) {
+  for (const descriptor of descriptors) {
     const [usage, begun] = [process.cpuUsage(), performance.now()]
-    const packed = yield* Effect.forEach(lists, (list) => records(kind, list), { concurrency: workers + 1 })
+    const described = yield* Effect.forEach(lists, (list) => describe(descriptor, list), { concurrency: workers + 1 })
     const seconds = (performance.now() - begun) / 1000
     const used = process.cpuUsage(usage)
     const processor = (used.user + used.system) / 1e6
     const [wall, perSecond] = [smiles.length / seconds, smiles.length / processor].map(Math.round)
     yield* Console.log(
-      `${Records.label(kind)}: ${wall} a second on ${workers} threads, ${perSecond} a processor second`
+      `${Descriptor.label(descriptor)}: ${wall} a second on ${workers} threads, ${perSecond} a processor second`
     )
-    if (kind.name !== "maccs") continue
-    for (const { bytes } of packed) {
-      for (let at = 0; at < bytes.length; at += Records.maccsBytes) keys.push(bytes.slice(at, at + Records.maccsBytes))
-    }
+    if (descriptor.name !== "maccs") continue
+    keys.push(...described.flat().filter(Descriptor.isBytes))
   }
   for (const k of [100, 1000]) {
     const usage = process.cpuUsage()
-    const { history } = yield* KMeans.cluster(KMeans.bits(keys, Records.maccsBits), {
+    const { history } = yield* KMeans.cluster(KMeans.bits(keys, Descriptor.maccsBits), {
       k,
       seed: Seed.make(1),
       iterations: 5

@@ -1,10 +1,11 @@
 /** `tapweight data`: the commands' words. What they do is loaded when it is asked for. */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { Options } from "tapweight/cli"
+import { positive, rate, whole } from "../common/Fields.ts"
+import * as Limits from "../molecules/rdkit/Limits.ts"
 
 const actions = Effect.promise(() => import("./DataActions.ts"))
 
@@ -33,6 +34,24 @@ const fetch = Command.make(
   })
 ).pipe(Command.withDescription("Fetches a data set from its public address, going on where an earlier try has stopped"))
 
+const limits = {
+  atoms: Flag.Int("atoms").pipe(
+    Flag.withDescription("Molecules of more atoms are dropped"),
+    Flag.withSchema(positive),
+    Flag.withDefault(Limits.defaults.atoms)
+  ),
+  rings: Flag.Int("rings").pipe(
+    Flag.withDescription("Molecules of more rings are dropped"),
+    Flag.withSchema(whole),
+    Flag.withDefault(Limits.defaults.rings)
+  ),
+  seconds: Flag.Finite("seconds").pipe(
+    Flag.withDescription("Molecules that take RDKit more seconds of processor time are dropped"),
+    Flag.withSchema(rate),
+    Flag.withDefault(Limits.defaults.seconds)
+  )
+}
+
 const check = Command.make(
   "check",
   {
@@ -46,14 +65,15 @@ const check = Command.make(
     ),
     workers: Flag.Int("workers").pipe(
       Flag.withDescription("Threads that read molecules"),
-      Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+      Flag.withSchema(positive),
       Flag.withDefault(2)
     ),
+    ...limits,
     format: Options.format,
     quiet: Options.quiet
   },
-  Effect.fnUntraced(function* (options) {
-    yield* (yield* actions).check(options)
+  Effect.fnUntraced(function* ({ atoms, rings, seconds, ...options }) {
+    yield* (yield* actions).check({ ...options, limits: { atoms, rings, seconds } })
   })
 ).pipe(Command.withDescription("Reads a data set and says what is in it: rows, dropped molecules, scaffolds, splits"))
 

@@ -6,12 +6,13 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Option from "effect/Option"
 import { Dataset, TextTable as Columns } from "tapweight"
 import { Launch } from "tapweight/cli"
-import * as Chemistry from "../molecules/structures/Chemistry.ts"
+import * as Chemistry from "../molecules/rdkit/Chemistry.ts"
+import type * as Limits from "../molecules/rdkit/Limits.ts"
 import * as Fetch from "../molecules/tables/Fetch.ts"
 import * as MoleculeNet from "../molecules/tables/MoleculeNet.ts"
 import * as Molecules from "../molecules/structures/Molecules.ts"
 import * as Table from "../molecules/tables/Table.ts"
-import * as Telling from "../molecules/structures/Telling.ts"
+import * as Headway from "../molecules/structures/Headway.ts"
 import { fileOf, filesOf, type TableSchema } from "../molecules/tables/TableSchema.ts"
 import * as Labels from "../molecules/Labels.ts"
 import * as Schemas from "../molecules/Schemas.ts"
@@ -93,12 +94,16 @@ export const fetch = Effect.fnUntraced(function* (options: {
   yield* Launch.print(options.format, text, { name: schema.name, file, rows: table.smiles.length })
 }, Launch.hushed)
 
+/** A molecule as a line of a table has room for it. */
+const shortened = (smiles: string): string => (smiles.length > 80 ? `${smiles.slice(0, 79)}…` : smiles)
+
 /** Reads a set and says what is in it. */
 export const check = Effect.fnUntraced(function* (options: {
   readonly name: string
   readonly data: string
   readonly cache: Option.Option<string>
   readonly workers: number
+  readonly limits: Limits.Limits
   readonly format: Format
   readonly quiet: boolean
 }) {
@@ -107,7 +112,8 @@ export const check = Effect.fnUntraced(function* (options: {
   const table = yield* Table.read(file, schema)
   const found = yield* Molecules.structures(table.smiles, {
     ...(Option.isSome(options.cache) ? { folder: options.cache.value } : {}),
-    onProgress: yield* Telling.progress(Launch.saying(options.quiet))
+    limits: options.limits,
+    listener: yield* Headway.listener(Launch.saying(options.quiet))
   }).pipe(Effect.provide(Chemistry.layer({ workers: options.workers })))
   const split = Molecules.scaffoldSplit(found)
   const missing = table.labels.reduce((count, label) => count + (Number.isNaN(label) ? 1 : 0), 0)
@@ -117,18 +123,18 @@ export const check = Effect.fnUntraced(function* (options: {
     rows: table.smiles.length,
     labels: table.tasks.length,
     missingLabels: missing,
-    refused: found.refused.map(({ row, smiles }) => ({ row: row + 1, smiles })),
+    dropped: found.dropped.map(({ row, ...rest }) => ({ row: row + 1, ...rest })),
     distinct: new Set(found.canonical).size,
     scaffolds: new Set(found.flat).size,
     chiralScaffolds: new Set(found.chiral).size,
     split: { train: split.train.length, validation: split.validation.length, test: split.test.length }
   }
-  const rows = result.refused.map(({ row, smiles }) => `  row ${row}  ${smiles}`)
+  const rows = result.dropped.map(({ reason, row, smiles }) => `  row ${row}  ${shortened(smiles)}  ${reason}`)
   const share = ((100 * missing) / table.labels.length).toFixed(1)
   const text = [
     `${schema.name}  ${file}`,
     `${counted(schema, result.rows)}; ${labelsEach(result.labels)}, ${share} % missing`,
-    `${result.refused.length === 1 ? "1 molecule" : `${result.refused.length} molecules`} refused by RDKit and dropped`,
+    `molecules: ${Molecules.droppedWords(Molecules.tally(found))}`,
     ...rows.slice(0, 20),
     ...(rows.length > 20 ? [`  and ${rows.length - 20} more (--format json names all)`] : []),
     `${result.distinct} distinct molecules, ${result.scaffolds} Murcko scaffolds (${result.chiralScaffolds} with handedness)`,

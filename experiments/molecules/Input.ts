@@ -14,13 +14,11 @@ const hashOf = (file: string) =>
  */
 export const ofFile = ({
   file,
-  refused,
   ...rest
-}: Pick<Data, "name" | "read" | "split" | "version"> & { readonly file: string; readonly refused: number }) =>
+}: Pick<Data, "dropped" | "name" | "read" | "split" | "version"> & { readonly file: string }) =>
   Effect.map(hashOf(file), (sha256): Data => ({
     ...rest,
     sha256,
-    dropped: refused === 0 ? [] : [{ reason: "refused by RDKit", rows: refused }],
     licence: unstated,
     source: file
   }))

@@ -8,7 +8,7 @@ import * as MoleculeNet from "./tables/MoleculeNet.ts"
 import * as Molecules from "./structures/Molecules.ts"
 import * as Table from "./tables/Table.ts"
 import { namesOf } from "./tables/TableSchema.ts"
-import * as Telling from "./structures/Telling.ts"
+import * as Headway from "./structures/Headway.ts"
 import * as PictureBatches from "./pictures/PictureBatches.ts"
 import * as Input from "./Input.ts"
 import * as Schemas from "./Schemas.ts"
@@ -32,9 +32,9 @@ export const picturesOf = Effect.fnUntraced(function* (
   name: string,
   smiles: ReadonlyArray<string>,
   size: number,
-  onProgress: Telling.Told
+  options: Molecules.Options
 ) {
-  const found = yield* Molecules.pictures(smiles, size, { onProgress })
+  const found = yield* Molecules.pictures(smiles, size, options)
   const read = (rows: ArrayLike<number>) =>
     Effect.mapError(found.read(rows), (error) => new Dataset.DataError({ dataset: name, reason: error.message }))
   return { ...found, read, count: smiles.length }
@@ -60,16 +60,16 @@ const poolFile = Effect.fnUntraced(function* (data: string, name: string) {
  * The unlabelled molecules: drawn from the files once for all, without those that RDKit refuses. Fails with a `TableError`
  * where a file is missing or cannot be read, and with a `DataError` where too little can be told apart in it.
  */
-export const make = Effect.fnUntraced(function* (settings: Settings, report: Telling.Told) {
-  const { batch, clusters, data, pool, size } = settings
+export const make = Effect.fnUntraced(function* (settings: Settings, listener: Headway.Listener) {
+  const { batch, clusters, data, limits, pool, size } = settings
   const sources = yield* Effect.forEach(pool.files, (name) => poolFile(data, name))
   const files = sources.map(({ file }) => file)
   const lists = yield* Effect.forEach(sources, ({ file, ...columns }) => Table.allSmiles(file, columns))
   const all = lists.flat()
   const order = Seed.permutation(Seed.fold(poolSeed, "order"), all.length)
   const smiles = Array.from(order.subarray(0, pool.molecules), (row) => all[row]!)
-  const { keys, rows } = yield* Molecules.maccs(smiles, { onProgress: report })
-  const pictures = yield* picturesOf("pool", smiles, size, report)
+  const { dropped, keys, rows } = yield* Molecules.maccs(smiles, { limits, listener })
+  const pictures = yield* picturesOf("pool", smiles, size, { limits, listener })
   const keep = Molecules.shared(rows, pictures)
   const few = (what: string) => {
     const reason = `${what} of the ${smiles.length} molecules drawn from ${files.join(", ")}: let pool.files name others`
@@ -80,7 +80,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Tel
     const reason = `it has ${keep.length} molecules, fewer than one batch: give more (pool.molecules, pool.files), or lower batch.pretrain, which is ${batch.pretrain}`
     return yield* new Dataset.DataError({ dataset: "pool", reason })
   }
-  const pace = yield* Telling.paced
+  const pace = yield* Headway.paced
   const found = yield* Effect.forEach(clusters, (k) =>
     Molecules.clusters(
       keep.map((i) => keys[i]!),
@@ -98,10 +98,11 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Tel
   const fileOf = Array.from(smiles, (_, place) => ends.findIndex((end) => order[place]! < end))
   const kept = keep.map((i) => fileOf[rows[i]!]!)
   const inputs = yield* Effect.forEach(files, (file, i) => {
-    const of = (places: ReadonlyArray<number>) => places.filter((other) => other === i).length
-    const refused = of(fileOf) - of(kept)
-    const split = { rule: "unlabelled molecules drawn at random", rows: { drawn: of(kept) } }
-    return Input.ofFile({ name: pool.files[i]!, version: null, file, read: lists[i]!.length, refused, split })
+    const own = [dropped, pictures.dropped].map((rows) => ({ dropped: rows.filter(({ row }) => fileOf[row] === i) }))
+    const drawn = kept.filter((other) => other === i).length
+    const split = { rule: "unlabelled molecules drawn at random", rows: { drawn } }
+    const input = { name: pool.files[i]!, version: null, file, read: lists[i]!.length, split }
+    return Input.ofFile({ ...input, dropped: Molecules.tally(...own) })
   })
   const labels = Int32Array.from({ length: 3 * keep.length }, (_, i) => found[i % 3]!.labels[Math.floor(i / 3)]!)
   return {
@@ -111,7 +112,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, report: Tel
     ),
     clusters: NdArray.int32([keep.length, 3] as const, labels),
     counts: found.map(({ k }) => k),
-    summary: `pool: ${smiles.length} of ${all.length} molecules, ${smiles.length - keep.length} refused by RDKit and dropped`,
+    summary: `pool: ${smiles.length} of ${all.length} molecules, ${Molecules.droppedWords(Molecules.tally({ dropped }, pictures))}`,
     inputs
   } satisfies Pool as Pool
 })

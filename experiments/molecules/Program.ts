@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import { Config, Dataset, Program } from "tapweight"
-import * as Chemistry from "./structures/Chemistry.ts"
+import * as Chemistry from "./rdkit/Chemistry.ts"
 import * as MoleculeNet from "./tables/MoleculeNet.ts"
-import * as Telling from "./structures/Telling.ts"
+import * as Headway from "./structures/Headway.ts"
 import * as LambdaChart from "../common/LambdaChart.ts"
 import * as Encoder from "./Encoder.ts"
 import * as Input from "./Input.ts"
@@ -45,7 +45,7 @@ export const everywhere = <A, E, R>(
   each: (methods: ReturnType<typeof Methods.make>, task: Task.Task, seed: number) => Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function* () {
-    const report = yield* Telling.progress(Effect.logInfo)
+    const report = yield* Headway.listener(Effect.logInfo)
     const { encoder, found: tables } = yield* looked(settings)
     const pool = yield* Pool.make(settings, report)
     const tasks = yield* Effect.forEach(tables, (table) => Task.make(settings, pool, table, report))
@@ -73,7 +73,7 @@ export const everywhere = <A, E, R>(
 /** The three levels on the first set. */
 export const problem = (settings: Settings.Settings) =>
   Effect.gen(function* () {
-    const report = yield* Telling.progress(Effect.logInfo)
+    const report = yield* Headway.listener(Effect.logInfo)
     const { found } = yield* looked(settings)
     if (settings.encoder === null && settings.general.ticks === 0) {
       yield* Effect.logWarning(

@@ -1,5 +1,6 @@
 import * as Schema from "effect/Schema"
 import { Config, Program } from "tapweight"
+import * as Limits from "./rdkit/Limits.ts"
 import * as Molecules from "./structures/Molecules.ts"
 import * as Jigsaw from "./pictures/Jigsaw.ts"
 import * as Objectives from "./Objectives.ts"
@@ -48,6 +49,11 @@ const schema = Schema.Struct({
     molecules: positive,
     sample: Schema.NullOr(positive)
   }),
+  /**
+   * Molecules that are larger are dropped before RDKit sees them, and those that take one of its threads so many seconds of processor
+   * time; both are counted with the reason.
+   */
+  limits: Schema.Struct({ atoms: positive, rings: whole, seconds: rate }),
   /** Side of pictures, in pixels. */
   size: Schema.Int.check(Schema.isBetween(Molecules.sizes)),
   network: Schema.Struct({
@@ -174,6 +180,7 @@ export const small: Settings = {
   methods: ["finetune", "equal", "bilevel", "tapweight", "final"],
   split: "scaffold",
   pool: { files: ["muv"], molecules: 8000, sample: null },
+  limits: Limits.defaults,
   size: 48,
   network: { width: 16, blocks: [1, 1, 1, 1], stem: "large" },
   clusters: [10, 30, 100],

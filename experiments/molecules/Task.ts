@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { type Manifest, NdArray } from "tapweight"
 import * as Molecules from "./structures/Molecules.ts"
 import * as Table from "./tables/Table.ts"
-import type * as Telling from "./structures/Telling.ts"
+import type * as Headway from "./structures/Headway.ts"
 import type { TableSchema } from "./tables/TableSchema.ts"
 import * as PictureBatches from "./pictures/PictureBatches.ts"
 import * as Input from "./Input.ts"
@@ -29,10 +29,10 @@ export interface Task {
    * their own unit: `label · deviation + mean`.
    */
   readonly unit: Labels.Unit
-  /** Molecules read, those that RDKit refused, and those of each part. */
+  /** Molecules read, those that were dropped, and those of each part. */
   readonly counted: {
     readonly rows: number
-    readonly refused: number
+    readonly dropped: number
     readonly train: number
     readonly validation: number
     readonly test: number
@@ -61,11 +61,13 @@ export const make = Effect.fnUntraced(function* (
   settings: Settings,
   pool: Pool.Pool,
   { file, schema }: Effect.Success<ReturnType<typeof find>>,
-  report: Telling.Told
+  listener: Headway.Listener
 ) {
   const table = yield* Table.read(file, schema)
-  const found = yield* Molecules.structures(table.smiles, { onProgress: report })
-  const pictures = yield* Pool.picturesOf(schema.name, table.smiles, settings.size, report)
+  const options = { limits: settings.limits, listener }
+  const found = yield* Molecules.structures(table.smiles, options)
+  const pictures = yield* Pool.picturesOf(schema.name, table.smiles, settings.size, options)
+  const drops = Molecules.tally(found, pictures)
   const keep = Molecules.shared(found.rows, pictures)
   const structures = {
     rows: Int32Array.from(keep, (i) => found.rows[i]!),
@@ -85,7 +87,7 @@ export const make = Effect.fnUntraced(function* (
   const unit = yield* Effect.fromResult(Labels.unitOf(schema, of(split.train), table.tasks))
   const counted = {
     rows: table.smiles.length,
-    refused: table.smiles.length - keep.length,
+    dropped: table.smiles.length - keep.length,
     train: split.train.length,
     validation: split.validation.length,
     test: split.test.length
@@ -97,7 +99,7 @@ export const make = Effect.fnUntraced(function* (
         `${counted[part]} ${part}${scored < tasks && part !== "train" ? ` (scored on ${scored} of ${tasks} labels)` : ""}`
     )
   )
-  const { refused, rows: read, ...rows } = counted
+  const { dropped: _, rows: read, ...rows } = counted
   const short =
     schema.size !== undefined && read < schema.size
       ? ` (of ${schema.size} that the literature counts: is its file whole?)`
@@ -107,7 +109,7 @@ export const make = Effect.fnUntraced(function* (
     version: `schema ${readBy(schema)}`,
     file,
     read,
-    refused,
+    dropped: drops,
     split: { rule: `${settings.split}, 8:1:1`, rows }
   })
   const part = (rows: Int32Array): PictureBatches.Labelled => {
@@ -129,7 +131,7 @@ export const make = Effect.fnUntraced(function* (
     test: part(split.test),
     unit,
     counted,
-    summary: `${schema.name}: ${counted.rows} molecules${short}, ${counted.refused} refused by RDKit and dropped; ${parts.join(", ")}`,
+    summary: `${schema.name}: ${counted.rows} molecules${short}, ${Molecules.droppedWords(drops)}; ${parts.join(", ")}`,
     input
   } satisfies Task as Task
 })

@@ -2,34 +2,43 @@
  * Molecules as RDKit sees them, through the cache. Everything is addressed by the row of the list that was given, so that
  * what belongs to one molecule stays together when others are refused.
  */
-import { crc32, inflateRawSync } from "node:zlib"
+import { createHash } from "node:crypto"
+import { inflateRawSync } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Descriptor from "../rdkit/Descriptor.ts"
 import * as Cache from "./Cache.ts"
 import * as KMeans from "./KMeans.ts"
-import * as Records from "./Records.ts"
 import * as Split from "./Split.ts"
+import * as Store from "./Store.ts"
 
-/** Where to keep what is worked out, and whom to tell how far it is. */
-export interface Options {
+/** Where to keep what is worked out, how large molecules may be, and who hears how far it is. */
+export interface Options extends Cache.Options {
   /** The cache's folder; `Cache.defaultFolder()` where absent. */
   readonly folder?: string
-  readonly onProgress?: (progress: Cache.Progress) => Effect.Effect<void>
 }
 
-/** Which rows RDKit accepts. */
+/** A row that was dropped, and why. */
+export interface Dropped {
+  readonly row: number
+  readonly smiles: string
+  readonly reason: string
+}
+
+/** Which rows have what was asked for. */
 export interface Accepted {
   /** int32: accepted rows, ascending. */
   readonly rows: Int32Array
-  /** Rows that were dropped. */
-  readonly refused: ReadonlyArray<{ readonly row: number; readonly smiles: string }>
+  readonly dropped: ReadonlyArray<Dropped>
 }
 
-const accepted = (smiles: ReadonlyArray<string>, stored: Cache.Stored): Accepted => {
-  const refused = smiles.flatMap((text, row) => (stored.refused(row) ? [{ row, smiles: text }] : []))
-  const rows = new Int32Array(smiles.length - refused.length)
-  for (let row = 0, at = 0; row < smiles.length; row++) if (!stored.refused(row)) rows[at++] = row
-  return { rows, refused }
+const accepted = (smiles: ReadonlyArray<string>, { dropped }: Cache.Descriptions): Accepted => {
+  const drops = smiles.flatMap((text, row): ReadonlyArray<Dropped> => {
+    const drop = dropped(row)
+    return drop === undefined ? [] : [{ row, smiles: text, reason: Descriptor.wordsOf(drop) }]
+  })
+  const gone = new Set(drops.map(({ row }) => row))
+  return { rows: Int32Array.from([...smiles.keys()].filter((row) => !gone.has(row))), dropped: drops }
 }
 
 /**
@@ -41,16 +50,38 @@ export const shared = (rows: Int32Array, other: Accepted): ReadonlyArray<number>
   return Array.from(rows.keys()).filter((i) => accepted.has(rows[i]!))
 }
 
-const stored = (kind: Records.Kind, smiles: ReadonlyArray<string>, { folder, ...options }: Options) =>
-  Cache.records(folder ?? Cache.defaultFolder(), kind, smiles, options)
+/** How many rows were dropped for which reason. */
+export type Tally = ReadonlyArray<{ readonly reason: string; readonly rows: number }>
 
-/** Reading a record throws where its file has changed since it was checked. */
-const reading = <A>(evaluate: () => A): Effect.Effect<A, Cache.CacheError> =>
+/** How many rows were dropped for which reason, by any of these; a row that several have dropped counts for the first. */
+export const tally = (...all: ReadonlyArray<Pick<Accepted, "dropped">>): Tally => {
+  const reasons = new Map<number, string>()
+  for (const { dropped } of all) {
+    for (const { reason, row } of dropped) if (!reasons.has(row)) reasons.set(row, reason)
+  }
+  const counts = new Map<string, number>()
+  for (const reason of reasons.values()) counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  return Array.from(counts, ([reason, rows]) => ({ reason, rows }))
+}
+
+const refused = Descriptor.wordsOf({ reason: "refused" })
+
+/** What was dropped, in words; that RDKit refused none is said as well. */
+export const droppedWords = (tally: Tally): string => {
+  const none = tally.some(({ reason }) => reason === refused) ? [] : [{ reason: refused, rows: 0 }]
+  return `${[...none, ...tally].map(({ reason, rows }) => `${rows} ${reason}`).join(", ")} and dropped`
+}
+
+const described = (descriptor: Descriptor.Descriptor, smiles: ReadonlyArray<string>, { folder, ...options }: Options) =>
+  Cache.descriptions(folder ?? Cache.defaultFolder(), descriptor, smiles, options)
+
+/** Reading throws where what is kept has changed since it was checked. */
+const reading = <A>(evaluate: () => A): Effect.Effect<A, Store.CacheError> =>
   Effect.suspend(() => {
     try {
       return Effect.succeed(evaluate())
     } catch (error) {
-      return error instanceof Cache.CacheError ? Effect.fail(error) : Effect.die(error)
+      return error instanceof Store.CacheError ? Effect.fail(error) : Effect.die(error)
     }
   })
 
@@ -65,14 +96,14 @@ export interface Structures extends Accepted {
 
 /** The structures of these molecules. */
 export const structures = Effect.fnUntraced(function* (smiles: ReadonlyArray<string>, options: Options = {}) {
-  const found = yield* stored({ name: "structure" }, smiles, options)
-  const { refused, rows } = accepted(smiles, found)
+  const found = yield* described({ name: "structure" }, smiles, options)
+  const { dropped, rows } = accepted(smiles, found)
   const decoder = new TextDecoder()
   const all = yield* reading(() =>
-    Array.from(rows, (row) => JSON.parse(decoder.decode(found.record(row))) as Records.Structure)
+    Array.from(rows, (row) => JSON.parse(decoder.decode(found.read(row))) as Descriptor.Structure)
   )
   const of = (part: 0 | 1 | 2) => all.map((structure) => structure[part])
-  return { rows, refused, canonical: of(0), chiral: of(1), flat: of(2) } satisfies Structures
+  return { rows, dropped, canonical: of(0), chiral: of(1), flat: of(2) } satisfies Structures
 }, Effect.scoped)
 
 /** The reference scaffold split of accepted molecules, as rows of the list. */
@@ -86,17 +117,17 @@ export interface Keys extends Accepted {
 
 /** The MACCS keys of these molecules. */
 export const maccs = Effect.fnUntraced(function* (smiles: ReadonlyArray<string>, options: Options = {}) {
-  const found = yield* stored({ name: "maccs" }, smiles, options)
-  const { refused, rows } = accepted(smiles, found)
-  const keys = yield* reading(() => Array.from(rows, (row) => found.record(row)))
-  return { rows, refused, keys } satisfies Keys
+  const found = yield* described({ name: "maccs" }, smiles, options)
+  const { dropped, rows } = accepted(smiles, found)
+  const keys = yield* reading(() => Array.from(rows, (row) => found.read(row)))
+  return { rows, dropped, keys } satisfies Keys
 }, Effect.scoped)
 
 /** Pictures on disk, read by row. */
 export interface Pictures extends Accepted {
   readonly size: number
   /** uint8 [n, size, size, 3] of n accepted rows: black on white, atoms in RDKit's colours. */
-  readonly read: (rows: ArrayLike<number>) => Effect.Effect<Uint8Array, Cache.CacheError>
+  readonly read: (rows: ArrayLike<number>) => Effect.Effect<Uint8Array, Store.CacheError>
 }
 
 /** Sides that pictures may have, in pixels. */
@@ -108,7 +139,7 @@ export const sizes = { minimum: 16, maximum: 1024 } as const
  */
 export const pictures = Effect.fnUntraced(function* (
   smiles: ReadonlyArray<string>,
-  size: number = Records.standardSize,
+  size: number = Descriptor.standardSize,
   options: Options = {}
 ) {
   if (!Number.isInteger(size) || size < sizes.minimum || size > sizes.maximum) {
@@ -116,30 +147,36 @@ export const pictures = Effect.fnUntraced(function* (
       `Molecules: pictures of ${size} pixels; give a whole number from ${sizes.minimum} to ${sizes.maximum}`
     )
   }
-  const found = yield* stored({ name: "picture", size }, smiles, options)
+  const found = yield* described({ name: "picture", size }, smiles, options)
   const bytes = size * size * 3
   const read = (rows: ArrayLike<number>) =>
     reading(() => {
       const out = new Uint8Array(rows.length * bytes)
       for (let i = 0; i < rows.length; i++) {
-        const record = found.record(rows[i]!)
-        if (record.length === 0) throw new RangeError(`Molecules: RDKit refused row ${rows[i]}, it has no picture`)
-        out.set(inflateRawSync(record), i * bytes)
+        const picture = found.read(rows[i]!)
+        if (picture.length === 0) throw new RangeError(`Molecules: row ${rows[i]} was dropped, it has no picture`)
+        out.set(inflateRawSync(picture), i * bytes)
       }
       return out
     })
   return { ...accepted(smiles, found), size, read } satisfies Pictures
 })
 
-const Labels = Schema.Struct({
-  k: Schema.Int,
-  inertia: Schema.Finite,
-  history: Schema.Array(Schema.Finite),
-  labels: Schema.Array(Schema.Int),
-  crc32: Schema.Int
-})
-const LabelsFile = Schema.fromJsonString(Labels)
-const sumOf = (labels: Int32Array): number => crc32(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength))
+const ClustersJson = Schema.fromJsonString(
+  Schema.Struct({
+    k: Schema.Int,
+    inertia: Schema.Finite,
+    history: Schema.Array(Schema.Finite),
+    labels: Schema.Array(Schema.Int)
+  })
+)
+
+/** The hash that names the clusters of these keys. */
+const clustersKey = (parameters: string, keys: ReadonlyArray<Uint8Array>): string => {
+  const hash = createHash("sha256").update(`${parameters}\n`)
+  for (const key of keys) hash.update(key)
+  return hash.digest("hex")
+}
 
 /**
  * Cluster numbers of molecules from their MACCS keys, in the order given. Where there are fewer distinct keys than clusters
@@ -151,30 +188,30 @@ export const clusters = Effect.fnUntraced(function* (
 ) {
   const { folder = Cache.defaultFolder(), ...rest } = options
   const { iterations = KMeans.defaultIterations, k, sample, seed } = rest
-  const home = `${folder}/molecules/clusters`
   const parameters = `clusters 3: k ${k}, seed ${seed.key.join()}, iterations ${iterations}, sample ${sample ?? "all"}`
-  const packed = Records.pack(keys)
-  const file = `${home}/${Cache.keyOf(parameters, packed.bytes)}.json`
-  yield* Cache.makeFolder(home)
-  const found = yield* Cache.read(file)
-  const read =
-    found === undefined
-      ? undefined
-      : yield* Schema.decodeEffect(LabelsFile)(new TextDecoder().decode(found)).pipe(
-          Effect.map(({ crc32, ...rest }) => ({ ...rest, labels: Int32Array.from(rest.labels), crc32 })),
-          Effect.filterOrFail(({ crc32, labels }) => labels.length === keys.length && sumOf(labels) === crc32),
-          Effect.map(({ crc32: _, ...rest }): KMeans.Clusters => rest),
-          Effect.catch(() =>
-            Effect.as(Effect.logWarning(`cache ${file}: it is damaged; it is worked out again`), undefined)
-          )
-        )
-  const made = read ?? (yield* KMeans.cluster(KMeans.bits(keys, Records.maccsBits), rest))
-  if (made !== read) {
-    const text = yield* Effect.orDie(
-      Schema.encodeEffect(LabelsFile)({ ...made, labels: Array.from(made.labels), crc32: sumOf(made.labels) })
-    )
-    yield* Cache.write(file, new TextEncoder().encode(text))
-  }
+  const key = clustersKey(parameters, keys)
+  const file = Cache.fileIn(folder)
+  const made = yield* Store.use(
+    file,
+    Effect.fnUntraced(function* (store) {
+      const accessing = <A>(access: () => A) => Effect.try({ try: access, catch: Store.errorOf(file) })
+      const entry = yield* accessing(() => store.find("clusters", key))
+      if (typeof entry === "object" && entry.bytes !== null) {
+        const text = new TextDecoder().decode(entry.bytes)
+        const { labels, ...there } = yield* Effect.orDie(Schema.decodeEffect(ClustersJson)(text))
+        return { ...there, labels: Int32Array.from(labels) } satisfies KMeans.Clusters
+      }
+      if (entry === "damaged")
+        yield* Effect.logWarning(`cache ${file}: clusters are damaged; they are worked out again`)
+      const clusters = yield* KMeans.cluster(KMeans.bits(keys, Descriptor.maccsBits), rest)
+      const json = yield* Effect.orDie(
+        Schema.encodeEffect(ClustersJson)({ ...clusters, labels: Array.from(clusters.labels) })
+      )
+      const bytes = new TextEncoder().encode(json)
+      yield* accessing(() => store.write("clusters", [[key, { bytes, seconds: null }]]))
+      return clusters
+    })
+  )
   if (made.k < k) {
     const among = Math.min(keys.length, sample ?? keys.length)
     yield* Effect.logWarning(
@@ -182,4 +219,4 @@ export const clusters = Effect.fnUntraced(function* (
     )
   }
   return made
-})
+}, Effect.scoped)

@@ -41,10 +41,27 @@ describe("tapweight data", () => {
     const { code, err, out } = tapweight(...args)
     assert.deepStrictEqual([code, err], [0, ""])
     assert.match(out, /5 rows; the literature counts 2039.*; 1 label each, 0\.0 % missing/)
-    assert.match(out, /1 molecules? refused .*\n  row 2  C\(C\n3 distinct molecules, 2 Murcko scaffolds/)
-    const { refused, split } = JSON.parse(tapweight(...args, "--format", "json").out)
-    assert.deepStrictEqual(refused, [{ row: 2, smiles: "C(C" }])
+    assert.match(
+      out,
+      /1 refused by RDKit and dropped\n  row 2  C\(C  refused by RDKit\n3 distinct molecules, 2 Murcko scaffolds/
+    )
+    const { dropped, split } = JSON.parse(tapweight(...args, "--format", "json").out)
+    assert.deepStrictEqual(dropped, [{ row: 2, smiles: "C(C", reason: "refused by RDKit" }])
     assert.deepStrictEqual(split, { train: 2, validation: 0, test: 2 })
+  })
+
+  it("drops molecules beyond the limits, and says which limit", () => {
+    const [smiles, labels] = ["smiles", ["y"]]
+    const schema = { name: "large", about: "made", smiles, labels, task: "regression", metric: "mae" }
+    writeFileSync(join(scratch, "large.json"), JSON.stringify(schema))
+    writeFileSync(join(scratch, "large.csv"), `smiles,y\nCCO,1\n${"C".repeat(700)},2\nC1CC1,3\n`)
+    const args = ["check", "large.json", "--data", ".", "--cache", "kept", "--rings", "0", "--seconds", "5"]
+    const { err, out } = tapweight(...args)
+    assert.match(
+      out,
+      /: 0 refused by RDKit, 1 more than 512 atoms, 1 more than 0 rings and dropped\n  row 2  C{79}…  more/,
+      err
+    )
   })
 
   it("refuses what it cannot read with exit code 4 and a sentence", () => {

@@ -16,7 +16,7 @@ export const madeTask = ({ pool, ...given }: Given): Task => {
       mean: Array.from({ length: given.tasks }, () => 0),
       deviation: Array.from({ length: given.tasks }, () => 1)
     },
-    counted: { rows: read, refused: 0, train: train!, validation: validation!, test: test! },
+    counted: { rows: read, dropped: 0, train: train!, validation: validation!, test: test! },
     summary: given.name,
     input: {
       name: given.name,

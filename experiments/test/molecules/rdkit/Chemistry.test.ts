@@ -8,18 +8,18 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import { beforeAll, describe, it } from "vitest"
-import * as Chemistry from "../../../molecules/structures/Chemistry.ts"
+import * as Chemistry from "../../../molecules/rdkit/Chemistry.ts"
 import * as MoleculeNet from "../../../molecules/tables/MoleculeNet.ts"
 import * as Molecules from "../../../molecules/structures/Molecules.ts"
-import * as Murcko from "../../../molecules/structures/Murcko.ts"
-import * as Raster from "../../../molecules/structures/Raster.ts"
-import * as Rdkit from "../../../molecules/structures/Rdkit.ts"
-import * as Records from "../../../molecules/structures/Records.ts"
-import * as Svg from "../../../molecules/structures/Svg.ts"
+import * as Murcko from "../../../molecules/rdkit/Murcko.ts"
+import * as Raster from "../../../molecules/rdkit/Raster.ts"
+import * as Rdkit from "../../../molecules/rdkit/Rdkit.ts"
+import * as Descriptor from "../../../molecules/rdkit/Descriptor.ts"
+import * as Svg from "../../../molecules/rdkit/Svg.ts"
 import * as Table from "../../../molecules/tables/Table.ts"
 import manifest from "../../../package.json" with { type: "json" }
 import { present, shared } from "../../../../test/support/shared.ts"
-import reference from "./splits.json" with { type: "json" }
+import reference from "../structures/splits.json" with { type: "json" }
 
 /** Well-known drugs and others: rings of all kinds, chains, charges, centres, double bonds, a salt, no ring. */
 const molecules = {
@@ -35,7 +35,12 @@ const molecules = {
   ethanol: "CCO"
 }
 
-const decoded = (record: Uint8Array) => JSON.parse(new TextDecoder().decode(record)) as Records.Structure
+const bytesOf = (description: Descriptor.Description): Uint8Array => {
+  assert.isTrue(Descriptor.isBytes(description))
+  return description as Uint8Array
+}
+const decoded = (description: Descriptor.Description) =>
+  JSON.parse(new TextDecoder().decode(bytesOf(description))) as Descriptor.Structure
 
 describe("RDKit", () => {
   let rdkit: MainModule
@@ -48,7 +53,7 @@ describe("RDKit", () => {
     mol.delete()
     return found
   }
-  const canonical = (smiles: string): string => decoded(Rdkit.recorder(rdkit, { name: "structure" })(smiles))[0]
+  const canonical = (smiles: string): string => decoded(Rdkit.describer(rdkit, { name: "structure" })(smiles))[0]
   /** The same molecule, its atoms in another order. */
   const shuffled = (smiles: string, seed: number): string => {
     const mol = rdkit.get_mol(smiles)!
@@ -58,14 +63,17 @@ describe("RDKit", () => {
   }
 
   it("is the version that the cache's names stand for", () => {
-    assert.match(Records.version, new RegExp(`^rdkit ${manifest.dependencies["@rdkit/rdkit"].replaceAll(".", "\\.")},`))
+    assert.match(
+      Descriptor.version,
+      new RegExp(`^rdkit-${manifest.dependencies["@rdkit/rdkit"].replaceAll(".", "\\.")}-`)
+    )
     const running = rdkit.version().split(".").map(Number).join(".")
     assert.strictEqual(running, manifest.dependencies["@rdkit/rdkit"])
   })
 
   it("records do not depend on the order that atoms are written in", () => {
     const [structure, maccs] = [{ name: "structure" } as const, { name: "maccs" } as const].map((kind) =>
-      Rdkit.recorder(rdkit, kind)
+      Rdkit.describer(rdkit, kind)
     )
     for (const smiles of Object.values(molecules)) {
       for (const seed of [1, 2, 3]) {
@@ -104,8 +112,8 @@ describe("RDKit", () => {
 
   it("a known key, and no key without its group", () => {
     const key = (smiles: string, number: number) => {
-      const bytes = Rdkit.recorder(rdkit, { name: "maccs" })(smiles)
-      assert.strictEqual(bytes.length, Records.maccsBytes)
+      const bytes = bytesOf(Rdkit.describer(rdkit, { name: "maccs" })(smiles))
+      assert.strictEqual(bytes.length, Descriptor.maccsBytes)
       return (bytes[number >> 3]! >> (number & 7)) & 1
     }
     // 164 oxygen, 161 nitrogen, 165 ring, 49 charge, 46 bromine.
@@ -192,8 +200,8 @@ layer(bed, { excludeTestServices: true })("molecules through worker threads", (i
       const found = yield* Molecules.structures(smiles, { folder })
       assert.deepStrictEqual(Array.from(found.rows), [0, 3, 6])
       assert.deepStrictEqual(
-        found.refused.map(({ row }) => row),
-        [1, 2, 4, 5]
+        found.dropped.map(({ reason, row }) => [row, reason]),
+        [1, 2, 4, 5].map((row) => [row, "refused by RDKit"])
       )
       assert.deepStrictEqual(found.canonical, ["CCO", "c1ccccc1", "CCO"])
       const keys = yield* Molecules.maccs(smiles, { folder })
@@ -207,15 +215,19 @@ layer(bed, { excludeTestServices: true })("molecules through worker threads", (i
       assert.deepStrictEqual(one(1), one(2))
       assert.deepStrictEqual(one(0), one(3))
       assert.notDeepEqual(one(0), one(1))
-      assert.match(String(yield* Effect.exit(pictures.read([1]))), /RDKit refused row 1/)
+      assert.match(String(yield* Effect.exit(pictures.read([1]))), /row 1 was dropped, it has no picture/)
       assert.match(String(yield* Effect.exit(pictures.read([7]))), /row 7 of 7/)
       assert.match(String(yield* Effect.exit(Molecules.pictures(smiles, 8, { folder }))), /pictures of 8 pixels/)
     })
   )
 
+  /** No limit but that of time. */
+  const boundless = { atoms: Infinity, rings: Infinity, seconds: 20 }
+
   it.effect("a molecule that breaks RDKit is refused like others, and those after it are read", () =>
     Effect.gen(function* () {
-      const found = yield* Molecules.structures(["CCO", "C".repeat(60_000), "c1ccccc1"], { folder: yield* temporary })
+      const options = { folder: yield* temporary, limits: boundless }
+      const found = yield* Molecules.structures(["CCO", "C".repeat(60_000), "c1ccccc1"], options)
       assert.deepStrictEqual(found.canonical, ["CCO", "c1ccccc1"])
       assert.deepStrictEqual(Array.from(found.rows), [0, 2])
     })
@@ -224,23 +236,112 @@ layer(bed, { excludeTestServices: true })("molecules through worker threads", (i
   it.effect("nor is one refused after a molecule that leaves RDKit broken without a word", () =>
     Effect.gen(function* () {
       const smiles = ["c1ccccc1", "C1CC1.[Cl-].[K+]", "C".repeat(601), "CCN", "Nc1ncnc2n(cnc12)C1OC(CO)C(O)C1O"]
-      const found = yield* Molecules.structures(smiles, { folder: yield* temporary })
-      assert.deepStrictEqual(found.refused, [])
+      const found = yield* Molecules.structures(smiles, { folder: yield* temporary, limits: boundless })
+      assert.deepStrictEqual(found.dropped, [])
+    })
+  )
+
+  it.effect("what is too large is dropped before RDKit sees it, with the limit it is beyond", () =>
+    Effect.gen(function* () {
+      const dendrimer = (depth: number): string =>
+        depth === 0 ? "C" : `C(${dendrimer(depth - 1)})(${dendrimer(depth - 1)})${dendrimer(depth - 1)}`
+      const grid = (side: number) => {
+        const row = (i: number) => Array.from({ length: side }, (_, j) => `C%${10 + ((i + j) % 2) * side + j}`).join("")
+        return `C1${"C".repeat(side)}${Array.from({ length: side }, (_, i) => row(i)).join("")}C1`
+      }
+      const complete = (atoms: number) => {
+        const bond = (i: number, j: number) => `%(${100 * Math.min(i, j) + Math.max(i, j)})`
+        const closures = (i: number) => Array.from({ length: atoms }, (_, j) => (Math.abs(i - j) > 1 ? bond(i, j) : ""))
+        return Array.from({ length: atoms }, (_, i) => `[U]${closures(i).join("")}`).join("")
+      }
+      const atoms = "more than 512 atoms"
+      const rings = "more than 64 rings"
+      const large: ReadonlyArray<readonly [smiles: string, reason: string]> = [
+        ["C".repeat(700), atoms],
+        ["[13CH2]".repeat(700), atoms],
+        [Array.from({ length: 700 }, () => "[Na+]").join("."), atoms],
+        [dendrimer(6), atoms],
+        [grid(12), rings],
+        [complete(20), rings],
+        [`C${"1".repeat(1_000_000)}`, rings]
+      ]
+      const smiles = [...large.map(([one]) => one), "C".repeat(500), "CCO"]
+      const { describe, workers } = yield* Chemistry.Chemistry
+      const seen: Array<string> = []
+      const watched = Chemistry.Chemistry.of({
+        workers,
+        describe: (descriptor, list, options) => {
+          seen.push(...list)
+          return describe(descriptor, list, options)
+        }
+      })
+      const found = yield* Effect.provideService(
+        Molecules.structures(smiles, { folder: yield* temporary }),
+        Chemistry.Chemistry,
+        watched
+      )
+      assert.deepStrictEqual(
+        found.dropped.map(({ reason }) => reason),
+        large.map(([, reason]) => reason)
+      )
+      assert.deepStrictEqual(seen, smiles.slice(large.length))
+      assert.strictEqual(found.rows.length, 2)
+    })
+  )
+
+  it.effect("a molecule that takes too long is dropped, its thread replaced, and that is remembered", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporary
+      // RDKit never ends with this one.
+      const smiles = ["CCO", "C".repeat(700), "c1ccccc1", "CCN"]
+      const limits = { ...boundless, seconds: 0.5 }
+      const found = yield* Molecules.structures(smiles, { folder, limits })
+      assert.deepStrictEqual(found.canonical, ["CCO", "c1ccccc1", "CCN"])
+      assert.deepStrictEqual(
+        found.dropped.map(({ reason, row }) => [row, reason]),
+        [[1, "more than 0.5 s of RDKit's time"]]
+      )
+      // Whoever asks again with no more time finds the same rows, and asks nobody.
+      const idle = Chemistry.Chemistry.of({ workers: 1, describe: () => Effect.die("asked") })
+      for (const seconds of [0.5, 0.1]) {
+        const again = yield* Effect.provideService(
+          Molecules.structures(smiles, { folder, limits: { ...boundless, seconds } }),
+          Chemistry.Chemistry,
+          idle
+        )
+        assert.deepStrictEqual([again.rows, again.dropped], [found.rows, found.dropped])
+      }
+      // With more time it is tried again.
+      const asked: Array<string> = []
+      const patient = Chemistry.Chemistry.of({
+        workers: 1,
+        describe: (_, list) => {
+          asked.push(...list)
+          const structure = JSON.stringify(["C", "", ""] satisfies Descriptor.Structure)
+          return Effect.succeed(list.map(() => new TextEncoder().encode(structure)))
+        }
+      })
+      const more = yield* Effect.provideService(
+        Molecules.structures(smiles, { folder, limits: { ...boundless, seconds: 1 } }),
+        Chemistry.Chemistry,
+        patient
+      )
+      assert.deepStrictEqual([asked, more.dropped], [[smiles[1]!], []])
+      // And then it is there for everybody.
+      assert.deepStrictEqual((yield* Molecules.structures(smiles, { folder, limits })).dropped, [])
     })
   )
 
   it.effect("answers come back to those who asked, however many ask at once", () =>
     Effect.gen(function* () {
-      const { records } = yield* Chemistry.Chemistry
+      const { describe } = yield* Chemistry.Chemistry
       const lists = Array.from({ length: 24 }, (_, i) => ["C".repeat(i + 1), "O"])
-      const answers = yield* Effect.forEach(lists, (list) => records({ name: "structure" }, list), {
+      const answers = yield* Effect.forEach(lists, (list) => describe({ name: "structure" }, list), {
         concurrency: "unbounded"
       })
-      for (const [i, { bytes, lengths }] of answers.entries()) {
-        assert.strictEqual(decoded(bytes.subarray(0, lengths[0]))[0], "C".repeat(i + 1))
-      }
-      const picture = yield* records({ name: "picture", size: 48 }, ["CCO"])
-      assert.strictEqual(inflateRawSync(picture.bytes).length, 48 * 48 * 3)
+      for (const [i, [first]] of answers.entries()) assert.strictEqual(decoded(first!)[0], "C".repeat(i + 1))
+      const [picture] = yield* describe({ name: "picture", size: 48 }, ["CCO"])
+      assert.strictEqual(inflateRawSync(bytesOf(picture!)).length, 48 * 48 * 3)
     })
   )
 
@@ -258,7 +359,7 @@ layer(bed, { excludeTestServices: true })("molecules through worker threads", (i
         assert.deepStrictEqual(
           {
             rows: table.smiles.length,
-            refused: found.refused.map(({ row }) => row + 1),
+            refused: found.dropped.map(({ row }) => row + 1),
             scaffolds: new Set(found.flat).size,
             chiralScaffolds: new Set(found.chiral).size,
             train: digest(split.train),
@@ -281,7 +382,7 @@ layer(bed, { excludeTestServices: true })("molecules through worker threads", (i
           const schema = MoleculeNet.all.find(({ name }) => name === file.split(".")[0])!
           const table = yield* Table.read(shared(`data/molecules/${file}`), schema)
           const found = yield* Molecules.structures(table.smiles, { folder: yield* temporary })
-          assert.deepStrictEqual([table.smiles.length, found.refused.length, new Set(found.flat).size], counts)
+          assert.deepStrictEqual([table.smiles.length, found.dropped.length, new Set(found.flat).size], counts)
         })
     )
   }

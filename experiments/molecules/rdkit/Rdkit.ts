@@ -4,7 +4,7 @@ import { deflateRawSync } from "node:zlib"
 import type { MainModule, Mol } from "@rdkit/rdkit"
 import * as Murcko from "./Murcko.ts"
 import * as Raster from "./Raster.ts"
-import { type Kind, maccsBytes, standardSize, type Structure } from "./Records.ts"
+import { type Description, type Descriptor, maccsBytes, standardSize, type Structure } from "./Descriptor.ts"
 import * as Svg from "./Svg.ts"
 
 /** Starts RDKit, with the stereo perception of RDKit for Python and without its log. */
@@ -33,25 +33,25 @@ export const drawer = (size: number): ((mol: Mol) => Uint8Array) => {
   return (mol) => canvas.draw(Svg.shapes(mol.get_svg_with_highlights(options)), scale)
 }
 
-const refused = new Uint8Array(0)
+const refused: Description = { reason: "refused" }
 
-const structure = (rdkit: MainModule, mol: Mol): Uint8Array => {
+const structure = (rdkit: MainModule, mol: Mol): Description => {
   const scaffold = Murcko.scaffold(rdkit, mol)
   if (scaffold === undefined) return refused
-  const record: Structure = [mol.get_smiles(), scaffold.chiral, scaffold.flat]
-  return new TextEncoder().encode(JSON.stringify(record))
+  const found: Structure = [mol.get_smiles(), scaffold.chiral, scaffold.flat]
+  return new TextEncoder().encode(JSON.stringify(found))
 }
 
-/** Makes the record of a molecule from its SMILES. */
-export const recorder = (rdkit: MainModule, kind: Kind): ((smiles: string) => Uint8Array) => {
-  const draw = kind.name === "picture" ? drawer(kind.size) : undefined
+/** Describes a molecule, given by its SMILES. */
+export const describer = (rdkit: MainModule, descriptor: Descriptor): ((smiles: string) => Description) => {
+  const draw = descriptor.name === "picture" ? drawer(descriptor.size) : undefined
   return (smiles) => {
     const mol = smiles === "" ? null : rdkit.get_mol(smiles)
     if (mol === null) return refused
     try {
-      if (draw !== undefined) return deflateRawSync(draw(mol), { level: 1 })
-      if (kind.name === "structure") return structure(rdkit, mol)
-      return (mol.get_maccs_fp_as_uint8array() as Uint8Array).slice(0, maccsBytes)
+      if (draw !== undefined) return Uint8Array.from(deflateRawSync(draw(mol), { level: 1 }))
+      if (descriptor.name === "structure") return structure(rdkit, mol)
+      return Uint8Array.from((mol.get_maccs_fp_as_uint8array() as Uint8Array).subarray(0, maccsBytes))
     } finally {
       mol.delete()
     }
