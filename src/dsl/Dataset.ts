@@ -57,7 +57,24 @@ export declare namespace Dataset {
   export type Any = Dataset<Tree, unknown, unknown>
 }
 
-/** A dataset from its declared fields and a way to open it. */
+/**
+ * A dataset from its declared fields and a way to open it.
+ *
+ * ```ts
+ * const noise = Dataset.make("noise", {
+ *   fields: { x: Dataset.float32([4]) },
+ *   open: Effect.succeed((seed, index) =>
+ *     Effect.succeed({ x: NdArray.float32([4], Seed.normal(Seed.fold(seed, index), 4)) })
+ *   )
+ * })
+ * const level = Level.minimize(Var.make("w", Init.zeros([4])), {
+ *   data: noise,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }, { x }) => tf.sum(tf.squaredDifference(w, x))
+ * })
+ * level.data.fields["x"]?.shape // => [4]
+ * ```
+ */
 export const make = <const F extends Fields, E = never, R = never>(
   name: string,
   spec: { readonly fields: F; readonly open: Effect.Effect<Sampler<BatchOf<F>, E>, E, R> }
@@ -111,6 +128,14 @@ export const epochs = (
 /**
  * Mini-batches of rows held in memory, visited in a fresh permutation each epoch (an incomplete last batch is dropped).
  * Fails with a `DataError` when opened if columns differ in length or hold fewer rows than one batch.
+ *
+ * ```ts
+ * const rows = Dataset.fromRows("rows", { x: NdArray.float32([3, 2], [1, 2, 3, 4, 5, 6]) }, { batch: 2 })
+ * rows.fields.x?.shape // => [2, 2]
+ * const draw = await Effect.runPromise(Effect.scoped(rows.open))
+ * const batch = await Effect.runPromise(draw(Seed.make(1), 0))
+ * batch["x"]?.data.length // => 4
+ * ```
  */
 export const fromRows = <const C extends Columns>(
   name: string,
@@ -131,6 +156,12 @@ export const fromRows = <const C extends Columns>(
 /**
  * Both batches at once, for an objective that reads two kinds of data: the fields of `first` and of `second`. Throws a
  * `RangeError` where they share a field.
+ *
+ * ```ts
+ * const support = Dataset.constant("support", { a: NdArray.float32([1], [1]) })
+ * const query = Dataset.constant("query", { b: NdArray.float32([1], [2]) })
+ * Object.keys(Dataset.join("both", support, query).fields) // => ["a", "b"]
+ * ```
  */
 export const join = <B1 extends Tree, E1, R1, B2 extends Tree, E2, R2>(
   name: string,

@@ -149,7 +149,21 @@ export interface Spec<
   ) => Returned<Buffers>
 }
 
-/** A level that minimizes `own`. Wiring mistakes that types can see are compile errors carrying a sentence. */
+/**
+ * A level that minimizes `own`. Wiring mistakes that types can see are compile errors carrying a sentence.
+ *
+ * ```ts
+ * const lambda = Var.make("lambda", Init.zeros([]))
+ * const w = Var.make("w", Init.zeros([]))
+ * const fit = Level.minimize(w, {
+ *   given: [lambda],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ lambda, w }) => tf.square(tf.sub(w, lambda))
+ * })
+ * fit.name // => "w"
+ * ```
+ */
 export const minimize = <
   Own extends Var.Any,
   B extends Tree,
@@ -197,7 +211,21 @@ const whole = (what: string, value: number, least: number): void => {
   }
 }
 
-/** Holds a given variable constant, at its initial value or at `value`, so that no level above need minimize it. */
+/**
+ * Holds a given variable constant, at its initial value or at `value`, so that no level above need minimize it.
+ *
+ * ```ts
+ * const lambda = Var.make("lambda", Init.zeros([]))
+ * const fit = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   given: [lambda],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ lambda, w }) => tf.square(tf.sub(w, lambda))
+ * })
+ * const problem = Problem.close(fit.pipe(Level.fix(lambda, NdArray.scalar(2))))
+ * problem.top.fixed.length // => 1
+ * ```
+ */
 export const fix =
   <V extends Var.Any>(variable: V, value?: V extends Var<string, infer T> ? Host<T> : never) =>
   <Own extends Var.Any, Open extends Var.Any, Bound extends Var.Any, E, R, Buffers extends Var.Any>(
@@ -211,7 +239,19 @@ export const fix =
       fixed: [...(self as Definition).fixed, { variable, value: value as never }]
     }) as never
 
-/** `steps` turns of this level for each turn of the levels that read it. */
+/**
+ * `steps` turns of this level for each turn of the levels that read it.
+ *
+ * ```ts
+ * const level = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(w)
+ * }).pipe(Level.unroll(10), Level.warmup(100))
+ * level.schedule.unroll // => 10
+ * Level.unroll(0) // => throws "0 is not a whole number of at least 1"
+ * ```
+ */
 export const unroll = (steps: number) => {
   whole("unroll", steps, 1)
   return scheduled({ unroll: steps })

@@ -36,7 +36,15 @@ const checked = (shape: ReadonlyArray<number>, length: number): void => {
   }
 }
 
-/** A float32 array. Throws a `RangeError` where shape and data disagree. */
+/**
+ * A float32 array. Throws a `RangeError` where shape and data disagree.
+ *
+ * ```ts
+ * const matrix = NdArray.float32([2, 3], [1, 2, 3, 4, 5, 6])
+ * NdArray.rows(matrix, [1]).data // => [4, 5, 6]
+ * NdArray.float32([2, 2], [1, 2, 3]) // => throws "[2, 2]"
+ * ```
+ */
 export const float32 = <const S extends ReadonlyArray<number>>(
   shape: S,
   data: ArrayLike<number>

@@ -18,7 +18,28 @@ export declare namespace Problem {
 
 type Unowned<Name extends string> = `no level minimizes '${Name}'`
 
-/** Closes a problem at its top level. A variable that no level minimizes is a compile error that names it. */
+/**
+ * Closes a problem at its top level. A variable that no level minimizes is a compile error that names it.
+ *
+ * ```ts
+ * const lambda = Var.make("lambda", Init.zeros([]))
+ * const fit = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   given: [lambda],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ lambda, w }) => tf.square(tf.sub(w, lambda))
+ * }).pipe(Level.hypergradient(Hypergradient.implicit({ solver: Solver.exact, product: Product.exact })))
+ * const tune = Level.minimize(lambda, {
+ *   upstream: [fit],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(tf.sub(w, 3))
+ * })
+ * const problem = Problem.close(tune)
+ * problem.top.name // => "lambda"
+ * // Problem.close(fit) does not compile: no level minimizes 'lambda'.
+ * ```
+ */
 export const close = <L extends Level.Any>(
   top: Unless<Unowned<Var.Known<Var.Name<Level.Open<L>>>>, L>
 ): Problem<Level.Bound<L>, Level.E<L>, Level.R<L>> =>

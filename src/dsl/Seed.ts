@@ -45,7 +45,14 @@ const hash = (text: string): number => {
   return h
 }
 
-/** A child seed: independent of its parent and of every sibling with another name or number. */
+/**
+ * A child seed: independent of its parent and of every sibling with another name or number.
+ *
+ * ```ts
+ * const seed = Seed.fold(Seed.fold(Seed.make(1), "data"), 7)
+ * Seed.integers(seed, 4, 10) // => [6, 7, 1, 2]
+ * ```
+ */
 export const fold = (seed: Seed, label: string | number): Seed => {
   // Counter word 1 keeps folds apart from drawn bits, which use 0, and names apart from numbers.
   const [c0, c1] = typeof label === "number" ? [label | 0, -1] : [hash(label), 1 + label.length]
@@ -83,7 +90,13 @@ export const normal = (seed: Seed, count: number): Float32Array => {
 export const integers = (seed: Seed, count: number, bound: number): Int32Array =>
   Int32Array.from(bits(seed, count), (b) => Math.floor((b / 0x1_0000_0000) * bound))
 
-/** A permutation of 0 … n-1 (Fisher-Yates). */
+/**
+ * A permutation of 0 … n-1 (Fisher-Yates).
+ *
+ * ```ts
+ * Array.from(Seed.permutation(Seed.make(1), 5)).sort() // => [0, 1, 2, 3, 4]
+ * ```
+ */
 export const permutation = (seed: Seed, n: number): Int32Array => {
   const out = Int32Array.from({ length: n }, (_, i) => i)
   const draws = bits(seed, n)

@@ -49,7 +49,15 @@ const flattenAny = (node: unknown, path: string, out: Array<readonly [string, un
   }
 }
 
-/** Applies `f` to every tensor; `path` names it (`encoder.layers.0.w`). */
+/**
+ * Applies `f` to every tensor; `path` names it (`encoder.layers.0.w`).
+ *
+ * ```ts
+ * const tree = { w: tf.tensor([1, 2]), layers: [{ b: tf.scalar(3) }] }
+ * Tree.map(tree, (leaf) => tf.mul(leaf, 2)) // => { w: [2, 4], layers: [{ b: 6 }] }
+ * Tree.entries(tree).map(([path]) => path) // => ["w", "layers.0.b"]
+ * ```
+ */
 export const map = <T extends Tree>(tree: T, f: (leaf: tf.Tensor, path: string) => tf.Tensor): T =>
   mapAny(tree, f as never, "") as T
 
@@ -110,7 +118,13 @@ export const replace = <T extends Tree>(tree: T, part: Tree): T => {
   return map(tree, (leaf, path) => others.get(path) ?? leaf)
 }
 
-/** Combines trees of one structure and equal shapes leaf by leaf. Throws a `TypeError` naming the path where they differ. */
+/**
+ * Combines trees of one structure and equal shapes leaf by leaf. Throws a `TypeError` naming the path where they differ.
+ *
+ * ```ts
+ * Tree.zipWith({ w: tf.scalar(1) }, { w: tf.scalar(2) }, (a, b) => tf.sub(a, b)) // => { w: -1 }
+ * ```
+ */
 export const zipWith = <T extends Tree>(
   first: T,
   second: Tree,

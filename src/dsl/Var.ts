@@ -29,6 +29,12 @@ export declare namespace Var {
  *
  * `init` gets a seed of the variable's own, and the one all variables share: with it a variable can start where another
  * does, as a finetuned copy starts at the pretrained encoder (`initial(theta, root).encoder`).
+ *
+ * ```ts
+ * const w = Var.make("w", Init.zeros([3]))
+ * const copy = Var.make("copy", (_, root) => Var.initial(w, root))
+ * Var.initial(copy, Seed.make(0)).data // => [0, 0, 0]
+ * ```
  */
 export const make = <const Name extends string, H extends HostTree>(
   name: Name,

@@ -35,6 +35,12 @@ const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 /**
  * Named arrays as one file. The same entries give the same bytes in whatever order they come. Throws a `RangeError`
  * where two entries share a name or one is called `__metadata__`.
+ *
+ * ```ts
+ * const bytes = Safetensors.encode([["w", NdArray.float32([2], [1, 2])]])
+ * const { tensors } = await Effect.runPromise(Effect.fromResult(Safetensors.decode(bytes)))
+ * tensors.get("w")?.data // => [1, 2]
+ * ```
  */
 export const encode = (
   entries: ReadonlyArray<readonly [name: string, array: NdArray.NdArray]>,

@@ -31,7 +31,14 @@ export const init = (sizes: ReadonlyArray<number>) => {
     sizes.slice(1).map((outputs, i) => dense(sizes[i]!, outputs)(Seed.fold(seed, i)))
 }
 
-/** Outputs of the last layer, without activation: [n, in] → [n, out]. `activation` stands between layers. */
+/**
+ * Outputs of the last layer, without activation: [n, in] → [n, out]. `activation` stands between layers.
+ *
+ * ```ts
+ * const params = Var.initial(Var.make("net", Mlp.init([3, 8, 2])), Seed.make(0))
+ * params.length // => 2
+ * ```
+ */
 export const apply = (
   params: Params,
   x: tf.Tensor2D,

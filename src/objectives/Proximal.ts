@@ -11,6 +11,10 @@ export type Reduction = "sum" | "mean"
  * learning rate above, so the reduction is stated, and is the sum unless told otherwise.
  *
  * Throws a `TypeError` that names the path where the trees differ.
+ *
+ * ```ts
+ * Objective.proximal({ w: tf.tensor([1, 2]) }, { w: tf.tensor([0, 0]) }) // => 5
+ * ```
  */
 export const proximal = (
   first: Tree.Tree,

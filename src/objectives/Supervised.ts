@@ -8,7 +8,13 @@ export const perExample = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor1
   return tf.sub(logSumExp(logits), tf.sum(tf.mul(logits, chosen), -1))
 }
 
-/** Mean cross-entropy: logits [n, k] and class numbers int32 [n] → nats. */
+/**
+ * Mean cross-entropy: logits [n, k] and class numbers int32 [n] → nats.
+ *
+ * ```ts
+ * Objective.crossEntropy(tf.tensor2d([[0, 0]]), tf.tensor1d([1], "int32")) // => 0.6931
+ * ```
+ */
 export const crossEntropy = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar => tf.mean(perExample(logits, labels))
 
 /**

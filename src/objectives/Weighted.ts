@@ -8,6 +8,12 @@ import type { Weights } from "./Simplex.ts"
  *
  * Throws a `RangeError` where a loss lacks a weight or a weight a loss, where a name is a whole number, or where the
  * weights are no vector of as many numbers as names.
+ *
+ * ```ts
+ * const tradeoff = Simplex.make("beta", ["mlm", "order"])
+ * const weights = Simplex.weights(tradeoff, tf.tensor1d([0, 0]))
+ * Objective.weighted(weights, { order: tf.scalar(4), mlm: tf.scalar(2) }).loss // => 3
+ * ```
  */
 export const weighted = <Part extends string>(
   weights: Weights<Part>,

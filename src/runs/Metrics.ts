@@ -19,6 +19,10 @@ export const accuracy = (labels: ArrayLike<number>, predictions: ArrayLike<numbe
 /**
  * The mean, over classes that occur among labels or predictions, of F1 = 2 TP / (2 TP + FP + FN), in [0, 1]: what
  * scikit-learn's `f1_score(average="macro")` gives. Throws a `RangeError` on unequal or no rows.
+ *
+ * ```ts
+ * Metrics.macroF1([0, 0, 1], [0, 1, 1]) // => 0.6667
+ * ```
  */
 export const macroF1 = (labels: ArrayLike<number>, predictions: ArrayLike<number>): number => {
   checked(labels, predictions)
@@ -40,6 +44,10 @@ export const macroF1 = (labels: ArrayLike<number>, predictions: ArrayLike<number
  * (Mann-Whitney's U over the number of pairs, by midranks), in [0, 1]. Labels are 1 and 0; rows whose label is NaN (missing)
  * are passed over. Undefined where one of the classes has no row. Throws a `RangeError` on unequal or no rows, other labels
  * or a NaN score.
+ *
+ * ```ts
+ * Metrics.rocAuc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]) // => 0.75
+ * ```
  */
 export const rocAuc = (labels: ArrayLike<number>, scores: ArrayLike<number>): number | undefined => {
   checked(labels, scores)

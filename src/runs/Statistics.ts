@@ -27,7 +27,13 @@ export const softmax = (beta: ReadonlyArray<number>): ReadonlyArray<number> => {
 const ranks = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
   values.map((v) => values.filter((w) => w < v).length + (1 + values.filter((w) => w === v).length) / 2)
 
-/** Spearman's rank correlation of paired values: Pearson's of their ranks; not a number where one of them is constant. */
+/**
+ * Spearman's rank correlation of paired values: Pearson's of their ranks; not a number where one of them is constant.
+ *
+ * ```ts
+ * Statistics.spearman([1, 2, 3], [10, 30, 20]) // => 0.5
+ * ```
+ */
 export const spearman = (xs: ReadonlyArray<number>, ys: ReadonlyArray<number>): number => {
   const centred = (values: ReadonlyArray<number>) => values.map((v) => v - mean(values))
   const dot = (a: ReadonlyArray<number>, b: ReadonlyArray<number>) => a.reduce((sum, v, i) => sum + v * b[i]!, 0)

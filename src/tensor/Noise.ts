@@ -49,6 +49,12 @@ export const uniform = (key: tf.Tensor1D, shape: ReadonlyArray<number>, salt = 0
 /**
  * Inverted dropout (Srivastava et al. 2014): each element is zero with probability `rate` and is else scaled by
  * `1 / (1 - rate)`. Give each place of a network its own salt. Throws a `RangeError` unless 0 ≤ rate < 1.
+ *
+ * ```ts
+ * const x = tf.ones([1000])
+ * const half = Noise.dropout(x, tf.tensor1d([1, 2], "int32"), 0.5, 0)
+ * Math.abs((tf.mean(half).dataSync()[0] ?? 0) - 1) < 0.1 // => true
+ * ```
  */
 export const dropout = <T extends tf.Tensor>(x: T, key: tf.Tensor1D, rate: number, salt: number): T => {
   if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: rate is ${rate}; give a number in [0, 1)`)

@@ -61,6 +61,12 @@ export const weightDecay = (lambda: number): ((self: Optimizer) => Optimizer) =>
 /**
  * Rescales gradients whose norm over all leaves together exceeds `max`: g / max(1, ‖g‖ / max). Others pass bit for bit.
  * Throws a `RangeError` unless `max` is finite and positive.
+ *
+ * ```ts
+ * const optimizer = Optimizer.sgd(1).pipe(Optimizer.clipByGlobalNorm(1))
+ * const [next] = optimizer.update({ w: tf.tensor([3, 4]) }, {}, { w: tf.tensor([0, 0]) }, tf.scalar(0, "int32"))
+ * next // => { w: [-0.6, -0.8] }
+ * ```
  */
 export const clipByGlobalNorm = (max: number): ((self: Optimizer) => Optimizer) => {
   positive("clipByGlobalNorm", max)
@@ -90,6 +96,12 @@ export const clipByValue = (max: number): ((self: Optimizer) => Optimizer) => {
  * Projects parameters onto minimum ≤ θ ≤ maximum, element by element, after each update.
  * An element at a bound is held there and responds to nothing.
  * Throws a `RangeError` where neither bound is given, a bound is NaN, or minimum > maximum.
+ *
+ * ```ts
+ * const optimizer = Optimizer.sgd(1).pipe(Optimizer.clamp({ minimum: 0 }))
+ * const [next] = optimizer.update({ w: tf.tensor([1, -1]) }, {}, { w: tf.tensor([0, 0]) }, tf.scalar(0, "int32"))
+ * next // => { w: [0, 1] }
+ * ```
  */
 export const clamp = (bounds: {
   readonly minimum?: number

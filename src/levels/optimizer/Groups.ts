@@ -17,6 +17,12 @@ const pathsOf = (tree: Tree.Tree): string =>
  *
  * The name prints the predicate's source text, which cannot show what the predicate closes over: prefer literals in it.
  * Throws a `RangeError` where it starts if no path is accepted.
+ *
+ * ```ts
+ * const optimizer = Optimizer.sgd(1).pipe(Optimizer.masked((path) => path.startsWith("head")))
+ * const params = { head: tf.scalar(1), body: tf.scalar(1) }
+ * optimizer.update(params, {}, params, tf.scalar(0, "int32"))[0] // => { head: 0, body: 1 }
+ * ```
  */
 export const masked =
   (select: (path: string) => boolean) =>

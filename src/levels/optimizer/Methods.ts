@@ -9,7 +9,15 @@ const stationarity = (rate: Rate.Rate): Stationarity => (rate.zero === true ? { 
 
 const zeros = (params: Tree.Tree): Tree.Tree => Tree.map(params, (leaf) => tf.zerosLike(leaf))
 
-/** Gradient descent: θ ← θ − ηg. Keeps no state. */
+/**
+ * Gradient descent: θ ← θ − ηg. Keeps no state.
+ *
+ * ```ts
+ * const [next] = Optimizer.sgd(0.5).update({ w: tf.scalar(2) }, {}, { w: tf.scalar(1) }, tf.scalar(0, "int32"))
+ * next // => { w: 0 }
+ * Optimizer.sgd(Rate.cosine({ peak: 0.1, total: 100 })).name // => "sgd(cosine(peak=0.1, warmup=0, total=100, floor=0))"
+ * ```
+ */
 export const sgd = (rate: number | Rate.Rate): Optimizer => {
   const eta = Rate.from(rate)
   return make({

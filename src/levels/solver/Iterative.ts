@@ -21,7 +21,15 @@ export const neumann = (options: { readonly terms: number; readonly rate: number
   })
 }
 
-/** Conjugate gradient for a fixed number of iterations (Hestenes and Stiefel 1952). Needs a positive definite H. */
+/**
+ * Conjugate gradient for a fixed number of iterations (Hestenes and Stiefel 1952). Needs a positive definite H.
+ *
+ * ```ts
+ * const solver = Solver.conjugateGradient({ iterations: 2 })
+ * const [u] = solver.update((x) => Tree.map(x, (leaf) => tf.mul(leaf, [2, 4])) as typeof x, tf.tensor([2, 8]), {}, (v) => v)
+ * u // => [1, 2]
+ * ```
+ */
 export const conjugateGradient = (options: { readonly iterations: number }): Solver => {
   const { iterations } = options
   count("conjugateGradient", "iterations", iterations, 1)

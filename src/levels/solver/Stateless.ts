@@ -2,7 +2,14 @@ import type { Preconditioner, Solver } from "../../dsl/Hypergradient.ts"
 import * as Numbers from "../../dsl/Numbers.ts"
 import type { Tree } from "../../dsl/Tree.ts"
 
-/** A solver that starts from zero each time and so has no state. */
+/**
+ * A solver that starts from zero each time and so has no state.
+ *
+ * ```ts
+ * const half = Solver.stateless("half", { products: 0, productsPerElement: 0 }, (_, v) => Vector.scale(0.5, v))
+ * half.update((u) => u, { w: tf.scalar(4) }, {}, (v) => v)[0] // => { w: 2 }
+ * ```
+ */
 export const stateless = (
   name: string,
   cost: Solver["cost"],

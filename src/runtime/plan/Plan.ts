@@ -164,7 +164,27 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
   })
 }
 
-/** The plan of a problem, or the first defect found in its wiring. */
+/**
+ * The plan of a problem, or the first defect found in its wiring.
+ *
+ * ```ts
+ * const lambda = Var.make("lambda", Init.zeros([]))
+ * const fit = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   given: [lambda],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ lambda, w }) => tf.square(tf.sub(w, lambda))
+ * }).pipe(Level.hypergradient(Hypergradient.implicit({ solver: Solver.exact, product: Product.exact })))
+ * const tune = Level.minimize(lambda, {
+ *   upstream: [fit],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(tf.sub(w, 3))
+ * })
+ * const plan = await Effect.runPromise(Effect.fromResult(Plan.make(Problem.close(tune))))
+ * plan.levels.map((level) => level.name) // => ["w", "lambda"]
+ * ```
+ */
 export const make = (problem: Problem.Any): Result.Result<Plan, WiringError> => {
   const confusion = Wiring.confused(problem)
   if (confusion !== undefined) return Result.fail(confusion)

@@ -130,6 +130,17 @@ const cannotWrite = (directory: string, name: string) => (error: PlatformError |
 /**
  * Writes a checkpoint that is there whole or not at all, however the process ends, then removes all but the newest
  * `keep` (2 by default) and those at the `pinned` ticks. Returns its name.
+ *
+ * ```ts
+ * const state = { w: NdArray.float32([2], [1, 2]) }
+ * const of = { program: "mine", seed: 0 }
+ * const saved = Effect.gen(function* () {
+ *   yield* Checkpoint.save(".cache/checkpoints", { version: 1, tick: 10, attempt: 1, ...of, extra: {} }, state)
+ *   return yield* Checkpoint.load(".cache/checkpoints", of, state)
+ * })
+ * const { name } = await Effect.runPromise(Effect.provide(saved, NodeServices.layer))
+ * name // => "00000010-a1"
+ * ```
  */
 export const save = Effect.fnUntraced(function* (
   directory: string,

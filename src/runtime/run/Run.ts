@@ -113,6 +113,30 @@ type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics> }
  * Runs a problem: a stream with one element per tick. Whether it ends, fails, is interrupted or an objective throws, the
  * scope of the stream releases every tensor. Where ticks are short, an engine runs several in one call (see `Pace`).
  * Throws a `RangeError` for numbers of ticks or a seed that are not whole.
+ *
+ * ```ts
+ * const lambda = Var.make("lambda", Init.zeros([]))
+ * const fit = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   given: [lambda],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ lambda, w }) => tf.square(tf.sub(w, lambda))
+ * }).pipe(Level.hypergradient(Hypergradient.implicit({ solver: Solver.exact, product: Product.exact })))
+ * const tune = Level.minimize(lambda, {
+ *   upstream: [fit],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(tf.sub(w, 3))
+ * })
+ * const last = await Run.ticks(Problem.close(tune), { ticks: 200, seed: 0 }).pipe(
+ *   Stream.filter((tick) => tick.index === 200),
+ *   Stream.mapEffect((tick) => tick.read(["lambda"])),
+ *   Stream.runCollect,
+ *   Effect.provide(OnnxEngine.layer()),
+ *   Effect.runPromise
+ * )
+ * last.map(({ lambda }) => lambda.data) // => [[3]]
+ * ```
  */
 export const ticks = <V extends Var.Any, E, R>(
   problem: Problem<V, E, R>,
