@@ -172,22 +172,28 @@ const verify = (programs: Load.Programs) =>
         Flag.optional
       ),
       directions: Flag.Int("directions").pipe(
-        Flag.withDescription("Directions to compare along"),
+        Flag.withDescription(`Directions to compare along (default: ${Verify.defaults.directions})`),
         Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
-        Flag.withDefault(8)
+        Flag.withDefault(Verify.defaults.directions)
       ),
       solve: Flag.Int("solve").pipe(
-        Flag.withDescription("Ticks given to the levels below to solve their problems"),
+        Flag.withDescription(
+          `Ticks given to the levels below to solve their problems (default: ${Verify.defaults.solveTicks})`
+        ),
         Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
-        Flag.withDefault(200)
+        Flag.withDefault(Verify.defaults.solveTicks)
       ),
       radius: Flag.Finite("radius").pipe(
-        Flag.withDescription("Step of the central difference"),
+        Flag.withDescription(
+          `Step of the central difference, a distance in the variable (default: ${Verify.defaults.radius})`
+        ),
         Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
-        Flag.withDefault(0.01)
+        Flag.withDefault(Verify.defaults.radius)
       ),
       require: Flag.Finite("require").pipe(
-        Flag.withDescription("Exits with 3 if the relative error is above this"),
+        Flag.withDescription(
+          "Exits with 3 if the relative error is above this, or that of the direction where an estimator claims no size"
+        ),
         Flag.optional
       )
     },
@@ -203,14 +209,13 @@ const verify = (programs: Load.Programs) =>
         ...(Option.isSome(options.level) ? { level: options.level.value } : {})
       }).pipe(Effect.provide(Options.engineLayer(options.engine)))
       yield* Launch.print(options.format, Verify.text(found), found)
-      if (Option.isSome(options.require) && !(found.relativeError <= options.require.value)) {
-        return yield* new CheckError({
-          reason: `relative error ${found.relativeError} is above ${options.require.value}`
-        })
-      }
+      const reason = Option.isSome(options.require) ? Verify.failing(found, options.require.value) : undefined
+      if (reason !== undefined) return yield* new CheckError({ reason })
     })
   ).pipe(
-    Command.withDescription("Compares a program's hypergradient with central differences of the re-solved problem")
+    Command.withDescription(
+      "Compares a program's hypergradient with central differences of what its estimators claim: the solved problem, or the last updates"
+    )
   )
 
 /** What every command line offers. */

@@ -3,13 +3,15 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DataError } from "../../dsl/Dataset.ts"
-import type { NdArray } from "../../dsl/NdArray.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
+import type { Host } from "../../dsl/Tree.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import type { Var } from "../../dsl/Var.ts"
 import { type CompileError, Engine, type EngineError, failedAt } from "../../engines/Engine.ts"
-import type { Failure, StepError } from "../../engines/Engine.ts"
+import type { Compiled, Failure, StepError } from "../../engines/Engine.ts"
+import * as Claim from "./Claim.ts"
+import * as Directions from "./Directions.ts"
 import * as Feed from "./Feed.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "../step/Evaluation.ts"
@@ -19,28 +21,59 @@ import * as Step from "../step/Step.ts"
 import * as Sweep from "../step/Direction.ts"
 import * as Wiring from "../plan/Wiring.ts"
 
+/** What a verification looks at, with what stands where nothing is given. */
+export const defaults = { directions: 8, solveTicks: 200, radius: 0.01 }
+
 /** What a verification looks at. */
 export interface Options {
   readonly seed: number
   /** The level whose gradient is checked; the top level by default. */
   readonly level?: string
-  /** Directions to compare along: coordinate axes if the variable is that small, random unit vectors otherwise. */
+  /** Directions to compare along, 8 by default: coordinate axes if the variable is that small, see `Directions` else. */
   readonly directions?: number
-  /** Ticks given to the levels below to solve their problems, before each comparison. */
+  /** Ticks given to the levels below to solve their problems, before each comparison; 200 by default. */
   readonly solveTicks?: number
-  /** Step of the central difference, as a distance in the level's variable. */
+  /** Step of the central difference, as a distance in the level's variable; 0.01 by default. Half of it is also taken. */
   readonly radius?: number
 }
 
-/** A hypergradient beside what it should be, along some directions. */
+/** A slope beside what it should be. */
+export interface Slope {
+  readonly name: string
+  readonly swept: number
+  readonly difference: number
+  /** The difference at half the radius: how far the two are apart is what a difference is worth. */
+  readonly atHalf: number
+}
+
+/** A hypergradient beside what its estimators claim it to be, along some directions. */
 export interface Verification {
   readonly level: string
   readonly variable: string
+  /** What was differenced: by phase, the levels solved or the updates gone through again. */
+  readonly claim: ReadonlyArray<Claim.Phase>
   /** Gradient norm of each level below after solving: how far from solved the comparison was made. */
   readonly solved: { readonly [level: string]: number }
-  readonly directions: ReadonlyArray<{ readonly name: string; readonly swept: number; readonly difference: number }>
+  readonly directions: ReadonlyArray<Slope>
+  /** Norm of the swept gradient by leaf of the variable. */
+  readonly leaves: { readonly [path: string]: number }
+  /** Paths at which no gradient arrives: every element there is zero. */
+  readonly silent: ReadonlyArray<string>
   /** ‖swept − difference‖ / ‖difference‖ over the directions. */
   readonly relativeError: number
+  /** Cosine of the swept slopes with the differences. */
+  readonly cosine: number
+  /** ‖swept‖ / ‖difference‖ over the directions. */
+  readonly scale: number
+  /** ‖difference − difference at half the radius‖ / ‖difference‖: nothing below it can be told. */
+  readonly noise: number
+  /** Levels whose estimator claims a direction and no size, such as the identity. */
+  readonly unsized: ReadonlyArray<string>
+  /**
+   * What the check is of: `relativeError`, or where an estimator claims no size the same error after scaling the swept
+   * slopes to the norm of the differences. NaN where nothing could be compared.
+   */
+  readonly error: number
 }
 
 /** The level asked for is not one whose hypergradient can be verified. */
@@ -53,50 +86,35 @@ export class VerifyError extends Schema.TaggedError<VerifyError>()("VerifyError"
 const tagged = Predicate.or(Predicate.isTagged("StepFailure"), Predicate.isTagged("EngineError"))
 const isFailure = (error: unknown): error is Failure => tagged(error)
 
-type HostVector = ReadonlyArray<Float32Array>
+// As many copies of the one batch as a sweep through the past takes.
+const batchesOf = (level: Plan.PlannedLevel): number => Math.max(level.estimator?.steps ?? 1, 1)
 
-const axes = (
-  leaves: ReadonlyArray<NdArray>,
-  count: number
-): ReadonlyArray<readonly [string, HostVector]> | undefined => {
-  const total = leaves.reduce((n, leaf) => n + leaf.data.length, 0)
-  if (total > count) return undefined
-  return leaves.flatMap((_, l) =>
-    Array.from(leaves[l]!.data, (_value, i) => {
-      const vector = leaves.map((leaf) => new Float32Array(leaf.data.length))
-      vector[l]![i] = 1
-      return [leaves.length === 1 ? `axis ${i}` : `axis ${l}.${i}`, vector] as const
-    })
-  )
+const hostVector = (tree: Tree.HostTree): Directions.HostVector =>
+  Tree.hostEntries(tree).map(([, leaf]) => Float32Array.from(leaf.data))
+
+const size = (slopes: ReadonlyArray<Slope>, of: (slope: Slope) => number): number =>
+  Math.sqrt(slopes.reduce((sum, slope) => sum + of(slope) ** 2, 0))
+
+const compare = (
+  slopes: ReadonlyArray<Slope>,
+  unsized: boolean
+): Pick<Verification, "relativeError" | "cosine" | "scale" | "noise" | "error"> => {
+  const [swept, difference] = [size(slopes, (s) => s.swept), size(slopes, (s) => s.difference)]
+  const relative = (factor: number) => size(slopes, (s) => factor * s.swept - s.difference) / (difference || 1)
+  return {
+    relativeError: relative(1),
+    cosine: slopes.reduce((sum, s) => sum + s.swept * s.difference, 0) / (swept * difference || 1),
+    scale: swept / (difference || 1),
+    noise: size(slopes, (s) => s.difference - s.atHalf) / (difference || 1),
+    error: unsized && swept > 0 ? relative(difference / swept) : relative(1)
+  }
 }
-
-const randomUnit = (leaves: ReadonlyArray<NdArray>, seed: Seed.Seed): HostVector => {
-  const vector = leaves.map((leaf, i) => Seed.normal(Seed.fold(seed, i), leaf.data.length))
-  const norm = Math.sqrt(vector.reduce((sum, part) => sum + part.reduce((s, x) => s + x * x, 0), 0))
-  return vector.map((part) => part.map((x) => x / norm))
-}
-
-const moved = (tree: Tree.HostTree, direction: HostVector, distance: number): Tree.HostTree => {
-  let next = 0
-  return Tree.mapHost(tree, (leaf) => {
-    const along = direction[next++]!
-    return { ...leaf, data: Float32Array.from(leaf.data, (x, i) => x + distance * along[i]!) }
-  })
-}
-
-const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
-  return sum
-}
-
-// Enough copies of the one batch for a level's own turn and for a sweep through its past.
-const batchesOf = (level: Plan.PlannedLevel): number => Math.max(level.repeat, level.estimator?.steps ?? 1, 1)
 
 /**
- * Compares a program's hypergradient with central differences of the re-solved problem: one batch per level is held
- * fixed, the levels below are solved with their own optimizers, the variable is moved by ±radius, they are solved again,
- * and the change of the level's loss is held against the swept gradient.
+ * Compares a program's hypergradient with central differences of what its estimators claim to differentiate. One batch per
+ * level is held fixed and the levels below are solved with their own optimizers. Then the variable is moved by ±radius;
+ * implicit levels are solved again, unrolled ones make their last updates again from where they stood before these, a
+ * restart included, and detached ones stay. The change of the level's loss is held against the swept gradient.
  */
 export const verify = <V extends Var.Any, E, R>(
   problem: Problem<V, E, R>,
@@ -119,29 +137,45 @@ export const verify = <V extends Var.Any, E, R>(
           reason: `there is no level '${name}': levels are ${[...levels.keys()].join(", ")}`
         })
       }
+      const { directions: count, radius, solveTicks } = { ...defaults, ...options }
+      const claim = Claim.phases(plan, sweep)
       const below = Wiring.closure(level).flatMap((l) => (l === level ? [] : [l.name]))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
       const batches = yield* feed(
         Object.fromEntries(plan.levels.map((l) => [l.name, Array.from({ length: batchesOf(l) }, () => 0)]))
       )
-      const moment = (acting: ReadonlyArray<string>): Moment => ({
+      // A phase counts single updates, whatever a turn of the level has.
+      const single = { ...plan, levels: plan.levels.map((l) => ({ ...l, repeat: 1 })) }
+      const moment = (acting: ReadonlyArray<string>, restarting: ReadonlyArray<string>): Moment => ({
         acting,
-        restarting: [],
+        restarting,
         frozen: [],
         past: Object.fromEntries(
           plan.levels.flatMap((l) => (l.estimator === null ? [] : [[l.name, l.estimator.steps]]))
         ),
         diagnostics: false
       })
-      const step = yield* engine.compile(Step.make(problem, plan, moment(below)))
-      const gradientOf = yield* engine.observe(
-        (state: State, b: Sweep.Batches) =>
-          ({
-            gradient: Sweep.direction(level, levels, sweep, state, b[name]!.at(-1)!, b, moment([name])).gradient
-          }) as {
-            readonly gradient: Tree.Tree
-          }
-      )
+      const steps = new Map<string, Compiled<State, Sweep.Batches, Step.Metrics>>()
+      const stepOf = Effect.fnUntraced(function* (acting: ReadonlyArray<string>, restart: boolean) {
+        const key = `${restart} ${acting.join("\n")}`
+        const known = steps.get(key)
+        if (known !== undefined) return known
+        const made = yield* engine.compile(Step.make(problem, single, moment(acting, restart ? acting : [])))
+        steps.set(key, made)
+        return made
+      })
+      const gradientOf = yield* engine.observe((state: State, b: Sweep.Batches) => {
+        const { gradient, solver } = Sweep.direction(
+          level,
+          levels,
+          sweep,
+          state,
+          b[name]!.at(-1)!,
+          b,
+          moment([name], [])
+        )
+        return { gradient, solver }
+      })
       const lossOf = yield* engine.observe((state: State, b: Sweep.Batches) => ({
         loss: Objective.evaluate(level, state.vars, b[name]!.at(-1)!).loss
       }))
@@ -151,69 +185,127 @@ export const verify = <V extends Var.Any, E, R>(
         })),
         (held) => engine.release(held.state)
       )
-      const solve = Effect.gen(function* () {
-        let norms: { readonly [level: string]: number } = {}
-        for (let i = 0; i < (options.solveTicks ?? 200); i++) {
+      const put = Effect.fnUntraced(function* (host: Host<State>) {
+        yield* engine.release(cell.state)
+        cell.state = yield* engine.upload<State>(host)
+      }, Effect.uninterruptible)
+
+      let norms: { readonly [level: string]: number } = {}
+      /** Updates of some levels, the first of them after a restart if one is asked for. */
+      const updates = Effect.fnUntraced(function* (acting: ReadonlyArray<string>, times: number, restart = false) {
+        for (let i = 0; i < times; i++) {
+          const step = yield* stepOf(acting, restart && i === 0)
           const metrics = yield* Effect.uninterruptible(
             Effect.map(step.run(cell.state, batches), ([after, reported]) => {
               cell.state = after
               return reported
             })
           )
-          norms = Object.fromEntries(Object.entries(metrics).map(([key, m]) => [key, m.gradientNorm.data[0]!]))
+          norms = {
+            ...norms,
+            ...Object.fromEntries(Object.entries(metrics).map(([key, m]) => [key, m.gradientNorm.data[0]!]))
+          }
           yield* Effect.yieldNow
         }
-        return norms
       })
-      const norms = yield* solve
-      const { gradient } = yield* gradientOf(cell.state, batches)
-      const base = yield* engine.download(cell.state)
+      /** What the estimators claim to differentiate. */
+      const loop = Effect.forEach(claim, ({ lead, levels, updates: times }) =>
+        times === undefined ? updates(levels, solveTicks) : updates(levels, times, lead === 0)
+      )
 
-      const own = base.vars[level.own.name]!
-      const leaves = Tree.hostEntries(own).map(([, leaf]) => leaf)
-      const swept = Tree.hostEntries(gradient as Tree.HostTree).map(([, leaf]) => leaf)
-      const count = options.directions ?? 8
-      const random = Seed.fold(Seed.make(options.seed), "verify")
-      const directions =
-        axes(leaves, count) ??
-        Array.from({ length: count }, (_, i) => [`random ${i}`, randomUnit(leaves, Seed.fold(random, i))] as const)
-      const radius = options.radius ?? 0.01
-      const lossAt = Effect.fnUntraced(function* (direction: HostVector, distance: number) {
-        const vars = { ...base.vars, [level.own.name]: moved(own, direction, distance) }
-        yield* engine.release(cell.state)
-        cell.state = yield* engine.upload<State>({ ...base, vars })
-        yield* solve
+      if (below.length > 0) yield* updates(below, solveTicks)
+      for (const { lead = 0, levels } of claim) yield* updates(levels, lead, true)
+      const begin = yield* engine.download(cell.state)
+      yield* loop
+      // A warm solver comes to its answer over as many ticks as it is asked.
+      const asked = Object.values((yield* engine.download(cell.state)).solver[name] ?? {}).some(
+        (tree) => Tree.hostEntries(tree).length > 0
+      )
+        ? solveTicks
+        : 1
+      let found = yield* gradientOf(cell.state, batches)
+      for (let i = 1; i < asked; i++) {
+        const host = yield* engine.download(cell.state)
+        yield* put({ ...host, solver: { ...host.solver, [name]: { ...host.solver[name], ...found.solver } } })
+        found = yield* gradientOf(cell.state, batches)
+      }
+      const solved = norms
+
+      const own = begin.vars[level.own.name]!
+      const swept = hostVector(found.gradient as Tree.HostTree)
+      const lossAt = Effect.fnUntraced(function* (direction: Directions.HostVector, distance: number) {
+        yield* put({ ...begin, vars: { ...begin.vars, [level.own.name]: Directions.moved(own, direction, distance) } })
+        yield* loop
         return (yield* lossOf(cell.state, batches)).loss.data[0]!
       })
-      const compared = yield* Effect.forEach(directions, ([label, direction]) =>
+      const slopeAt = Effect.fnUntraced(function* (direction: Directions.HostVector, distance: number) {
+        const [ahead, behind] = [yield* lossAt(direction, distance), yield* lossAt(direction, -distance)]
+        return (ahead - behind) / (2 * distance)
+      })
+      const seed = Seed.fold(Seed.make(options.seed), "verify")
+      const slopes = yield* Effect.forEach(Directions.choose(own, swept, count, seed), ({ name, vector }) =>
         Effect.gen(function* () {
-          const ahead = yield* lossAt(direction, radius)
-          const behind = yield* lossAt(direction, -radius)
-          const along = swept.reduce((sum, leaf, l) => sum + dot(leaf.data, direction[l]!), 0)
-          return { name: label, swept: along, difference: (ahead - behind) / (2 * radius) }
+          const difference = yield* slopeAt(vector, radius)
+          const atHalf = yield* slopeAt(vector, radius / 2)
+          return { name, swept: Directions.dot(swept, vector), difference, atHalf }
         })
       )
-      const norm = (f: (c: (typeof compared)[number]) => number) =>
-        Math.sqrt(compared.reduce((sum, c) => sum + f(c) ** 2, 0))
+      const leaves = Object.fromEntries(Tree.hostEntries(own).map(([path], l) => [path, Directions.norm([swept[l]!])]))
+      const unsized = Claim.unsized(levels, sweep)
       return {
         level: name,
         variable: level.own.name,
-        solved: norms,
-        directions: compared,
-        relativeError: norm((c) => c.swept - c.difference) / (norm((c) => c.difference) || 1)
+        claim,
+        solved,
+        directions: slopes,
+        leaves,
+        silent: Object.entries(leaves).flatMap(([path, length]) => (length === 0 ? [path] : [])),
+        unsized,
+        ...compare(slopes, unsized.length > 0)
       }
     }).pipe(Effect.mapError((error) => (isFailure(error) ? failedAt(0)(error) : error)))
   )
 
+/** What a verification holds against a program, if its error may be at most `most`; nothing where it passes. */
+export const failing = (found: Verification, most: number): string | undefined => {
+  const { error, silent, unsized, variable } = found
+  if (silent.length > 0) return silence(variable, silent)
+  // A comparison with NaN is false, and NaN is no pass.
+  if (error <= most) return undefined
+  return `${unsized.length > 0 ? "error of the direction" : "relative error"} ${error} is above ${most}`
+}
+
+const silence = (variable: string, silent: ReadonlyArray<string>): string =>
+  `no gradient arrives at ${silent.map((path) => `'${variable}${path === "" ? "" : `.${path}`}'`).join(", ")}`
+
+const claimed = ({ lead, levels, updates }: Claim.Phase): string => {
+  if (updates === undefined) return `  ${levels.join(", ")}: solved again`
+  const restart = lead === undefined ? "" : lead === 0 ? ", from a restart" : `, ${lead} after a restart`
+  return `  ${levels.join(", ")}: the last ${updates} updates again${restart}`
+}
+
 /** A verification for people. */
-export const text = ({ directions, level, relativeError, solved, variable }: Verification): string => {
+export const text = (found: Verification): string => {
+  const { claim, cosine, directions, level, noise, relativeError, scale, silent, solved, unsized, variable } = found
   const width = Math.max(9, ...directions.map((d) => d.name.length))
   const number = (x: number) => x.toExponential(5).padStart(13)
+  const row = (name: string, ...columns: ReadonlyArray<string>) => `  ${name.padEnd(width)}  ${columns.join("  ")}`
   return [
-    `gradient of '${level}' with respect to '${variable}', on one batch a level`,
-    ...Object.entries(solved).map(([name, norm]) => `  ${name} solved to a gradient norm of ${norm.toExponential(2)}`),
-    `  ${"direction".padEnd(width)}  ${"swept".padStart(13)}  ${"difference".padStart(13)}`,
-    ...directions.map((d) => `  ${d.name.padEnd(width)}  ${number(d.swept)}  ${number(d.difference)}`),
-    `relative error ${relativeError.toExponential(2)}`
+    `gradient of '${level}' with respect to '${variable}', on one batch a level, beside central differences of`,
+    ...(claim.length === 0 ? ["  its own loss"] : claim.map(claimed)),
+    ...Object.entries(solved).map(
+      ([name, length]) => `  ${name} came to a gradient norm of ${length.toExponential(2)}`
+    ),
+    row("direction", ...["swept", "difference", "at half"].map((title) => title.padStart(13))),
+    ...directions.map((d) => row(d.name, number(d.swept), number(d.difference), number(d.atHalf))),
+    `relative error ${relativeError.toExponential(2)}, cosine ${cosine.toFixed(4)}, scale ${scale.toPrecision(3)}; ` +
+      `the difference itself is good to ${noise.toExponential(2)}`,
+    ...(unsized.length === 0
+      ? []
+      : [
+          `${unsized.join(", ")}: the estimator answers in a size of its own, so only the direction is checked: ` +
+            `error of the direction ${found.error.toExponential(2)}`
+        ]),
+    ...(silent.length === 0 ? [] : [silence(variable, silent)])
   ].join("\n")
 }
