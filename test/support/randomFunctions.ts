@@ -219,7 +219,8 @@ export const kinds: { readonly [name: string]: (draw: Draw) => Drawn } = {
   paddings: (draw) => {
     const shape = shapeOf(draw, 1, 4)
     const pads = shape.map((): [number, number] => [draw.below(3), draw.below(3)])
-    return { f: (x) => tf.pad(x, pads, draw.unit()), shape }
+    const value = draw.unit()
+    return { f: (x) => tf.pad(x, pads, value), shape }
   },
   "mirrored paddings": (draw) => {
     const shape = shapeOf(draw, 1, 3).map((n) => n + 1)

@@ -48,7 +48,8 @@ export const arithmetic: { readonly [op: string]: (a: number, b: number) => numb
   mul: (a, b) => a * b,
   div: (a, b) => a / b,
   floorDiv: (a, b) => Math.floor(a / b),
-  mod: (a, b) => a - Math.floor(a / b) * b,
+  // With the sign of the divisor.
+  mod: (a, b) => (a < 0 === b < 0 || a % b === 0 ? a % b : (a % b) + b),
   pow: Math.pow,
   max: Math.max,
   min: Math.min

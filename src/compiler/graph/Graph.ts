@@ -4,6 +4,7 @@
  * A node is made once: asking for one that exists gives the one there is, so common subexpressions never arise. Rules that
  * make fewer or smaller nodes live in the builders (`Elementwise`, `Layout`, `Contraction`), which see each node as it is made.
  */
+import * as ExactJson from "../../dsl/ExactJson.ts"
 import { size } from "../../dsl/NdArray.ts"
 
 /** Types of elements. Truth values are `bool` inside a graph and never leave it. */
@@ -40,7 +41,7 @@ export const valuesOf = (dtype: Dtype, numbers: ArrayLike<number>): Values =>
 
 const uniform = (numbers: ArrayLike<number>): boolean => {
   const first = numbers[0]
-  for (let i = 1; i < numbers.length; i++) if (numbers[i] !== first) return false
+  for (let i = 1; i < numbers.length; i++) if (!Object.is(numbers[i], first)) return false
   return true
 }
 
@@ -75,7 +76,7 @@ export class Graph {
 
   /** The node for this operation: the one there is, or a new one. No rule is applied. */
   node(op: string, inputs: ReadonlyArray<Node>, attrs: Attrs, shape: Shape, dtype: Dtype): Node {
-    const key = `${op} ${inputs.map((x) => x.id).join()} ${attrs === none ? "" : JSON.stringify(attrs)} ${dtype} ${shape.join()}`
+    const key = `${op} ${inputs.map((x) => x.id).join()} ${attrs === none ? "" : ExactJson.stringify(attrs)} ${dtype} ${shape.join()}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
     const made = this.#add(op, inputs, attrs, shape, dtype)
@@ -155,11 +156,15 @@ export const count = (results: ReadonlyArray<Node>): { readonly [op: string]: nu
   return counts
 }
 
+const numeral = (value: number): string => (Object.is(value, -0) ? "-0" : String(value))
+
 const shown = (value: Attr): string =>
-  Array.isArray(value) ? `[${value.join(", ")}]` : `${value as string | number | boolean}`
+  Array.isArray(value) ? `[${value.join(", ")}]` : typeof value === "number" ? numeral(value) : String(value)
 
 const numbers = (values: Values): string =>
-  values.length <= 8 ? Array.from(values, (v) => `${Number(v.toPrecision(7))}`).join(" ") : `… ${values.length} numbers`
+  values.length <= 8
+    ? Array.from(values, (v) => numeral(Number(v.toPrecision(7)))).join(" ")
+    : `… ${values.length} numbers`
 
 /** The graph as text, one node a line, for reading and for snapshots: work that appears or vanishes shows in a diff. */
 export const print = (results: ReadonlyArray<readonly [name: string, node: Node]>): string => {

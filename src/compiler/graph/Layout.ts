@@ -163,7 +163,7 @@ export const pad = (g: Graph, x: Node, before: Shape, after: Shape, value: numbe
     return transpose(g, pad(g, x.inputs[0]!, back(before), back(after), value), perm)
   }
   const shape = x.shape.map((n, axis) => n + before[axis]! + after[axis]!)
-  if (uniformValue(x) === value) return g.broadcast(g.scalar(value, x.dtype), shape)
+  if (Object.is(uniformValue(x), value)) return g.broadcast(g.scalar(value, x.dtype), shape)
   return g.node("pad", [x], { before, after, value }, shape, x.dtype)
 }
 

@@ -48,7 +48,9 @@ export class Emitter {
   }
 
   #constant(type: Type, shape: Shape, values: Tensor["values"]): string {
-    const key = `${type} ${shape.join()} ${values.length > 64 ? `#${this.#constants.size}` : values.join()}`
+    // Of numbers their bits, which tell −0 from 0.
+    const bits = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+    const key = `${type} ${shape.join()} ${values.length > 64 ? `#${this.#constants.size}` : bits.join()}`
     const known = this.#constants.get(key)
     if (known !== undefined) return known.name
     const name = `c${this.#constants.size}`

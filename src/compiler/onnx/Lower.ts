@@ -33,6 +33,16 @@ const reducing =
   (e, [x], { attrs, shape }) =>
     e.emit(op, [x!, e.longs(attrs["axes"] as Shape)], { keepdims: Number(shape.length > 0) })
 
+/** The extreme of numbers, which is none where one of them is none: ONNX Runtime's own passes over those. */
+const extreme =
+  (op: string): Lowering =>
+  (e, inputs, node) => {
+    const found = reducing(op)(e, inputs, node)
+    if (node.dtype !== "float32") return found
+    const missing = reducing("ReduceMax")(e, [e.emit("IsNaN", [inputs[0]!])], node)
+    return e.emit("Where", [missing, e.float(Number.NaN), found])
+  }
+
 const placing =
   (op: string): Lowering =>
   (e, [x], { attrs }) =>
@@ -54,7 +64,9 @@ const lowerings: { readonly [op: string]: Lowering } = {
     const one = e.emit("Add", [x!, e.float(1)])
     const rounded = e.emit("Sub", [one, e.float(1)])
     const corrected = e.emit("Mul", [e.emit("Log", [one]), e.emit("Div", [x!, rounded])])
-    return e.emit("Where", [e.emit("Equal", [rounded, e.float(0)]), x!, corrected])
+    // Where one is nothing beside x, infinity included, there is nothing to correct.
+    const near = e.emit("Where", [e.emit("Equal", [rounded, e.float(0)]), x!, corrected])
+    return e.emit("Where", [e.emit("Equal", [one, x!]), e.emit("Log", [x!]), near])
   },
   floorDiv: (e, [a, b], { dtype }) => {
     if (dtype === "float32") return e.emit("Floor", [e.emit("Div", [a!, b!])])
@@ -63,9 +75,18 @@ const lowerings: { readonly [op: string]: Lowering } = {
   },
   mod: (e, [a, b], { dtype }) => {
     if (dtype === "int32") return e.emit("Mod", [a!, b!])
-    return e.emit("Sub", [a!, e.emit("Mul", [e.emit("Floor", [e.emit("Div", [a!, b!])]), b!])])
+    // Exact, with the sign of b: the remainder of a quotient rounded to float32 would be lost where that is large.
+    const rest = e.emit("Mod", [a!, b!], { fmod: 1 })
+    const below = (x: string) => e.emit("Less", [x, e.float(0)])
+    const done = e.emit("Or", [e.emit("Equal", [below(a!), below(b!)]), e.emit("Equal", [rest, e.float(0)])])
+    return e.emit("Where", [done, rest, e.emit("Add", [rest, b!])])
   },
-  cast: (e, [x], { dtype }) => e.cast(x!, dtype),
+  cast: (e, [x], { dtype, inputs }) => {
+    if (dtype !== "int32" || inputs[0]!.dtype !== "float32") return e.cast(x!, dtype)
+    // What no whole number of 32 bits stands for is zero, where ONNX Runtime gives whatever the processor does.
+    const within = e.emit("Less", [e.emit("Abs", [x!]), e.float(2 ** 31)])
+    return e.cast(e.emit("Where", [within, x!, e.float(0)]), "int32")
+  },
 
   broadcast: (e, [x], { shape }) => e.emit("Expand", [x!, e.longs(shape)]),
   reshape: (e, [x], { shape }) => e.reshape(x!, shape),
@@ -87,15 +108,16 @@ const lowerings: { readonly [op: string]: Lowering } = {
     return e.emit("Slice", [x!, each(-1), each(-(2 ** 31)), e.longs(axes), each(-1)])
   },
   concat: (e, inputs, { attrs }) => e.emit("Concat", inputs, { axis: attrs["axis"] as number }),
-  pad: (e, [x], { attrs }) => {
+  pad: (e, [x], { attrs, dtype }) => {
     const pads = e.longs([...(attrs["before"] as Shape), ...(attrs["after"] as Shape)])
-    return e.emit("Pad", [x!, pads, e.float(attrs["value"] as number)])
+    const value = attrs["value"] as number
+    return e.emit("Pad", [x!, pads, dtype === "int32" ? e.ints([], Int32Array.of(value)) : e.float(value)])
   },
   gather: (e, inputs, { attrs }) => e.emit("Gather", inputs, { axis: attrs["axis"] as number }),
 
   sum: reducing("ReduceSum"),
-  maxOf: reducing("ReduceMax"),
-  minOf: reducing("ReduceMin"),
+  maxOf: extreme("ReduceMax"),
+  minOf: extreme("ReduceMin"),
   prodOf: reducing("ReduceProd"),
   argMax: placing("ArgMax"),
   argMin: placing("ArgMin"),

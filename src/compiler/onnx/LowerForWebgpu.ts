@@ -82,6 +82,19 @@ const segmentSum: Lowering = (e, [x, ids], { inputs, shape }) => {
   return e.emit("ScatterND", [start, places, e.reshape(x!, [count, ...inner])], { reduction: "add" })
 }
 
+// Of shaders, WGSL does not promise that they know numbers that are none.
+const reducing =
+  (op: string): Lowering =>
+  (e, [x], { attrs, shape }) =>
+    e.emit(op, [x!, e.longs(attrs["axes"] as Shape)], { keepdims: Number(shape.length > 0) })
+
+const mod: Lowering = (e, [a, b], { dtype }) =>
+  dtype === "int32"
+    ? e.emit("Mod", [a!, b!])
+    : e.emit("Sub", [a!, times(e, e.emit("Floor", [e.emit("Div", [a!, b!])]), b!)])
+
+const cast: Lowering = (e, [x], { dtype }) => e.cast(x!, dtype)
+
 /** The first place of the best element; the provider's own operator gives integers that it cannot cast. */
 const placing =
   (best: string): Lowering =>
@@ -168,6 +181,10 @@ export const lowerings: { readonly [op: string]: Lowering } = {
   matmul,
   segmentSum,
   convToInput,
+  maxOf: reducing("ReduceMax"),
+  minOf: reducing("ReduceMin"),
+  mod,
+  cast,
   argMax: placing("ReduceMax"),
   argMin: placing("ReduceMin"),
   maxPoolGrad,

@@ -1,6 +1,6 @@
 /** Kernels of activations that are more than one operation of graphs. */
 import { CompileError } from "../graph/CompileError.ts"
-import { binary, cast, select, unary } from "../graph/Elementwise.ts"
+import { binary, select, unary } from "../graph/Elementwise.ts"
 import type { Graph, Node } from "../graph/Graph.ts"
 import type { Kernel } from "./Kernel.ts"
 
@@ -48,9 +48,9 @@ const seluAlpha = 1.7580993408473768
 
 export const kernels: { readonly [name: string]: Kernel } = {
   Step: (g, { x }, { alpha }) => {
-    const positive = cast(g, binary(g, "greater", x!, number(g, x!, 0)), x!.dtype)
-    if (!alpha) return positive
-    return binary(g, "add", binary(g, "mul", positive, number(g, x!, 1 - alpha)), number(g, x!, alpha))
+    const positive = binary(g, "greater", x!, number(g, x!, 0))
+    const step = select(g, positive, number(g, x!, 1), number(g, x!, alpha ?? 0))
+    return x!.dtype === "float32" ? select(g, unary(g, "isNan", x!), x!, step) : step
   },
   Relu6: (g, { x }) => activated(g, x!, "relu6", undefined, undefined),
   LeakyRelu: (g, { x }, { alpha }) => leaky(g, x!, number(g, x!, alpha)),

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
+import * as ExactJson from "../../dsl/ExactJson.ts"
 import type { Executable } from "../../compiler/onnx/Executable.ts"
 import type { ExecutableOptions } from "./Protocol.ts"
 import type { EngineError } from "../Engine.ts"
@@ -23,7 +24,7 @@ export interface ExecutableCache {
 const digest = (executable: Executable): string => {
   const hash = createHash("sha256")
   for (const model of [executable.model, executable.keys?.model]) hash.update(model ?? "none")
-  const text = JSON.stringify(executable, (_, value: unknown) => (value instanceof Uint8Array ? value.length : value))
+  const text = ExactJson.stringify(executable, (value) => (value instanceof Uint8Array ? value.length : value))
   return hash.update(text).digest("base64")
 }
 
