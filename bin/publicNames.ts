@@ -66,6 +66,13 @@ const namesOf = (project: Project, module: Symbol): ReadonlyArray<Name> =>
     .filter((exported) => !isInternal(project.checker, exported))
     .map((exported) => nameOf(project, exported))
 
+/** The doc comment before `export * as Name`, which the compiler does not count as the name's. */
+const docOf = (project: Project, exported: Symbol): string => {
+  const statement = exported.declarations[0]?.resolve(project)?.parent
+  const text = statement?.getFullText() ?? ""
+  return /\/\*\*\s*(.*?)\s*\*\/\s*export \* as \w+/s.exec(text)?.[1]?.replace(/\s*\n\s*\* ?/g, "\n") ?? ""
+}
+
 const isNamespace = (checker: Checker, exported: Symbol): boolean =>
   (resolved(checker, exported).flags & SymbolFlags.ValueModule) !== 0
 
@@ -83,7 +90,7 @@ const namespacesOf = (project: Project, file: string): ReadonlyArray<Namespace> 
     .filter((exported) => isNamespace(checker, exported))
     .map((exported) => ({
       name: exported.name,
-      doc: exported.getDocumentationComment(checker),
+      doc: docOf(project, exported),
       names: namesOf(project, resolved(checker, exported))
     }))
   return [...(own.length === 0 ? [] : [{ name: "", doc: "", names: own }]), ...namespaces]

@@ -11,47 +11,78 @@ export * as Seed from "./dsl/Seed.ts"
 export * as Tree from "./dsl/Tree.ts"
 export * as Var from "./dsl/Var.ts"
 // Tensors
+/** First-order gradients of functions of trees: a value with its gradient, and pullbacks. */
 export * as Gradient from "./tensor/Gradient.ts"
+/** Noise inside a step, drawn from a key in the batch: the same bits on every engine and at every evaluation. */
 export * as Noise from "./tensor/Noise.ts"
+/** Functions whose derivatives are right at every order, in place of those of TensorFlow.js that are not. */
 export * as Smooth from "./tensor/Smooth.ts"
+/** Trees as vectors: sums, multiples, inner products, norms. */
 export * as Vector from "./tensor/Vector.ts"
 // How levels are stated and solved
+/** How a level updates its variable: methods, and what is wrapped around them. */
 export * as Optimizer from "./levels/Optimizer.ts"
+/** Products with the curvature of a level: how `H u` is computed. */
 export * as Product from "./levels/Product.ts"
 export * as Rate from "./levels/Rate.ts"
+/** How a level's linear system `H u = v` is solved. */
 export * as Solver from "./levels/Solver.ts"
+/** The three levels of TapWeight from their parts. */
 export * as TapWeight from "./levels/recipes/TapWeight.ts"
+/** Batch normalisation, its running statistics as a level's buffers. */
 export * as BatchNorm from "./models/BatchNorm.ts"
+/** Initial values of variables. */
 export * as Init from "./models/Init.ts"
+/** Networks of dense layers. */
 export * as Mlp from "./models/Mlp.ts"
+/** Residual networks for images. */
 export * as ResNet from "./models/ResNet.ts"
+/** Weights of a ResNet under the names that PyTorch gives them. */
 export * as TorchNames from "./models/TorchNames.ts"
+/** Encoders of the BERT family. */
 export * as Transformer from "./models/Transformer.ts"
+/** Losses, as pure functions of tensors. */
 export * as Objective from "./objectives/Objective.ts"
 export * as Simplex from "./objectives/Simplex.ts"
 // How problems are run
+/** Steps kernel by kernel on a backend of TensorFlow.js. */
 export * as EagerEngine from "./engines/eager/Eager.ts"
 export { CompileError, Engine, EngineError, StepError } from "./engines/Engine.ts"
+/** The default engine: a step as one graph, run by ONNX Runtime on a thread of its own. */
 export * as OnnxEngine from "./engines/onnx/OnnxEngine.ts"
 export * as Plan from "./runtime/plan/Plan.ts"
+/** A plan as text or as a flowchart. */
 export * as PlanText from "./runtime/plan/PlanText.ts"
 export * as Wiring from "./runtime/plan/Wiring.ts"
+/** A run's state on disk: there whole or not at all. */
 export * as Checkpoint from "./runtime/run/Checkpoint.ts"
+/** A problem run as a stream of ticks. */
 export * as Run from "./runtime/run/Run.ts"
+/** Hypergradients beside differences of the problem that they are of. */
 export * as Verify from "./runtime/run/Verify.ts"
+/** What watches a run: scores, selection, early stopping, sinks. */
 export * as Watch from "./runtime/run/Watch.ts"
 // How experiments are kept
+/** What an operating system says of a file, in words. */
 export * as Disk from "./files/Disk.ts"
+/** SHA-256 of files. */
 export * as FileHash from "./files/FileHash.ts"
+/** JSON files by schema, written whole or not at all. */
 export * as JsonFile from "./files/JsonFile.ts"
 export * as NodeServices from "./files/NodeServices.ts"
+/** Tensors in the safetensors format. */
 export * as Safetensors from "./files/Safetensors.ts"
 export * as Config from "./runs/Config.ts"
 export * as Manifest from "./runs/Manifest.ts"
+/** Scores of predictions: accuracy, F1, area under ROC, errors. */
 export * as Metrics from "./runs/Metrics.ts"
 export * as Program from "./runs/Program.ts"
+/** What a run writes down tick by tick (`metrics.jsonl`). */
 export * as Records from "./runs/Records.ts"
 export * as RunFolder from "./runs/RunFolder.ts"
+/** Means, deviations, correlations, and tests of differences. */
 export * as Statistics from "./runs/Statistics.ts"
+/** Tables as text. */
 export * as TextTable from "./runs/TextTable.ts"
+/** One problem run into a folder: records, checkpoints, selection, resumption. */
 export * as Trial from "./runs/Trial.ts"

@@ -28,7 +28,8 @@ const examplesOf = (root: string, file: string): ReadonlyArray<DocExample> => {
 export const examplesIn = (root: string, folders: ReadonlyArray<string>): ReadonlyArray<DocExample> =>
   folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-      .filter((name) => /\.(ts|md)$/.test(name))
+      // The reference repeats what doc comments say.
+      .filter((name) => /\.(ts|md)$/.test(name) && !name.startsWith("api/"))
       .sort()
       .flatMap((name) => examplesOf(root, join(folder, name)))
   )
