@@ -13,7 +13,7 @@ import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import { swept } from "../support/hypergradient.ts"
-import * as M from "../support/matrix.ts"
+import * as M from "../../src/testing/Matrix.ts"
 import { netInit, netLoss } from "../support/programs.ts"
 
 const seed = Seed.make(7)

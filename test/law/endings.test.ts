@@ -10,7 +10,7 @@ import * as Eager from "../../src/engines/eager/Eager.ts"
 import { Engine } from "../../src/engines/Engine.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import { triLevel } from "../support/programs.ts"
-import { stream } from "../support/wiring.ts"
+import { stream } from "../../src/testing/Draws.ts"
 
 const endings = [
   "done",

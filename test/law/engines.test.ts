@@ -22,7 +22,7 @@ import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as PlanText from "../../src/runtime/plan/PlanText.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import { triLevel } from "../support/programs.ts"
-import * as Programs from "../support/randomPrograms.ts"
+import * as Programs from "../../src/testing/Programs.ts"
 
 type Any = Problem.Problem<Var.Var.Any, unknown, never>
 type From = { readonly tick: number; readonly state: Run.Snapshot }

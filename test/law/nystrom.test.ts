@@ -15,9 +15,9 @@ import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
-import * as M from "../support/matrix.ts"
+import * as M from "../../src/testing/Matrix.ts"
 import { swept } from "../support/hypergradient.ts"
-import * as Quadratic from "../support/quadratic.ts"
+import * as Quadratic from "../../src/testing/Quadratic.ts"
 
 const cpu = Effect.provide(Eager.layer("cpu"))
 const draw = (seed: number, name: string, n: number): M.Vector =>

@@ -7,8 +7,8 @@ import * as Solver from "../../src/levels/Solver.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import { swept } from "../support/hypergradient.ts"
-import * as M from "../support/matrix.ts"
-import * as Quadratic from "../support/quadratic.ts"
+import * as M from "../../src/testing/Matrix.ts"
+import * as Quadratic from "../../src/testing/Quadratic.ts"
 
 const product = Product.finiteDifference({ radius: 1 })
 const implicit = (solver: Hypergradient.Solver) => Hypergradient.implicit({ solver, product })

@@ -22,9 +22,9 @@ import * as PlanText from "../../src/runtime/plan/PlanText.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import * as Reference from "../levels/reference.ts"
 import { swept } from "../support/hypergradient.ts"
-import * as M from "../support/matrix.ts"
+import * as M from "../../src/testing/Matrix.ts"
 import { triLevel } from "../support/programs.ts"
-import * as Quadratic from "../support/quadratic.ts"
+import * as Quadratic from "../../src/testing/Quadratic.ts"
 
 const cpu = Effect.provide(Eager.layer("cpu"))
 const product = Product.finiteDifference({ radius: 1 })

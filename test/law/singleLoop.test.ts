@@ -14,7 +14,7 @@ import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
-import * as M from "../support/matrix.ts"
+import * as M from "../../src/testing/Matrix.ts"
 
 // One step of H u = v a tick, from zero and from where the last tick stopped.
 const oneStep = Solver.neumann({ terms: 0, rate: 0.4 })

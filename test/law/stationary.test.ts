@@ -21,7 +21,7 @@ import * as Solver from "../../src/levels/Solver.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import { swept } from "../support/hypergradient.ts"
-import * as M from "../support/matrix.ts"
+import * as M from "../../src/testing/Matrix.ts"
 
 // The lower level minimizes ½xᵀAx − xᵀCy over x = (a, b), two numbers each; the upper ½‖x − goal‖² over y.
 const a = [

@@ -15,7 +15,7 @@ import * as Product from "../../src/levels/Product.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
-import * as M from "../support/matrix.ts"
+import * as M from "../../src/testing/Matrix.ts"
 
 const a = [
   [1.5, 0.3],

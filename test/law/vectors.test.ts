@@ -15,7 +15,7 @@ import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import { swept } from "../support/hypergradient.ts"
-import * as M from "../support/matrix.ts"
+import * as M from "../../src/testing/Matrix.ts"
 import { json, present } from "../support/shared.ts"
 
 const implicit = (solver: Hypergradient.Solver, radius = 1) =>

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
-import { stream } from "./wiring.ts"
+import { stream } from "../../src/testing/Draws.ts"
 
 type Draw = ReturnType<typeof stream>
 type Shape = ReadonlyArray<number>

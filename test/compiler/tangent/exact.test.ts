@@ -16,7 +16,7 @@ import * as Curved from "../../support/curved.ts"
 import { central, norm } from "../../support/directional.ts"
 import { swept } from "../../support/hypergradient.ts"
 import { evaluate } from "../../support/interpreter.ts"
-import * as Quadratic from "../../support/quadratic.ts"
+import * as Quadratic from "../../../src/testing/Quadratic.ts"
 
 type Arguments = { readonly own: any; readonly given: any; readonly batch: any }
 

@@ -7,7 +7,7 @@ import * as Compiled from "../../../src/engines/onnx/OnnxEngine.ts"
 import * as WorkerClient from "../../../src/engines/onnx/WorkerClient.ts"
 import { type Device, Engine } from "../../../src/engines/Engine.ts"
 import { json } from "../../support/json.ts"
-import { stream } from "../../support/wiring.ts"
+import { stream } from "../../../src/testing/Draws.ts"
 
 const compiled = Effect.provide(Compiled.layer({ threads: 1 }))
 

@@ -19,7 +19,7 @@ import { Engine } from "../../../src/engines/Engine.ts"
 import * as Run from "../../../src/runtime/run/Run.ts"
 import { json } from "../../support/json.ts"
 import { triLevel } from "../../support/programs.ts"
-import { stream } from "../../support/wiring.ts"
+import { stream } from "../../../src/testing/Draws.ts"
 
 const compiled = Effect.provide(Compiled.layer({ threads: 1 }))
 

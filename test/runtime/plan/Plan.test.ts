@@ -6,7 +6,8 @@ import * as Moment from "../../../src/runtime/plan/Moment.ts"
 import * as Plan from "../../../src/runtime/plan/Plan.ts"
 import { mermaid, text } from "../../../src/runtime/plan/PlanText.ts"
 import type { Wiring } from "../../../src/runtime/plan/Wiring.ts"
-import { detached, implicit, level, random, stream } from "../../support/wiring.ts"
+import { stream } from "../../../src/testing/Draws.ts"
+import { detached, implicit, level, random } from "../../../src/testing/Wirings.ts"
 import { defects } from "../../support/wiringOracle.ts"
 
 const wired = (levels: Wiring["levels"], top = levels.at(-1)!.name): Wiring => ({

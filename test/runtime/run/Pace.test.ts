@@ -1,7 +1,7 @@
 import { assert, describe, it } from "vitest"
 import * as Seed from "../../../src/dsl/Seed.ts"
 import * as Pace from "../../../src/runtime/run/Pace.ts"
-import { stream } from "../../support/wiring.ts"
+import { stream } from "../../../src/testing/Draws.ts"
 
 interface Problem {
   readonly milliseconds: number

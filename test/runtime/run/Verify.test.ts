@@ -15,8 +15,8 @@ import * as Solver from "../../../src/levels/Solver.ts"
 import * as Eager from "../../../src/engines/eager/Eager.ts"
 import { Engine } from "../../../src/engines/Engine.ts"
 import * as Verify from "../../../src/runtime/run/Verify.ts"
-import * as M from "../../support/matrix.ts"
-import * as Quadratic from "../../support/quadratic.ts"
+import * as M from "../../../src/testing/Matrix.ts"
+import * as Quadratic from "../../../src/testing/Quadratic.ts"
 
 const estimator = (solver: Hypergradient.Solver) =>
   Hypergradient.implicit({ solver, product: Product.finiteDifference({ radius: 1 }) })

@@ -1,13 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core"
-import * as Dataset from "../../src/dsl/Dataset.ts"
-import type { Hypergradient } from "../../src/dsl/Hypergradient.ts"
-import * as Level from "../../src/dsl/Level.ts"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Problem from "../../src/dsl/Problem.ts"
-import * as Seed from "../../src/dsl/Seed.ts"
-import * as Var from "../../src/dsl/Var.ts"
-import * as Optimizer from "../../src/levels/Optimizer.ts"
-import * as M from "./matrix.ts"
+import * as Dataset from "../dsl/Dataset.ts"
+import type { Hypergradient } from "../dsl/Hypergradient.ts"
+import * as Level from "../dsl/Level.ts"
+import * as NdArray from "../dsl/NdArray.ts"
+import * as Problem from "../dsl/Problem.ts"
+import * as Seed from "../dsl/Seed.ts"
+import * as Var from "../dsl/Var.ts"
+import * as Optimizer from "../levels/Optimizer.ts"
+import * as M from "./Matrix.ts"
 
 /**
  * A random problem whose composed best response is known: every lower level minimizes ½xᵀAx − xᵀ(b + Σ Bⱼ yⱼ) over
