@@ -11,7 +11,7 @@ export type Encoder = TorchNames.Network
  */
 export const read = Effect.fnUntraced(function* (file: string, network: ResNet.Config) {
   const fs = yield* FileSystem.FileSystem
-  const bytes = yield* Effect.mapError(fs.readFile(file), JsonFile.failed(file))
+  const bytes = yield* Effect.mapError(fs.readFile(file), JsonFile.because(file))
   const { tensors } = yield* Effect.mapError(
     Effect.fromResult(Safetensors.decode(Uint8Array.from(bytes))),
     JsonFile.because(file)

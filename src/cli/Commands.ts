@@ -92,7 +92,7 @@ const resume = (programs: Load.Programs) =>
         })
         const { source } = loaded
         yield* Launch.goTo(manifest.cwd)
-        const entries = yield* JsonFile.read(path.join(folder.path, "config.json"), Config.Entries)
+        const entries = yield* JsonFile.readSealed(path.join(folder.path, "config.json"), Config.Entries)
         const resolved = (yield* Config.resolve(loaded.program.config, {
           stored: entries
         })) as Config.Resolved<Launch.Settings>

@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import * as Sentence from "../dsl/Sentence.ts"
@@ -59,7 +60,7 @@ export const execute = Effect.fnUntraced(function* (
       yield* JsonFile.replace(path.join(folder.path, name), new TextEncoder().encode(svg))
     }
     // Last, because a run that has a result is done.
-    yield* JsonFile.write(file, Stored, { program: program.name, result: said.result, text: said.text })
+    yield* JsonFile.writeSealed(file, Stored, { program: program.name, result: said.result, text: said.text })
     return said
   }).pipe(Effect.scoped)
   return yield* work.pipe(
@@ -71,5 +72,7 @@ export const execute = Effect.fnUntraced(function* (
 /** The stored result of a run that is done; `undefined` for one that is not. */
 export const stored = Effect.fnUntraced(function* (folder: RunFolder) {
   const file = (yield* Path.Path).join(folder.path, "result.json")
-  return yield* Effect.orElseSucceed(JsonFile.read(file, Stored), () => undefined)
+  const exists = (yield* FileSystem.FileSystem).exists(file)
+  if (!(yield* Effect.mapError(exists, JsonFile.because(file)))) return undefined
+  return yield* JsonFile.readSealed(file, Stored)
 })

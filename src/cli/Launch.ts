@@ -35,7 +35,7 @@ export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { re
 
 /** Holds a run's folder for this process: two in one folder would write over each other. */
 export const hold = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
-  return yield* FolderLock.hold(folder.path).pipe(
+  const lock = yield* FolderLock.hold(folder.path).pipe(
     Effect.catchIf(
       ({ kind }) => kind === "Held",
       () =>
@@ -47,6 +47,8 @@ export const hold = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
         })
     )
   )
+  yield* RunFolder.tidy(folder)
+  return lock
 })
 
 /**
@@ -133,7 +135,7 @@ export const prepare = Effect.fnUntraced(function* (
   const entries = Config.entries(loaded.program.config, resolved as never)
   return yield* RunFolder.create(root, loaded.program.name, (folder) =>
     Effect.gen(function* () {
-      yield* JsonFile.write(path.join(folder.path, "config.json"), Config.Entries, entries)
+      yield* JsonFile.writeSealed(path.join(folder.path, "config.json"), Config.Entries, entries)
       yield* JsonFile.write(path.join(folder.path, "plan.json"), Plan.Plan, plan)
       yield* JsonFile.replace(path.join(folder.path, "plan.txt"), new TextEncoder().encode(`${PlanText.text(plan)}\n`))
       yield* Manifest.write(folder, process.cwd(), {

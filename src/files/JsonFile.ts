@@ -1,11 +1,14 @@
+import { hash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Random from "effect/Random"
-import type { PlatformError } from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as Disk from "./Disk.ts"
+import * as JsonText from "./JsonText.ts"
 
 /** A file of a run folder that cannot be written, or does not hold what it should. */
 export class RunFileError extends Schema.TaggedError<RunFileError>()("RunFileError", {
@@ -17,16 +20,10 @@ export class RunFileError extends Schema.TaggedError<RunFileError>()("RunFileErr
   }
 }
 
-/** A {@link RunFileError} about this file from any error with a message. */
+/** A {@link RunFileError} about this file, from whatever reading or writing it has failed with. */
 export const because =
   (file: string) =>
   (error: { readonly message: string }): RunFileError =>
-    new RunFileError({ file, reason: error.message })
-
-/** A {@link RunFileError} about this file, which could not be read or written. */
-export const failed =
-  (file: string) =>
-  (error: PlatformError): RunFileError =>
     new RunFileError({ file, reason: Disk.said(error) })
 
 const syncWritten = Effect.fnUntraced(function* (file: string, bytes: Uint8Array) {
@@ -49,15 +46,42 @@ export const replace = Effect.fnUntraced(function* (file: string, bytes: Uint8Ar
   yield* Effect.andThen(syncWritten(temporary, bytes), fs.rename(temporary, file)).pipe(
     Effect.onError(() => Effect.ignore(fs.remove(temporary, { force: true }))),
     Effect.andThen(syncDirectory(path.dirname(file))),
-    Effect.mapError(failed(file))
+    Effect.mapError(because(file))
   )
 })
 
+const toJson = <A>(file: string, schema: Schema.ConstraintCodec<A>, value: A) =>
+  Effect.mapError(Schema.encodeEffect(Schema.toCodecJson(schema))(value), because(file))
+
+const writeJson = (file: string, json: unknown) =>
+  replace(file, new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`))
+
 /** Writes a value as indented JSON, as {@link replace} does; NaN and infinities become strings. */
 export const write = Effect.fnUntraced(function* <A>(file: string, schema: Schema.ConstraintCodec<A>, value: A) {
-  const json = yield* Effect.mapError(Schema.encodeEffect(Schema.toCodecJson(schema))(value), because(file))
-  yield* replace(file, new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`))
+  yield* writeJson(file, yield* toJson(file, schema, value))
 })
+
+const sealOf = (json: unknown): string => hash("sha256", JSON.stringify(json))
+
+/** Writes a value as {@link write} does, and its hash with it. The value is an object without a field `sha256`. */
+export const writeSealed = Effect.fnUntraced(function* <A>(file: string, schema: Schema.ConstraintCodec<A>, value: A) {
+  const json = (yield* toJson(file, schema, value)) as object
+  yield* writeJson(file, { ...json, sha256: sealOf(json) })
+})
+
+const readJson = Effect.fnUntraced(function* (file: string) {
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* Effect.mapError(fs.readFileString(file), because(file))
+  return yield* Effect.fromResult(Result.mapError(JsonText.parse(text), (reason) => new RunFileError({ file, reason })))
+})
+
+const decode = <A>(
+  file: string,
+  schema: Schema.ConstraintCodec<A>,
+  json: unknown,
+  options: SchemaAST.ParseOptions = {}
+): Effect.Effect<A, RunFileError> =>
+  Effect.mapError(Schema.decodeUnknownEffect(Schema.toCodecJson(schema), options)(json), because(file))
 
 /** Reads what {@link write} has written, or what people write who know the schema. */
 export const read = Effect.fnUntraced(function* <A>(
@@ -65,8 +89,16 @@ export const read = Effect.fnUntraced(function* <A>(
   schema: Schema.ConstraintCodec<A>,
   options: SchemaAST.ParseOptions = {}
 ) {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* Effect.mapError(fs.readFileString(file), failed(file))
-  const decode = Schema.decodeEffect(Schema.fromJsonString(Schema.toCodecJson(schema)), options)
-  return yield* Effect.mapError(decode(text), because(file))
+  return yield* decode(file, schema, yield* readJson(file), options)
+})
+
+/** Reads what {@link writeSealed} has written; a file that has changed since is refused. */
+export const readSealed = Effect.fnUntraced(function* <A>(file: string, schema: Schema.ConstraintCodec<A>) {
+  const found = yield* readJson(file)
+  const { sha256, ...json } = Predicate.isObject(found) ? found : {}
+  if (sha256 !== sealOf(json)) {
+    const reason = "it is damaged, or was changed by hand: its content has not the SHA-256 that it was written with"
+    return yield* new RunFileError({ file, reason })
+  }
+  return yield* decode(file, schema, json)
 })

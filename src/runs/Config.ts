@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import { hasProperty, isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as JsonFile from "../files/JsonFile.ts"
 
 /** A setting that is unknown or has the wrong type. The message says which, where it came from and what was expected. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
@@ -170,13 +170,11 @@ const build = (schema: Leaf, values: ReadonlyMap<string, unknown>, prefix = ""):
   return out
 }
 
-const readFile = Effect.fnUntraced(function* (file: string) {
-  const fs = yield* FileSystem.FileSystem
-  return yield* fs.readFileString(file).pipe(
-    Effect.flatMap(Schema.decodeEffect(Schema.fromJsonString(Schema.JsonObject))),
-    Effect.mapError((error) => new ConfigError({ key: "*", origin: `file ${file}`, reason: error.message }))
+const readFile = (file: string) =>
+  Effect.mapError(
+    JsonFile.read(file, Schema.JsonObject),
+    ({ reason }) => new ConfigError({ key: "*", origin: `file ${file}`, reason })
   )
-})
 
 /** What is laid over the defaults, in this order. */
 export interface Layers {

@@ -142,13 +142,13 @@ export const write = Effect.fnUntraced(function* (folder: RunFolder, cwd: string
     env: pick(environmentNames)
   }
   // Last, so that a folder without one is no run yet.
-  yield* JsonFile.write(file, Manifest, manifest)
+  yield* JsonFile.writeSealed(file, Manifest, manifest)
   return manifest
 })
 
 /** Reads `manifest.json`. */
 export const read = Effect.fnUntraced(function* (folder: RunFolder) {
-  return yield* JsonFile.read((yield* Path.Path).join(folder.path, "manifest.json"), Manifest)
+  return yield* JsonFile.readSealed((yield* Path.Path).join(folder.path, "manifest.json"), Manifest)
 })
 
 /**
@@ -159,7 +159,7 @@ export const inputs = Effect.fnUntraced(function* (folder: RunFolder, { data, we
   const file = (yield* Path.Path).join(folder.path, "manifest.json")
   const before = yield* read(folder)
   if (before.data.length + before.weights.length === 0) {
-    return yield* JsonFile.write(file, Manifest, { ...before, data, weights })
+    return yield* JsonFile.writeSealed(file, Manifest, { ...before, data, weights })
   }
   const states = (of: Inputs) => [
     ...of.data.map(({ name, sha256, source, version }) => ({

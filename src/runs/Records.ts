@@ -125,13 +125,18 @@ export const writer = Effect.fnUntraced(function* (
           : because(file)(error)
       )
     )
-  const write = Effect.fnUntraced(
-    function* (records: ReadonlyArray<Record>) {
-      const lines = yield* Effect.forEach(records, (record) => encode(record))
-      yield* handle.writeAll(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")))
-    },
-    Effect.mapError(because(file))
-  )
+  // Whether the last write may have left half a line, on which no record is to be continued.
+  let torn = false
+  const write = Effect.fnUntraced(function* (records: ReadonlyArray<Record>) {
+    const lines = yield* Effect.mapError(
+      Effect.forEach(records, (record) => encode(record)),
+      because(file)
+    )
+    const text = `${torn ? "\n" : ""}${lines.map((line) => `${line}\n`).join("")}`
+    torn = true
+    yield* Effect.mapError(handle.writeAll(new TextEncoder().encode(text)), because(file))
+    torn = false
+  })
   yield* write([{ t: "head", v: 1, run: folder.id, ...head }])
   yield* Effect.addFinalizer(() => Effect.ignore(handle.sync))
   return { append: (...records) => write(records) } satisfies Writer as Writer
@@ -156,8 +161,9 @@ const parse = (line: Uint8Array): Result.Result<Record | undefined, string> => {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(line)
     value = JSON.parse(text) as typeof value
-  } catch (cause) {
-    return Result.fail((cause as Error).message)
+  } catch {
+    // Half of a line, whose writer was killed or had no room.
+    return Result.succeed(undefined)
   }
   // A later version may write records that this one has no use for.
   if (!known.has(value?.t)) return Result.succeed(undefined)

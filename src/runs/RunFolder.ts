@@ -62,6 +62,18 @@ const sweep = Effect.fnUntraced(function* (directory: string) {
   }
 })
 
+/** Removes what processes that were killed had begun to write in a run folder, which this one holds. */
+export const tidy = Effect.fnUntraced(
+  function* (folder: RunFolder) {
+    const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+    const names = yield* fs.readDirectory(folder.path, { recursive: true })
+    for (const name of names.filter((name) => path.basename(name).startsWith(prefix))) {
+      yield* fs.remove(path.join(folder.path, name), { recursive: true, force: true })
+    }
+  },
+  (effect) => Effect.ignore(effect)
+)
+
 /** A new run folder, which belongs to this process. */
 export interface Created {
   readonly folder: RunFolder
@@ -82,7 +94,7 @@ export const create = Effect.fnUntraced(function* <E, R>(
     return yield* failing(program, "a program is named with up to 64 of a-z, 0-9 and '-'")
   }
   const cannot = (error: PlatformError | FolderLock.FolderLockError) =>
-    failing(program, `no folder can be made: ${error._tag === "PlatformError" ? Disk.said(error) : error.message}`)
+    failing(program, `no folder can be made: ${Disk.said(error)}`)
   const directory = path.join(root, program)
   yield* Effect.mapError(fs.makeDirectory(directory, { recursive: true }), cannot)
   yield* sweep(directory)

@@ -1,8 +1,10 @@
+import { hash } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -65,7 +67,9 @@ const Done = Schema.Struct({
   seed: Schema.Int,
   ticks: Schema.Int,
   tick: Schema.Int,
-  selection: Watch.Selection
+  selection: Watch.Selection,
+  /** SHA-256 of the files of weights, by name. */
+  weights: Schema.Record(Schema.String, Schema.String)
 })
 
 const endOf = (exit: Exit.Exit<unknown, unknown>) =>
@@ -82,10 +86,18 @@ const prepare = Effect.fnUntraced(function* <V extends Var.Any>(
   const program = fingerprint(problem, plan)
   const host = initialVars(problem, Seed.make(seed))
   const at = (name: string) => path.join(folder.path, name)
-  const save = (name: string, vars: Run.HostVars) =>
-    JsonFile.replace(at(name), Safetensors.encode(Tree.hostEntries(vars)))
-  const read = Effect.fnUntraced(function* (name: string) {
+  /** Writes values, and gives their SHA-256. */
+  const save = Effect.fnUntraced(function* (name: string, vars: Run.HostVars) {
+    const bytes = Safetensors.encode(Tree.hostEntries(vars))
+    yield* JsonFile.replace(at(name), bytes)
+    return hash("sha256", bytes)
+  })
+  const read = Effect.fnUntraced(function* (name: string, sha256: string | undefined) {
     const bytes = yield* Effect.mapError(fs.readFile(at(name)), JsonFile.because(at(name)))
+    if (hash("sha256", bytes) !== sha256) {
+      const reason = "it is damaged: its SHA-256 is not the one that it was written with. Run into a new folder"
+      return yield* new JsonFile.RunFileError({ file: at(name), reason })
+    }
     const decoded = Safetensors.decode(Uint8Array.from(bytes))
     if (Result.isFailure(decoded)) {
       return yield* new JsonFile.RunFileError({ file: at(name), reason: decoded.failure.message })
@@ -128,13 +140,14 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
   const { at, plan, program, read, resumed, save } = yield* prepare(folder, problem, seed)
   const select = options.validation?.select
   const given = Effect.fnUntraced(function* (done: typeof Done.Type) {
-    const vars = yield* read(select === undefined ? "final.safetensors" : "best.safetensors")
+    const name = select === undefined ? "final.safetensors" : "best.safetensors"
+    const vars = yield* read(name, done.weights[name])
     return { tick: done.tick, vars, selection: done.selection } satisfies Outcome<unknown> as Outcome<
       Run.HostVars<Var.Named<V>>
     >
   })
   if (yield* Effect.orElseSucceed(fs.exists(at("done.json")), () => false)) {
-    const done = yield* JsonFile.read(at("done.json"), Done)
+    const done = yield* JsonFile.readSealed(at("done.json"), Done)
     if (done.program === program && done.seed === seed && done.ticks === ticks) return yield* given(done)
     const reason = "it is the end of another program, seed or length: run into a new folder"
     return yield* new JsonFile.RunFileError({ file: at("done.json"), reason })
@@ -158,13 +171,21 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
       attempt,
       seed,
       program,
-      extra: { selection: tick.selection }
+      extra: { selection: tick.selection, weights }
     } as const
     const name = yield* Checkpoint.save(at("checkpoints"), manifest, yield* tick.snapshot)
     yield* writer.append({ t: "ckpt", k: tick.index, path: `checkpoints/${name}` })
   })
   const every = options.checkpointEvery ?? Math.max(1, Math.ceil(ticks / 10))
   const saved = Schema.decodeUnknownOption(Watch.Selection)(from?.manifest.extra["selection"])
+  /** What was saved, by name, at this attempt or before it. */
+  let weights = Option.getOrElse(
+    Schema.decodeUnknownOption(Done.fields.weights)(from?.manifest.extra["weights"]),
+    () => ({})
+  )
+  const keep = Effect.fnUntraced(function* (name: string, vars: Run.HostVars) {
+    weights = { ...weights, [name]: yield* save(name, vars) }
+  })
   let last: { readonly tick: number; readonly selection: Watch.Selection } = {
     tick: from?.manifest.tick ?? 0,
     selection: saved._tag === "Some" ? saved.value : Watch.nothing
@@ -177,9 +198,9 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
       const rows = options.validation!.rows
       yield* writer.append({ t: "eval", k: tick.index, level, split: "validation", n: rows, metrics: tick.scores })
     }
-    if (tick.improved) yield* save("best.safetensors", yield* tick.read(variables))
+    if (tick.improved) yield* keep("best.safetensors", yield* tick.read(variables))
     if (tick.index % every === 0 && tick.index < ticks) yield* checkpoint(tick)
-    if (tick.index === ticks) yield* save("final.safetensors", yield* tick.read(variables))
+    if (tick.index === ticks) yield* keep("final.safetensors", yield* tick.read(variables))
     last = { tick: tick.index, selection: tick.selection }
     if (options.onTick !== undefined) yield* options.onTick(tick)
   })
@@ -232,7 +253,7 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
   yield* Effect.andThen(stopped() ? Effect.void : work, selected).pipe(
     Effect.onExit((exit) => Effect.ignore(writer.append({ t: "end", state: endOf(exit) })))
   )
-  const done: typeof Done.Type = { program, seed, ticks, ...last }
-  yield* JsonFile.write(at("done.json"), Done, done)
+  const done: typeof Done.Type = { program, seed, ticks, ...last, weights }
+  yield* JsonFile.writeSealed(at("done.json"), Done, done)
   return yield* given(done)
 }, Effect.scoped)

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from "node:child_process"
+import { hash } from "node:crypto"
 import { once } from "node:events"
 import {
   existsSync,
@@ -189,20 +190,21 @@ describe("the command line", () => {
     rmSync(join(folder, "result.json"))
     const manifest = readFileSync(join(folder, "manifest.json"), "utf8")
     const forged = (change: (m: { program: { files: object }; cwd: string }) => void) => {
-      const value = JSON.parse(manifest)
+      const { sha256: _, ...value } = JSON.parse(manifest)
       change(value)
-      writeFileSync(join(folder, "manifest.json"), JSON.stringify(value))
+      const sha256 = hash("sha256", JSON.stringify(value))
+      writeFileSync(join(folder, "manifest.json"), JSON.stringify({ ...value, sha256 }))
     }
-    const hash = Object.values(JSON.parse(manifest).program.files)[0]!
+    const recorded = Object.values(JSON.parse(manifest).program.files)[0]!
     const trace = () => ["", "home", "home/sub"].filter((name) => existsSync(join(scratch, name, "trace")))
     for (const name of trace()) rmSync(join(scratch, name, "trace"))
     symlinkSync(outside, join(home, "link.ts"))
     const refusals: ReadonlyArray<readonly [object, string]> = [
-      [{ [outside]: hash }, "does not lie under the present directory"],
-      [{ [join(home, "link.ts")]: hash }, "does not lie under the present directory"],
-      [{ [join(home, "nothing.ts")]: hash }, "there is no such file"],
+      [{ [outside]: recorded }, "does not lie under the present directory"],
+      [{ [join(home, "link.ts")]: recorded }, "does not lie under the present directory"],
+      [{ [join(home, "nothing.ts")]: recorded }, "there is no such file"],
       [{ [inside]: "00" }, "is not the file that the run was started with"],
-      [{ "data:text/javascript,0": hash }, "there is no such file"],
+      [{ "data:text/javascript,0": recorded }, "there is no such file"],
       [{}, "there is no such file"]
     ]
     for (const [files, sentence] of refusals) {
@@ -231,6 +233,9 @@ describe("the command line", () => {
       JSON.parse(tapweight("run", program, "--format", "json", "-q", "--runs", "one").out).run
     )
     rmSync(join(folder, "result.json"))
+    // What a killed process had begun to write.
+    writeFileSync(join(folder, ".tmp-status.json-1"), "")
+    mkdirSync(join(folder, "trials/one/checkpoints/.tmp-1"), { recursive: true })
     const holder = spawn(process.execPath, [join(root, "test/support/holding.ts"), folder])
     try {
       await once(holder.stdout, "data")
@@ -243,6 +248,8 @@ describe("the command line", () => {
     }
     const resumed = tapweight("resume", folder)
     assert.strictEqual(resumed.code, 0, resumed.err)
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
+    assert.isEmpty(names.filter((name) => name.includes(".tmp-")))
   })
 
   it("falls back past a damaged checkpoint, naming it on standard error, and refuses when none is left", () => {

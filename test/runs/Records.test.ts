@@ -4,6 +4,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Records from "../../src/runs/Records.ts"
+import { filling } from "../support/failingDisk.ts"
 import type { RunFolder } from "../../src/runs/RunFolder.ts"
 
 const at = DateTime.makeUnsafe("2026-11-22T21:40:02Z")
@@ -144,7 +145,6 @@ layer(NodeServices.layer)("Records", (it) => {
           Effect.andThen(Effect.flip(Records.read(folder))),
           Effect.map(({ message }) => message)
         )
-      assert.include(yield* failure("{"), `${file}: byte 22: `)
       assert.include(yield* failure('{"t":"ckpt","k":1}'), `byte 22: Missing key\n  at ["path"]`)
       assert.include(yield* failure('{"t":"head","v":2}'), "byte 22: ")
       assert.include(yield* failure(`{"t":"${"x".repeat(1024 * 1024)}"}`), "expected at most 1048576")
@@ -155,6 +155,29 @@ layer(NodeServices.layer)("Records", (it) => {
       )
       yield* fs.writeFileString(file, '{"t":"weather"}\nnull\n{"t":"ckpt","k":1,"path":"x"}\n')
       assert.deepStrictEqual(ticks(yield* Records.read(folder)), [1])
+    })
+  )
+
+  it.effect("writes no record behind half of another, and loses only what there was no room for", () =>
+    Effect.gen(function* () {
+      const disk = yield* FileSystem.FileSystem
+      const folder = yield* run
+      // Opening, the head and the first record find room, the second only for its half.
+      const { fileSystem, free } = filling(disk, 3)
+      yield* Effect.gen(function* () {
+        const writer = yield* Records.writer(folder, { attempt: 1, from: 0, at })
+        yield* writer.append(ckpt(1) as Body)
+        const { message } = yield* Effect.flip(writer.append(ckpt(2) as Body))
+        assert.include(message, "the disk is full")
+        yield* Effect.flip(writer.append(ckpt(2) as Body))
+        free()
+        yield* writer.append(ckpt(3) as Body, { t: "end", state: "failed" })
+      }).pipe(Effect.scoped, Effect.provideService(FileSystem.FileSystem, fileSystem))
+      const text = yield* disk.readFileString(`${folder.path}/metrics-1.ndjson`)
+      assert.match(text, /checkpoints\/1"\}\n\{"t":"ckpt"[^}]*\n\{"t":"ckpt"[^}]*\n\{"t":"ckpt","k":3/)
+      const records = yield* Records.read(folder)
+      assert.deepStrictEqual(ticks(records), [1, 3])
+      assert.deepStrictEqual(records.at(-1), { t: "end", state: "failed" })
     })
   )
 

@@ -12,7 +12,7 @@ import * as Init from "../../src/models/Init.ts"
 import * as Config from "../../src/runs/Config.ts"
 import * as Program from "../../src/runs/Program.ts"
 
-const ways = ["no", "throw", "reject", "object", "deaf", "delete", "move"] as const
+const ways = ["no", "throw", "object", "deaf", "delete", "move"] as const
 
 /** Several hundred products of large matrices: a step that takes minutes, or next to no time. */
 const heavy = (width: number) =>
@@ -37,7 +37,6 @@ const misdeeds = (folder: string): { readonly [way in (typeof ways)[number]]: Ef
       throw new RangeError("too late")
     })
   ),
-  reject: Effect.sync(() => void Promise.reject(new RangeError("too late"))),
   object: Effect.sync(() => void Promise.reject({ code: 7, why: "no reason" })),
   deaf: Effect.uninterruptible(Effect.andThen(Console.error("deaf"), Effect.never)),
   delete: Effect.sync(() => rmSync(folder, { recursive: true })),

@@ -123,7 +123,7 @@ const writeFolder = Effect.fnUntraced(function* (folder: string, manifest: Manif
 const cannotWrite = (directory: string, name: string) => (error: PlatformError | Schema.SchemaError) =>
   new CheckpointError({
     directory,
-    reason: `${name} cannot be written: ${error._tag === "PlatformError" ? Disk.said(error) : error.message}`,
+    reason: `${name} cannot be written: ${Disk.said(error)}`,
     found: []
   })
 
@@ -183,7 +183,7 @@ const verify = Effect.fnUntraced(function* (folder: string) {
   const readFile = (name: string) =>
     fs
       .readFile(path.join(folder, name))
-      .pipe(Effect.mapError((error) => (error.reason._tag === "NotFound" ? `${name} is missing` : error.message)))
+      .pipe(Effect.mapError((error) => (error.reason._tag === "NotFound" ? `${name} is missing` : Disk.said(error))))
   const seal = yield* Effect.mapError(
     Schema.decodeEffect(Seal)(decoder.decode(yield* readFile("COMPLETE"))),
     () => "COMPLETE is damaged"
@@ -268,7 +268,7 @@ const firstUsable = Effect.fnUntraced(function* <H extends Tree.HostTree>(
 export const listed = (directory: string) =>
   Effect.mapError(
     list(directory),
-    (error) => new CheckpointError({ directory, reason: `cannot be listed: ${error.message}`, found: [] })
+    (error) => new CheckpointError({ directory, reason: `cannot be listed: ${Disk.said(error)}`, found: [] })
   )
 
 /**
