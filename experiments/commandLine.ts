@@ -1,11 +1,11 @@
 /** The command line of the repository: the library's own, with the paper's programs and commands. */
 import { Cli } from "tapweight/cli"
 import { control } from "./brown/Control.ts"
-import { brown } from "./brown/Program.ts"
+import { brown } from "./brown/Brown.ts"
 import { data } from "./commands/Data.ts"
 import { reproduce } from "./commands/Reproduce.ts"
 import { landscape } from "./molecules/Landscape.ts"
-import { molecules } from "./molecules/Program.ts"
+import { molecules } from "./molecules/Molecules.ts"
 
 Cli.run(
   Cli.make({

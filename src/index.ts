@@ -72,7 +72,13 @@ export * as JsonFile from "./files/JsonFile.ts"
 export * as NodeServices from "./files/NodeServices.ts"
 /** Tensors in the safetensors format. */
 export * as Safetensors from "./files/Safetensors.ts"
+/** Methods compared over tasks and seeds. */
+export * as Comparison from "./runs/Comparison.ts"
+/** A comparison for people: means over seeds, paired differences, what failed. */
+export * as ComparisonText from "./runs/ComparisonText.ts"
 export * as Config from "./runs/Config.ts"
+/** Tradeoff weights over the steps of trials, as a picture. */
+export * as LambdaChart from "./runs/LambdaChart.ts"
 export * as Manifest from "./runs/Manifest.ts"
 /** Scores of predictions: accuracy, F1, area under ROC, errors. */
 export * as Metrics from "./runs/Metrics.ts"
@@ -80,6 +86,8 @@ export * as Program from "./runs/Program.ts"
 /** What a run writes down tick by tick (`metrics.jsonl`). */
 export * as Records from "./runs/Records.ts"
 export * as RunFolder from "./runs/RunFolder.ts"
+/** A run folder and the trials in it: what a program may use while it runs. */
+export * as Session from "./runs/Session.ts"
 /** Means, deviations, correlations, and tests of differences. */
 export * as Statistics from "./runs/Statistics.ts"
 /** Tables as text. */

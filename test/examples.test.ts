@@ -7,7 +7,8 @@ import { promisify } from "node:util"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Program from "../src/runs/Program.ts"
+import type * as Program from "../src/runs/Program.ts"
+import * as Session from "../src/runs/Session.ts"
 import * as Compiled from "../src/engines/onnx/OnnxEngine.ts"
 
 const examples = fileURLToPath(new URL("../examples", import.meta.url))
@@ -53,13 +54,14 @@ describe("examples", () => {
     it.live(file, () =>
       Effect.gen(function* () {
         const { default: program } = (yield* Effect.promise(() => import(join(examples, file)))) as {
-          default: Program.Program
+          default: Program.Program.Needing<never>
         }
         const root = mkdtempSync(join(tmpdir(), "tapweight-example-"))
         try {
           const folder = { id: "test", program: program.name, path: join(root, "run") }
-          const session = Program.session(folder, () => Effect.void)
-          const { result } = (yield* program.run(session, program.config.defaults)) as unknown as Said
+          const session = Session.make(folder, () => Effect.void)
+          const { run } = yield* program.prepare(program.config.defaults)
+          const { result } = (yield* run(session)) as unknown as Said
           promises[file]!(result.variables)
         } finally {
           rmSync(root, { recursive: true, force: true })

@@ -13,13 +13,14 @@ import {
   Config,
   JsonFile,
   OnnxEngine as Compiled,
-  Program,
+  Session,
   RunFolder,
   Statistics,
   TextTable as Columns
 } from "tapweight"
+import { prepare } from "../molecules/Molecules.ts"
 import { landscape, weighed } from "../molecules/Landscape.ts"
-import * as Report from "../molecules/Report.ts"
+import * as Summary from "../molecules/Summary.ts"
 import * as Score from "../molecules/Score.ts"
 import type { Settings } from "../molecules/Settings.ts"
 
@@ -33,20 +34,27 @@ const program = Effect.gen(function* () {
   }
   const stored = yield* JsonFile.read(`${folder.path}/config.json`, Config.Entries)
   const settings = (yield* Config.resolve(landscape.config, { stored })).value as Settings
-  const session = Program.session(folder, () => Effect.void)
-  const { found, seeds, tasks } = yield* Effect.provideService(
-    weighed(session, settings, true),
+  const session = Session.make(folder, () => Effect.void)
+  const {
+    rows: all,
+    seeds,
+    tasks
+  } = yield* Effect.provideService(
+    Effect.gen(function* () {
+      const data = yield* prepare(settings)
+      return { tasks: data.tasks, ...(yield* weighed(session, settings, data, true)) }
+    }),
     References.MinimumLogLevel,
     "Warn"
   )
   const rows = settings.finetunings.flatMap((how) =>
     tasks.flatMap((task) =>
       seeds.map((seed) => {
-        const own = Report.under(found, how).filter((one) => one.set === task.name && one.seed === seed)
+        const own = Summary.under(all, how).filter((one) => one.task === task.name && one.seed === seed)
         const sign = Score.mode(task) === "max" ? 1 : -1
         const [validation, test] = [own.map((one) => sign * one.validation), own.map((one) => sign * one.test)]
         const first = validation.indexOf(Math.max(...validation))
-        const won = (scores: ReadonlyArray<number>) => Report.spread([scores[first]! - scores[0]!], task.metric)
+        const won = (scores: ReadonlyArray<number>) => Summary.spread([scores[first]! - scores[0]!], task.metric)
         return [
           `${task.name} (${task.metric}), ${how}, seed ${seed}`,
           Statistics.spearman(validation, test).toFixed(2),

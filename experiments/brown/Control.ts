@@ -1,36 +1,11 @@
 import * as Effect from "effect/Effect"
-import { Program, Records, Simplex, Statistics } from "tapweight"
-import * as Levels from "./Levels.ts"
+import { Comparison, Program, Records, Session, Simplex, Statistics } from "tapweight"
+import { prepare } from "./Brown.ts"
 import * as Score from "./Score.ts"
-import { config, type Settings } from "./Settings.ts"
-import * as Task from "./Task.ts"
+import { config } from "./Settings.ts"
 
-/** Trains levels I and II, with or without level III; gives the validation loss averaged over the last third. */
-const trained = Effect.fnUntraced(function* (
-  session: Program.Session,
-  name: string,
-  problem: ReturnType<typeof Levels.make>["tapweight"],
-  task: Task.Task,
-  settings: Settings,
-  seed: number
-) {
-  const trial = `seed-${seed}/${name}`
-  const outcome = yield* session.trial(trial, {
-    problem,
-    ticks: settings.ticks,
-    seed,
-    validation: {
-      every: settings.scoreEvery,
-      rows: task.validation.labels.data.length,
-      score: (tick) => Effect.map(Score.lossOfTick(tick, task.validation), (loss) => ({ loss }))
-    }
-  })
-  const records = yield* Records.read(Program.trialFolder(session.folder, trial))
-  const late = records.flatMap((record) =>
-    record.t === "eval" && record.k > (2 / 3) * settings.ticks ? [record.metrics["loss"]!] : []
-  )
-  return { vars: outcome.vars, loss: Statistics.mean(late) }
-})
+/** Levels I and II train with level III, or without it. */
+const methods = ["learned", "equal"] as const
 
 /**
  * A planted control: a fourth objective predicts sentence order against coin flips, which can teach nothing. Where
@@ -47,27 +22,60 @@ export const control = Program.make({
     useless: true,
     rate: { pretrain: 3e-3, finetune: 2e-3, reweight: 0.3 }
   }),
-  problem: (settings: Settings) =>
-    Effect.map(Task.make(settings, settings.seed), (task) => Levels.make(settings, task).tapweight),
-  run: (session, settings: Settings) =>
+  prepare,
+  problems: (data) =>
+    Object.fromEntries(
+      data.flatMap(({ levels, seed }) => [
+        [`seed-${seed}/learned`, levels.tapweight],
+        [`seed-${seed}/equal`, levels.held]
+      ])
+    ),
+  run: (session, { data, settings }) =>
     Effect.gen(function* () {
-      const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)
-      const found = yield* Effect.forEach(seeds, (seed) =>
-        Effect.gen(function* () {
-          const task = yield* Task.make(settings, seed)
-          const levels = Levels.make(settings, task)
-          const learned = yield* trained(session, "learned", levels.tapweight, task, settings, seed)
-          const equal = yield* trained(session, "equal", levels.held, task, settings, seed)
-          const lambda = Simplex.shares(levels.beta, learned.vars.beta)
-          return { seed, lambda, learned: learned.loss, equal: equal.loss }
-        })
-      )
-      const lines = found.map(({ equal, lambda, learned, seed }) => {
+      const { failures, rows } = yield* Comparison.run(session, {
+        methods,
+        tasks: [{ name: "brown" }],
+        seeds: data.map(({ seed }) => seed),
+        train: ({ method, seed }, { trial }) =>
+          Effect.gen(function* () {
+            const { levels, task } = data.find((one) => one.seed === seed)!
+            const name = `seed-${seed}/${method}`
+            const { vars } = yield* trial(name, {
+              problem: method === "learned" ? levels.tapweight : levels.held,
+              ticks: settings.ticks,
+              seed,
+              validation: {
+                every: settings.scoreEvery,
+                rows: task.validation.labels.data.length,
+                score: (tick) => Effect.map(Score.lossOfTick(tick, task.validation), (loss) => ({ loss }))
+              }
+            })
+            // The validation loss averaged over the last third.
+            const records = yield* Records.read(Session.trialFolder(session.folder, name))
+            const late = records.flatMap((record) =>
+              record.t === "eval" && record.k > (2 / 3) * settings.ticks ? [record.metrics["loss"]!] : []
+            )
+            return { vars, loss: Statistics.mean(late) }
+          })
+      })
+      const seeds = data.flatMap(({ seed }) => {
+        const [learned, equal] = methods.map((method) => rows.find((row) => row.method === method && row.seed === seed))
+        if (learned === undefined || equal === undefined) return []
+        const lambda = Simplex.shares(data[0]!.levels.beta, learned.vars.beta)
+        return [{ seed, lambda, learned: learned.loss, equal: equal.loss }]
+      })
+      const lines = seeds.map(({ equal, lambda, learned, seed }) => {
         const weights = Object.entries(lambda)
           .map(([name, share]) => `${name} ${share.toFixed(3)}`)
           .join("  ")
         return `seed ${seed}  λ ${weights}   validation loss ${learned.toFixed(4)}, equal weights ${equal.toFixed(4)}`
       })
-      return { result: { seeds: found }, text: lines.join("\n") }
+      return {
+        result: { seeds, failures: failures.map((failure) => ({ ...failure })) },
+        text: [
+          ...lines,
+          ...failures.map(({ method, reason, seed }) => `seed ${seed}  ${method} failed: ${reason}`)
+        ].join("\n")
+      }
     })
 })

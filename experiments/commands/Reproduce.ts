@@ -6,7 +6,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { Launch, Load, Options } from "tapweight/cli"
 import { exhibits } from "../molecules/Paper.ts"
-import { molecules } from "../molecules/Program.ts"
+import { molecules } from "../molecules/Molecules.ts"
 
 const names = Object.keys(exhibits) as [string, ...Array<string>]
 const contents = names.map((name) => `${name} (${exhibits[name]!.title})`).join(", ")

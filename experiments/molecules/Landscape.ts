@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
-import { Program, TextTable as Columns } from "tapweight"
+import { ComparisonText, Program, type Session, TextTable as Columns } from "tapweight"
+import { compared, type Data, prepare, problems } from "./Molecules.ts"
 import * as Objectives from "./Objectives.ts"
-import { everywhere, problem } from "./Program.ts"
-import * as Report from "./Report.ts"
+import * as Summary from "./Summary.ts"
 import { config, type Finetuning, type Settings } from "./Settings.ts"
 
 /** A handful of fixed weightings: the centre, each corner, and half-way from the centre to each. */
@@ -21,13 +21,10 @@ export const weightings = (
 }
 
 /** Every fixed weighting on every set and seed; test molecules are scored where `tested`. Trials that a run has finished are read. */
-export const weighed = (session: Program.Session, settings: Settings, tested: boolean) => {
-  const tried = weightings(settings)
-  return Effect.map(
-    everywhere(session, settings, { names: tried.map(([name]) => name), tested }, (methods) =>
-      Effect.forEach(tried, ([name, lambda]) => methods.fixed(name, lambda))
-    ),
-    ({ found, ...rest }) => ({ ...rest, tried, found: found.flat() })
+export const weighed = (session: Session.Session, settings: Settings, data: Data, tested: boolean) => {
+  const tried = new Map(weightings(settings))
+  return compared(session, settings, data, { methods: [...tried.keys()], tested }, ({ fixed }, name) =>
+    fixed(name, tried.get(name)!)
   )
 }
 
@@ -39,19 +36,21 @@ export const landscape = Program.make({
   name: "molecules-landscape",
   description: "Validation scores of fixed weightings on MoleculeNet: is there anything to learn?",
   config,
-  problem,
-  run: (session, settings: Settings) =>
+  prepare,
+  problems: (data, settings) => problems(data, settings, ["pretraining"]),
+  run: (session, { data, settings }) =>
     Effect.gen(function* () {
-      const { found, tasks, tried } = yield* weighed(session, settings, false)
+      const { tasks } = data
+      const { failures, rows } = yield* weighed(session, settings, data, false)
       const table = (how: Finetuning) => {
-        const scored = Report.under(found, how)
+        const scored = Summary.under(rows, how)
         return Columns.numbers([
           [`weights, ${how}`, ...tasks.map((task) => `${task.name} (${task.metric})`)],
-          ...tried.map(([name]) => [
+          ...weightings(settings).map(([name]) => [
             name,
             ...tasks.map((task) => {
-              const own = scored.filter((one) => one.set === task.name && one.method === name)
-              return Report.spread(
+              const own = scored.filter((one) => one.task === task.name && one.method === name)
+              return Summary.spread(
                 own.map(({ validation }) => validation),
                 task.metric
               )
@@ -61,14 +60,17 @@ export const landscape = Program.make({
       }
       return {
         result: {
-          found: found.map(({ method, scores, seed, set }) => ({
+          failures: failures.map((failure) => ({ ...failure })),
+          rows: rows.map(({ method, scores, seed, task }) => ({
             method,
             seed,
-            set,
+            task,
             scores: scores.map(({ finetuning, validation }) => ({ finetuning, validation }))
           }))
         },
-        text: settings.finetunings.map(table).join("\n\n")
+        text: [...settings.finetunings.map(table), ComparisonText.failures(failures)]
+          .filter((part) => part !== "")
+          .join("\n\n")
       }
     })
 })

@@ -20,7 +20,7 @@ import {
 import * as PictureBatches from "./pictures/PictureBatches.ts"
 import type { Encoder } from "./Encoder.ts"
 import * as Objectives from "./Objectives.ts"
-import type { Finetuning, Settings } from "./Settings.ts"
+import type { Finetuning, Method, Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 /** What pretraining starts from: an encoder and, where it was pretrained on the same objectives, their heads. */
@@ -207,4 +207,28 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
       return Problem.close(level.pipe(Level.fix(start)))
     }
   }
+}
+
+/** General pretraining, which no planted objective or initial weighting changes. */
+export const general = (settings: Settings, task: Task, start: Start | undefined) =>
+  make({ ...settings, useless: false, initial: null }, task, start).general()
+
+/** The problems that these methods run on a task, by name: some start from what others end with, which changes no plan. */
+export const problems = (
+  settings: Settings,
+  task: Task,
+  methods: ReadonlyArray<"pretraining" | Method>,
+  start: Start | undefined
+) => {
+  const levels = make(settings, task, start)
+  const fixed = methods.filter((method) => method !== "finetune" && method !== "tapweight" && method !== "bilevel")
+  const learned = (["tapweight", "bilevel"] as const).filter(
+    (name) => methods.includes(name) || (name === "tapweight" && methods.includes("final"))
+  )
+  const own: { readonly [name: string]: typeof levels.tapweight | ReturnType<typeof levels.finetuning> } = {
+    ...Object.fromEntries(learned.map((name) => [name, levels[name]])),
+    ...(fixed.length > 0 ? { pretraining: levels.pretraining() } : {}),
+    ...Object.fromEntries(settings.finetunings.map((how) => [`finetune-${how}`, levels.finetuning(start, how)]))
+  }
+  return Object.fromEntries(Object.entries(own).map(([name, problem]) => [`${task.name}/${name}`, problem]))
 }

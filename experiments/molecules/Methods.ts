@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
-import { Program, Records, type ResNet, Simplex, Statistics } from "tapweight"
+import { type Comparison, type ResNet, Session, Simplex, Statistics } from "tapweight"
 import { type Encoder, write } from "./Encoder.ts"
 import * as Levels from "./Levels.ts"
 import * as Objectives from "./Objectives.ts"
 import * as Score from "./Score.ts"
-import { type Finetuning, type Method, type Settings } from "./Settings.ts"
+import type { Finetuning, Method, Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
 /** How long a method trained, and how much of that it waited for data. */
@@ -19,10 +19,7 @@ export type Scores = {
 }
 
 /** What one method gave on one set with one seed. */
-export interface Found {
-  readonly method: string
-  readonly set: string
-  readonly seed: number
+export interface Trained {
   /** The trial that pretrained, which sets may share; empty where nothing but general pretraining did. */
   readonly pretraining: string
   /** Of each finetuning, in the order of the settings. */
@@ -34,20 +31,19 @@ export interface Found {
   readonly lambda?: Objectives.Lambda
 }
 
+/** A row of the molecules' comparisons. */
+export type Row = Comparison.Row<string, Trained>
+
 /** What every trial over θ ends with. */
 type Pretrained = {
   readonly theta: { readonly encoder: ResNet.HostParams }
   readonly thetaStatistics: ResNet.HostStatistics
 }
 
-/** Seconds that the ticks of a finished trial took, resumed or not, and how many of them it waited for data. */
-const secondsOf = (session: Program.Session, trial: string) =>
-  Effect.map(Records.read(Program.trialFolder(session.folder, trial)), Records.seconds)
-
 /** The encoder at the end of a trial over θ, kept beside it as `encoder.safetensors` under torchvision's names. */
-const kept = Effect.fnUntraced(function* (session: Program.Session, trial: string, vars: Pretrained) {
+const kept = Effect.fnUntraced(function* (session: Session.Session, trial: string, vars: Pretrained) {
   const encoder: Encoder = { params: vars.theta.encoder, statistics: vars.thetaStatistics }
-  yield* write(`${Program.trialFolder(session.folder, trial).path}/encoder.safetensors`, encoder)
+  yield* write(`${Session.trialFolder(session.folder, trial).path}/encoder.safetensors`, encoder)
   return encoder
 })
 
@@ -56,7 +52,7 @@ const kept = Effect.fnUntraced(function* (session: Program.Session, trial: strin
  * pretraining has ticks, and its heads; undefined for random weights. Of the task it reads the unlabelled molecules alone.
  */
 export const general = Effect.fnUntraced(function* (
-  session: Program.Session,
+  session: Session.Session,
   settings: Settings,
   task: Task,
   seed: number,
@@ -65,8 +61,8 @@ export const general = Effect.fnUntraced(function* (
   const { general } = settings
   if (general.ticks === 0) return start
   const trial = `general/seed-${seed}`
-  const { vars } = yield* session.trial(trial, {
-    problem: Levels.make({ ...settings, useless: false, initial: null }, task, start).general(),
+  const { vars } = yield* session.shared(trial, {
+    problem: Levels.general(settings, task, start),
     ticks: general.ticks,
     seed
   })
@@ -75,15 +71,14 @@ export const general = Effect.fnUntraced(function* (
 
 /** Everything that one set and one seed are tried with, from one general encoder. */
 export const make = (
-  session: Program.Session,
+  session: Session.Session,
   settings: Settings,
   task: Task,
   seed: number,
   start: Levels.Start | undefined,
   /** Whether test molecules are scored. */
   tested: boolean,
-  /** Hears of every finished training. */
-  tell: (found: Found) => Effect.Effect<void>
+  { shared, trial: own }: Comparison.Trials
 ) => {
   const levels = Levels.make(settings, task, start)
   const folder = `${task.name}/seed-${seed}`
@@ -91,8 +86,7 @@ export const make = (
 
   /** One finetuning from an encoder: selected on validation data, tested once or not at all. */
   const finetunedSo = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined, how: Finetuning) {
-    const trial = `${folder}/${name}/finetune-${how}`
-    const outcome = yield* session.trial(trial, {
+    const outcome = yield* own(`${folder}/${name}/finetune-${how}`, {
       problem: levels.finetuning(encoder, how),
       ticks: finetuneTicks,
       seed,
@@ -108,15 +102,12 @@ export const make = (
       validation: outcome.selection.best!.score,
       test: tested ? yield* Score.ofVars(outcome.vars, task, task.test) : Number.NaN
     }
-    return { scores, ...(yield* secondsOf(session, trial)) }
+    return { scores, ...outcome.seconds }
   })
 
   const finetuned = Effect.fnUntraced(function* (name: string, encoder: Encoder | undefined) {
     const each = yield* Effect.forEach(settings.finetunings, (how) => finetunedSo(name, encoder, how))
     return {
-      method: name,
-      set: task.name,
-      seed,
       pretraining: "",
       scores: each.map(({ scores }) => scores),
       seconds: {
@@ -125,49 +116,58 @@ export const make = (
         waiting: Statistics.mean(each.map(({ waiting }) => waiting))
       },
       updates: { pretraining: 0, finetuning: finetuneTicks }
-    } satisfies Found
+    } satisfies Trained as Trained
   })
+
+  /** A trial over θ, which other methods or sets may start from as well. */
+  const pretrain = (trial: string, problem: typeof levels.tapweight) => shared(trial, { problem, ticks, seed })
 
   /** Pretraining by a problem over θ in a trial, then finetuning. */
   const pretrained = Effect.fnUntraced(function* (name: string, trial: string, problem: typeof levels.tapweight) {
-    const outcome = yield* session.trial(trial, { problem, ticks, seed })
-    const found = yield* finetuned(name, yield* kept(session, trial, outcome.vars))
+    const outcome = yield* pretrain(trial, problem)
+    const after = yield* finetuned(name, yield* kept(session, trial, outcome.vars))
+    const { training, waiting } = outcome.seconds
+    const seconds = { ...after.seconds, pretraining: training, waiting: after.seconds.waiting + waiting }
     const { beta } = outcome.vars
-    const { training, waiting } = yield* secondsOf(session, trial)
-    const seconds = { ...found.seconds, pretraining: training, waiting: found.seconds.waiting + waiting }
-    return { ...found, pretraining: trial, seconds, updates: { ...found.updates, pretraining: ticks }, beta }
+    return { ...after, pretraining: trial, seconds, updates: { ...after.updates, pretraining: ticks }, beta }
   })
 
-  const learned = (name: "tapweight" | "bilevel") =>
-    pretrained(name, `${folder}/${name}/pretrain`, levels[name]).pipe(
-      Effect.map(({ beta, ...found }) => ({ ...found, lambda: Simplex.shares(levels.beta, beta) })),
-      Effect.tap(tell)
-    )
+  const lambdaOf = (beta: Parameters<typeof Simplex.shares>[1]) => Simplex.shares(levels.beta, beta)
+  const learning = (name: "tapweight" | "bilevel") => `${folder}/${name}/pretrain`
+  const learned = (name: "tapweight" | "bilevel"): ReturnType<typeof fixed> =>
+    Effect.map(pretrained(name, learning(name), levels[name]), ({ beta, ...row }) => ({
+      ...row,
+      lambda: lambdaOf(beta)
+    }))
 
   /** Continued pretraining at fixed weights λ in a trial, then finetuning. */
   const weighted = (name: string, trial: string, lambda: Objectives.Lambda) =>
-    pretrained(name, trial, levels.pretraining(lambda)).pipe(
-      Effect.map(({ beta: _, ...found }) => found),
-      Effect.tap(tell)
-    )
+    Effect.map(pretrained(name, trial, levels.pretraining(lambda)), ({ beta: _, ...row }): Trained => row)
   /** The same at weights that do not depend on the set, so that one pretraining serves all sets. */
   const fixed = (name: string, lambda: Objectives.Lambda) =>
     weighted(name, `pretraining/${name}/${ticks}-at-${settings[task.kind].pretrain}/seed-${seed}`, lambda)
 
-  /** The methods compared, in an order in which each finds what it needs. */
-  const all = Effect.fnUntraced(function* (methods: ReadonlyArray<Method>) {
-    const wanted = new Set(methods)
-    const found: Array<Found> = []
-    if (wanted.has("finetune")) found.push(yield* Effect.tap(finetuned("finetune", start), tell))
-    if (wanted.has("equal")) found.push(yield* fixed("equal", Objectives.equal(settings)))
-    if (wanted.has("initial")) found.push(yield* fixed("initial", settings.initial!))
-    if (wanted.has("bilevel")) found.push(yield* learned("bilevel"))
-    if (wanted.has("tapweight") || wanted.has("final")) {
-      const tapweight = yield* learned("tapweight")
-      found.push(tapweight)
-      if (wanted.has("final")) found.push(yield* weighted("final", `${folder}/final/pretrain`, tapweight.lambda))
-    }
-    return found
+  /** Continued pretraining at the weights that TapWeight's own trial ends with. */
+  const final = Effect.gen(function* () {
+    const { vars } = yield* pretrain(learning("tapweight"), levels.tapweight)
+    return yield* weighted("final", `${folder}/final/pretrain`, lambdaOf(vars.beta))
   })
-  return { all, fixed }
+
+  /** One of the methods compared. */
+  const train = (method: Method): ReturnType<typeof fixed> => {
+    switch (method) {
+      case "finetune":
+        return finetuned("finetune", start)
+      case "equal":
+        return fixed("equal", Objectives.equal(settings))
+      case "initial":
+        return fixed("initial", settings.initial!)
+      case "bilevel":
+      case "tapweight":
+        return learned(method)
+      case "final":
+        return final
+    }
+  }
+  return { train, fixed }
 }

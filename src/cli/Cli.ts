@@ -4,24 +4,43 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import * as Command from "effect/cli/Command"
+import type { WiringMistake } from "../dsl/Level.ts"
 import * as Sentence from "../dsl/Sentence.ts"
 import * as NodeServices from "../files/NodeServices.ts"
+import type { Program } from "../runs/Program.ts"
 import { commands } from "./Commands.ts"
 import * as Launch from "./Launch.ts"
-import type { Programs } from "./Load.ts"
+import type * as Load from "./Load.ts"
 import { logger } from "./Log.ts"
 import * as Process from "./Process.ts"
+
+/** A command of one's own, which needs no more than a command line gives. */
+type OwnCommand = Command.Command<any, any, any, unknown, Load.Services>
 
 /** A command line: what it offers beside running program files. */
 export interface Cli {
   /** Programs that it knows by name. */
-  readonly programs: Programs
+  readonly programs: Load.Programs
   /** Commands of its own. */
-  readonly commands: ReadonlyArray<Command.Command.Any>
+  readonly commands: ReadonlyArray<OwnCommand>
 }
 
-/** The command line `tapweight`, with programs and commands of one's own. */
-export const make = (own: Partial<Cli> = {}): Cli => ({ programs: own.programs ?? {}, commands: own.commands ?? [] })
+type KeyOf<Service> = Service extends { readonly key: infer Key extends string } ? Key : "of its own"
+type Missing<P> = P extends Program<infer _S, infer _E, infer R> ? Exclude<R, Load.Services> : never
+/** Programs whose services are all there, or in place of one the sentence that names what it needs. */
+type Served<P> = {
+  readonly [Name in keyof P]: [Missing<P[Name]>] extends [never]
+    ? P[Name]
+    : WiringMistake<`this program needs a service '${KeyOf<Missing<P[Name]>>}' that no command line gives: provide it in prepare and run`>
+}
+
+/**
+ * The command line `tapweight`, with programs and commands of one's own. A program that needs a service other than the
+ * platform's and the engine is a compile error that names it.
+ */
+export const make = <const P extends { readonly [name: string]: Program.Any } = {}>(
+  own: { readonly programs?: P & Served<P>; readonly commands?: ReadonlyArray<OwnCommand> } = {}
+): Cli => ({ programs: (own.programs ?? {}) as Load.Programs, commands: own.commands ?? [] })
 
 /** Runs a command line on the process's arguments, and ends the process with its exit code. */
 export const run = (cli: Cli): void => {
@@ -37,7 +56,6 @@ export const run = (cli: Cli): void => {
       return said || Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(`error  ${Sentence.of(error)}`)
     }),
     Effect.provide([NodeServices.layer, Logger.layer([logger])])
-    // A program brings its own needs; those of every built-in and documented one are met by the platform and the engine.
-  ) as Effect.Effect<void, unknown>
+  )
   Process.main(program)
 }

@@ -6,9 +6,6 @@ import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { fingerprints } from "../compiler/Fingerprint.ts"
-import * as Plan from "../runtime/plan/Plan.ts"
-import * as PlanText from "../runtime/plan/PlanText.ts"
 import * as Verify from "../runtime/run/Verify.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
@@ -19,6 +16,7 @@ import { stored } from "./Execute.ts"
 import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
+import * as Plans from "./Plans.ts"
 
 /** A check that was asked for and did not hold. */
 export class CheckError extends Schema.TaggedError<CheckError>()("CheckError", { reason: Schema.String }) {
@@ -93,17 +91,11 @@ const resume = (programs: Load.Programs) =>
         const { source } = loaded
         yield* Launch.goTo(manifest.cwd)
         const entries = yield* JsonFile.readSealed(path.join(folder.path, "config.json"), Config.Entries)
-        const resolved = (yield* Config.resolve(loaded.program.config, {
-          stored: entries
-        })) as Config.Resolved<Launch.Settings>
-        const problem = yield* Launch.problemOf(loaded, resolved.value)
-        const plan = yield* Effect.fromResult(Plan.make(problem))
-        const { levels, program } = fingerprints(problem, plan)
-        if (program !== manifest.program.fingerprint) {
-          const other = Object.keys(levels).filter((name) => levels[name] !== manifest.program.levels[name])
-          const where = other.length === 0 ? "its plan, data fields or constants" : `what ${other.join(", ")} computes`
-          const verb = other.length === 0 ? "have" : "has"
-          const reason = `it is not the program that run ${folder.id} was started with: ${where} ${verb} changed. Restore it, or start a new run`
+        const resolved = yield* Config.resolve(loaded.program.config, { stored: entries })
+        const ready = yield* Launch.ready(loaded, resolved.value)
+        const change = Launch.changed(manifest.program.problems, Launch.fingerprintsOf(ready.planned))
+        if (change !== undefined) {
+          const reason = `it is not the program that run ${folder.id} was started with: ${change} changed. Restore it, or start a new run`
           return yield* new Load.ProgramError({ program: source, reason })
         }
         const { provider, threads: begun } = manifest.engine
@@ -119,7 +111,7 @@ const resume = (programs: Load.Programs) =>
         yield* Launch.saying(options.quiet)(
           `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`
         )
-        yield* Launch.finish({ folder, lock }, loaded, resolved.value, attempt, options).pipe(
+        yield* Launch.finish({ folder, lock }, loaded, ready, attempt, options).pipe(
           Effect.provide(Options.engineLayer(computing.engine, computing.threads))
         )
       },
@@ -140,22 +132,16 @@ const plan = (programs: Load.Programs) =>
       )
     },
     Effect.fnUntraced(function* (options) {
-      const planned = options.program.endsWith(".json")
-        ? Launch.planOfFile(options.program)
-        : Effect.gen(function* () {
-            const loaded = yield* Load.load(programs, options.program)
-            const { value } = yield* Launch.resolve(loaded, options)
-            return yield* Effect.fromResult(Plan.make(yield* Launch.problemOf(loaded, value)))
-          })
-      const made = yield* planned
-      const text = { text: PlanText.text, mermaid: PlanText.mermaid, json: (p: Plan.Plan) => JSON.stringify(p) }[
-        options.format
-      ]
-      yield* Console.log(text(made))
-    })
+      const print = (plans: Plans.Plans) => Console.log(Plans.forms[options.format](plans))
+      if (options.program.endsWith(".json")) return yield* print(yield* Plans.ofFile(options.program))
+      const loaded = yield* Load.load(programs, options.program)
+      const { value } = yield* Launch.resolve(loaded, options)
+      const { planned } = yield* Launch.ready(loaded, value)
+      yield* print(Plans.written(planned))
+    }, Effect.scoped)
   ).pipe(
     Command.withDescription(
-      "Prints how a program, or a wiring in a .json file, will run: order, periods, sweeps, cost; runs nothing"
+      "Prints how each problem of a program, or a wiring in a .json file, will run: order, periods, sweeps, cost; runs nothing"
     )
   )
 
@@ -167,6 +153,12 @@ const verify = (programs: Load.Programs) =>
       ...Options.settings,
       engine: Options.engine,
       format: Options.format,
+      problem: Flag.String("problem").pipe(
+        Flag.withDescription(
+          "The problem that is checked, of a program with several; the first with a hypergradient where absent"
+        ),
+        Flag.optional
+      ),
       level: Flag.String("level").pipe(
         Flag.withDescription("The level whose gradient is checked; the top one where absent"),
         Flag.optional
@@ -200,8 +192,17 @@ const verify = (programs: Load.Programs) =>
     Effect.fnUntraced(function* (options) {
       const loaded = yield* Load.load(programs, options.program)
       const { value } = yield* Launch.resolve(loaded, options)
-      const problem = yield* Launch.problemOf(loaded, value)
-      const found = yield* Verify.verify(problem as never, {
+      const { planned } = yield* Launch.ready(loaded, value)
+      const name = Option.getOrUndefined(options.problem)
+      const chosen =
+        name === undefined
+          ? (planned.find(({ plan }) => plan.sweeps.some(({ hops }) => hops.length > 0)) ?? planned[0])
+          : planned.find((one) => one.name === name)
+      if (chosen === undefined) {
+        const reason = `there is no problem '${name}': there is ${planned.map((one) => one.name).join(", ")}`
+        return yield* new Load.ProgramError({ program: loaded.source, reason })
+      }
+      const found = yield* Verify.verify(chosen.problem, {
         seed: value.seed,
         directions: options.directions,
         solveTicks: options.solve,
@@ -211,7 +212,7 @@ const verify = (programs: Load.Programs) =>
       yield* Launch.print(options.format, Verify.text(found), found)
       const reason = Option.isSome(options.require) ? Verify.failing(found, options.require.value) : undefined
       if (reason !== undefined) return yield* new CheckError({ reason })
-    })
+    }, Effect.scoped)
   ).pipe(
     Command.withDescription(
       "Compares a program's hypergradient with central differences of what its estimators claim: the solved problem, or the last updates"

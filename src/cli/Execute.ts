@@ -8,8 +8,9 @@ import * as Schema from "effect/Schema"
 import * as Sentence from "../dsl/Sentence.ts"
 import { Engine } from "../engines/Engine.ts"
 import * as JsonFile from "../files/JsonFile.ts"
-import * as Program from "../runs/Program.ts"
 import type { FolderLock } from "../runs/FolderLock.ts"
+import type * as Program from "../runs/Program.ts"
+import * as Session from "../runs/Session.ts"
 import type { RunFolder } from "../runs/RunFolder.ts"
 import * as Status from "../runs/Status.ts"
 import * as Process from "./Process.ts"
@@ -27,11 +28,11 @@ const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | null =>
  * Runs a program in its folder and writes what it says: `status.json` with a heartbeat while it runs, `result.json` and
  * its charts when it is done. A run that is done already gives its stored result.
  */
-export const execute = Effect.fnUntraced(function* (
+export const execute = Effect.fnUntraced(function* <E, R>(
   folder: RunFolder,
   lock: FolderLock,
-  program: Program.Program,
-  config: { readonly [key: string]: unknown },
+  program: string,
+  run: Program.Prepared<E, R>["run"],
   display: Display,
   say: (text: string) => Effect.Effect<void>,
   attempt: number
@@ -42,9 +43,9 @@ export const execute = Effect.fnUntraced(function* (
   let tick = 0
   const status = (state: Status.State, exit: number | null = null, error: string | null = null) =>
     Status.write(folder, { state, tick, attempt, exit, error })
-  const session = Program.session(folder, (progress) => {
-    tick = progress.tick.index
-    return display.report(progress)
+  const session = Session.make(folder, (now) => {
+    tick = now.tick.index
+    return display.report(now)
   })
   const before = yield* engine.live
   const work = Effect.gen(function* () {
@@ -53,14 +54,13 @@ export const execute = Effect.fnUntraced(function* (
     const beat = Effect.ignore(Effect.suspend(() => status("running")))
     yield* Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.seconds(5))))
     const lost = Effect.forever(Effect.delay(lock.intact, Duration.seconds(5)))
-    const running = program.run(session, config) as Effect.Effect<Program.Result, unknown, never>
-    const said = yield* Process.guarded(Effect.raceFirst(running, lost))
+    const said = yield* Process.guarded(Effect.raceFirst(run(session), lost))
     yield* lock.intact
     for (const [name, svg] of Object.entries(said.charts ?? {})) {
       yield* JsonFile.replace(path.join(folder.path, name), new TextEncoder().encode(svg))
     }
     // Last, because a run that has a result is done.
-    yield* JsonFile.writeSealed(file, Stored, { program: program.name, result: said.result, text: said.text })
+    yield* JsonFile.writeSealed(file, Stored, { program, result: said.result, text: said.text })
     return said
   }).pipe(Effect.scoped)
   return yield* work.pipe(

@@ -1,30 +1,29 @@
 import { existsSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
+import * as Arr from "effect/Array"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
-import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import { fingerprints } from "../compiler/Fingerprint.ts"
-import * as Plan from "../runtime/plan/Plan.ts"
-import * as PlanText from "../runtime/plan/PlanText.ts"
-import { Wiring } from "../runtime/plan/Wiring.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as FolderLock from "../runs/FolderLock.ts"
 import * as Manifest from "../runs/Manifest.ts"
+import type * as Program from "../runs/Program.ts"
 import * as RunFolder from "../runs/RunFolder.ts"
 import * as Status from "../runs/Status.ts"
 import { execute } from "./Execute.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
+import * as Plans from "./Plans.ts"
 import * as Progress from "./Progress.ts"
 
 /** Settings every program has, among its own. */
-export type Settings = { readonly [key: string]: unknown; readonly seed: number }
+export type Settings = Program.Settings["Type"]
 
 /** A run that is still going on somewhere. */
 export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { reason: Schema.String }) {
@@ -71,27 +70,35 @@ export interface Given {
 
 /** The settings of a run: defaults, preset, file and overrides laid over each other. */
 export const resolve = Effect.fnUntraced(function* (loaded: Load.Loaded, given: Given) {
-  const resolved = yield* Config.resolve(loaded.program.config, {
+  return yield* Config.resolve(loaded.program.config, {
     overrides: given.set,
     preset: Option.getOrUndefined(given.preset),
     file: Option.getOrUndefined(given.config)
   })
-  return resolved as Config.Resolved<Settings>
 })
 
-/** The problem a program describes under its settings. */
-export const problemOf = (loaded: Load.Loaded, settings: Settings) =>
-  (loaded.program.problem(settings) as Effect.Effect<Problem.Any, unknown, never>).pipe(
+/** A program whose data are at hand, with the plan of each of its problems. */
+export interface Ready {
+  readonly planned: Arr.NonEmptyReadonlyArray<Plans.Planned<unknown, Load.Services>>
+  readonly run: Program.Prepared<unknown, Load.Services>["run"]
+}
+
+/** Prepares a program, once, for the scope in which it is planned, verified or run. */
+export const ready = Effect.fnUntraced(function* ({ program, source }: Load.Loaded, settings: Settings) {
+  const { problems, run } = yield* program.prepare(settings).pipe(
     // A program is made of plain constructors, which throw a plain sentence for a bad value.
     Effect.catchDefect((cause) =>
       Effect.fail(
-        new Load.ProgramError({
-          program: loaded.source,
-          reason: cause instanceof Error ? cause.message : String(cause)
-        })
+        new Load.ProgramError({ program: source, reason: cause instanceof Error ? cause.message : String(cause) })
       )
     )
   )
+  const planned = yield* Plans.of(problems)
+  if (!Arr.isReadonlyArrayNonEmpty(planned)) {
+    return yield* new Load.ProgramError({ program: source, reason: "it states no problem: list those that it runs" })
+  }
+  return { planned, run } satisfies Ready as Ready
+})
 
 /** A result on standard output. */
 export const print = (format: "text" | "json", text: string, json: unknown) =>
@@ -112,43 +119,62 @@ const packaged = createRequire(import.meta.url)("../../package.json") as {
 /** The package's version. */
 export const version = packaged.version
 
-/** The plan of a wiring in a JSON file: names in place of values, as `Wiring.Wiring` describes. */
-export const planOfFile = Effect.fnUntraced(function* (file: string) {
-  const wiring = yield* Effect.mapError(
-    JsonFile.read(file, Wiring),
-    (error) => new Load.ProgramError({ program: file, reason: error.reason })
+type Fingerprints = Manifest.Manifest["program"]["problems"]
+
+/** The fingerprints of problems, by name. */
+export const fingerprintsOf = (planned: ReadonlyArray<Plans.Planned>): Fingerprints =>
+  Object.fromEntries(
+    planned.map(({ name, plan, problem }) => {
+      const { levels, program } = fingerprints(problem, plan)
+      return [name, { fingerprint: program, levels }] as const
+    })
   )
-  return yield* Effect.fromResult(Plan.fromWiring(wiring))
-})
+
+/** What has changed between two sets of fingerprints, with its verb; undefined where nothing has. */
+export const changed = (then: Fingerprints, now: Fingerprints): string | undefined => {
+  const names = [...new Set([...Object.keys(then), ...Object.keys(now)])]
+  const name = names.find((one) => then[one]?.fingerprint !== now[one]?.fingerprint)
+  if (name === undefined) return undefined
+  const [before, after] = [then[name], now[name]]
+  const among = names.length === 1 ? "" : ` of problem '${name}'`
+  if (before === undefined || after === undefined) return `the problems that it runs ('${name}' is one of either) have`
+  const other = Object.keys(after.levels).filter((level) => after.levels[level] !== before.levels[level])
+  return other.length === 0
+    ? `the plan, data fields or constants${among} have`
+    : `what ${other.join(", ")}${among} computes has`
+}
 
 /** Makes the folder of a new run, with what it is written down before it starts. */
-export const prepare = Effect.fnUntraced(function* (
+export const makeFolder = Effect.fnUntraced(function* (
   root: string,
   loaded: Load.Loaded,
   resolved: Config.Resolved<Settings>,
-  { plan, problem }: { readonly problem: Problem.Any; readonly plan: Plan.Plan },
+  planned: ReadonlyArray<Plans.Planned>,
   computing: Options.Computing
 ) {
   const path = yield* Path.Path
-  const { levels, program } = fingerprints(problem, plan)
+  const problems = fingerprintsOf(planned)
   const seed = Seed.make(resolved.value.seed)
-  const entries = Config.entries(loaded.program.config, resolved as never)
+  const entries = Config.entries(loaded.program.config, resolved)
+  const plans = Plans.written(planned)
   return yield* RunFolder.create(root, loaded.program.name, (folder) =>
     Effect.gen(function* () {
       yield* JsonFile.writeSealed(path.join(folder.path, "config.json"), Config.Entries, entries)
-      yield* JsonFile.write(path.join(folder.path, "plan.json"), Plan.Plan, plan)
-      yield* JsonFile.replace(path.join(folder.path, "plan.txt"), new TextEncoder().encode(`${PlanText.text(plan)}\n`))
+      yield* JsonFile.write(path.join(folder.path, "plan.json"), Plans.Plans, plans)
+      yield* JsonFile.replace(
+        path.join(folder.path, "plan.txt"),
+        new TextEncoder().encode(`${Plans.forms.text(plans)}\n`)
+      )
       yield* Manifest.write(folder, process.cwd(), {
-        program: { fingerprint: program, levels, files: { [loaded.source]: loaded.sha256 } },
+        program: { problems, files: { [loaded.source]: loaded.sha256 } },
         versions: { tapweight: version, ...packaged.dependencies },
         seeds: {
           root: resolved.value.seed,
           algorithm: "threefry2x32-20",
           levels: Object.fromEntries(
-            plan.levels.map((level) => [
-              level.name,
-              [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]
-            ])
+            planned
+              .flatMap(({ plan }) => plan.levels)
+              .map((level) => [level.name, [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]])
           )
         },
         data: [],
@@ -163,14 +189,14 @@ export const prepare = Effect.fnUntraced(function* (
 /** Runs a program in its folder, shows progress, and prints what it says. */
 export const finish = Effect.fnUntraced(function* (
   { folder, lock }: RunFolder.Created,
-  loaded: Load.Loaded,
-  settings: Settings,
+  { program }: Load.Loaded,
+  { run }: Ready,
   attempt: number,
   options: { readonly quiet: boolean; readonly format: "text" | "json" }
 ) {
   const say = saying(options.quiet)
   const display = options.quiet ? Progress.quiet : Progress.forStream(process.stderr)
-  const said = yield* execute(folder, lock, loaded.program, settings, display, say, attempt).pipe(
+  const said = yield* execute(folder, lock, program.name, run, display, say, attempt).pipe(
     Effect.onInterrupt(() => say(`\nstopped; go on with:  tapweight resume ${folder.path}`))
   )
   yield* print(options.format, said.text, { run: folder.path, result: said.result })
@@ -188,18 +214,17 @@ export const start = Effect.fnUntraced(function* (
     }
 ) {
   const resolved = yield* resolve(loaded, options)
-  const problem = yield* problemOf(loaded, resolved.value).pipe(
+  const prepared = yield* ready(loaded, resolved.value).pipe(
     Effect.onInterrupt(() =>
       saying(options.quiet)("\nstopped before the run began: what was worked out is cached, so run the same again")
     )
   )
-  const plan = yield* Effect.fromResult(Plan.make(problem))
   // Inside the engine, so that one that cannot start leaves no folder behind.
   yield* Effect.gen(function* () {
-    const created = yield* prepare(options.runs, loaded, resolved, { problem, plan }, options)
+    const created = yield* makeFolder(options.runs, loaded, resolved, prepared.planned, options)
     yield* saying(options.quiet)(
       `run ${created.folder.path}  seed ${resolved.value.seed}  engine ${Options.named(options)}`
     )
-    yield* finish(created, loaded, resolved.value, 1, options)
+    yield* finish(created, loaded, prepared, 1, options)
   }).pipe(Effect.scoped, Effect.provide(Options.engineLayer(options.engine, options.threads)))
-})
+}, Effect.scoped)

@@ -4,6 +4,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import * as Disk from "../files/Disk.ts"
+import type { NodeServices } from "../files/NodeServices.ts"
 import * as Program from "../runs/Program.ts"
 
 /** A program that cannot be found or loaded. */
@@ -16,12 +17,18 @@ export class ProgramError extends Schema.TaggedError<ProgramError>()("ProgramErr
   }
 }
 
+/** What a command line gives to programs, beside the engine that was asked for. */
+export type Services = NodeServices
+
+/** A program that needs no more than a command line gives. */
+export type Runnable = Program.Program.Needing<Services>
+
 /** Programs that a command line knows by name. */
-export type Programs = { readonly [name: string]: Program.Program }
+export type Programs = { readonly [name: string]: Runnable }
 
 /** A program with where it came from: a built-in's name, or a file's path and SHA-256. */
 export interface Loaded {
-  readonly program: Program.Program
+  readonly program: Runnable
   readonly source: string
   readonly sha256: string
 }
@@ -31,7 +38,7 @@ const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes)
 const looksLikeFile = (source: string): boolean => /[/\\]|\.[cm]?[jt]s$/.test(source)
 
 /** A program of this name as it stands, which no file holds. */
-export const named = (name: string, program: Program.Program): Loaded => ({ program, source: name, sha256: "" })
+export const named = (name: string, program: Runnable): Loaded => ({ program, source: name, sha256: "" })
 
 /** One of `programs` by name, or the program that a file exports by default. */
 export const load = Effect.fnUntraced(function* (programs: Programs, source: string) {
@@ -62,11 +69,13 @@ export const load = Effect.fnUntraced(function* (programs: Programs, source: str
     catch: (cause) =>
       new ProgramError({ program: source, reason: cause instanceof Error ? cause.message : String(cause) })
   })
-  if (!Program.isProgram(module.default)) {
+  const program = module.default
+  if (!Program.isProgram(program)) {
     const reason = "its default export is no program: export default Program.fromProblem({ … }) or Program.make({ … })"
     return yield* new ProgramError({ program: source, reason })
   }
-  return { program: module.default, source: file, sha256: sha256(bytes) } satisfies Loaded as Loaded
+  // A file may hold a program that needs more, which then fails by the name of what is missing: no type is left to ask.
+  return { program: program as Runnable, source: file, sha256: sha256(bytes) } satisfies Loaded as Loaded
 })
 
 /** Whether a file lies under a folder, links followed. */

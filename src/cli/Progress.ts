@@ -1,11 +1,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { LevelReport } from "../runtime/run/Run.ts"
-import type { Progress } from "../runs/Program.ts"
+import type { TrialTick } from "../runs/Session.ts"
 
 /** Hears of every tick and shows some of them. */
 export interface Display {
-  readonly report: (progress: Progress) => Effect.Effect<void>
+  readonly report: (progress: TrialTick) => Effect.Effect<void>
 }
 
 /** Shows nothing. */
@@ -32,7 +32,7 @@ const lambda = (level: LevelReport, names: ReadonlyArray<string>): string => {
   return `  λ ${weights.map((w, i) => `${names[i] ?? i} ${w.toFixed(3)}`).join("  ")}`
 }
 
-const scores = (progress: Progress): string =>
+const scores = (progress: TrialTick): string =>
   Object.entries(progress.tick.scores ?? {})
     .map(([name, value]) => `${name}=${value.toFixed(4)}`)
     .join(" ")
@@ -48,7 +48,7 @@ interface Shown {
 
 const remembered = 12
 
-const follow = (shown: Shown | undefined, progress: Progress, now: number): Shown => {
+const follow = (shown: Shown | undefined, progress: TrialTick, now: number): Shown => {
   const next: Shown =
     shown?.trial === progress.trial
       ? shown
@@ -69,7 +69,7 @@ const follow = (shown: Shown | undefined, progress: Progress, now: number): Show
   return next
 }
 
-const timing = (shown: Shown, progress: Progress, now: number): string => {
+const timing = (shown: Shown, progress: TrialTick, now: number): string => {
   const passed = (now - shown.started) / 1000
   const done = progress.tick.index - shown.first + 1
   const left = (passed / done) * (progress.ticks - progress.tick.index)
@@ -77,7 +77,7 @@ const timing = (shown: Shown, progress: Progress, now: number): string => {
   return `${progress.tick.index}/${progress.ticks}  ${percent} %   ${clock(passed)} passed, ${clock(left)} left`
 }
 
-const block = (shown: Shown, progress: Progress, now: number): ReadonlyArray<string> => {
+const block = (shown: Shown, progress: TrialTick, now: number): ReadonlyArray<string> => {
   const width = Math.max(...[...shown.latest.keys()].map((name) => name.length))
   return [
     ...[...shown.latest].map(

@@ -43,8 +43,11 @@ export type Inputs = typeof Inputs.Type
 
 /** What only the caller knows of a run. */
 export const Given = Struct({
-  /** Fingerprint of the canonical plan, of each level's traced graph, and of the files they came from. */
-  program: Struct({ fingerprint: String, levels: Record(String, String), files: Record(String, String) }),
+  /** The fingerprint of each problem by name, beside that of what each of its levels computes, and the SHA-256 of the files they came from. */
+  program: Struct({
+    problems: Record(String, Struct({ fingerprint: String, levels: Record(String, String) })),
+    files: Record(String, String)
+  }),
   versions: Record(String, String),
   seeds: Struct({ root: Int, algorithm: String, levels: Record(String, Schema.Tuple([Int, Int])) }),
   ...Inputs.fields,

@@ -1,45 +1,16 @@
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
-import type * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type * as Problem from "../dsl/Problem.ts"
+import type * as Scope from "effect/Scope"
+import type { Problem } from "../dsl/Problem.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
-import { EngineError, StepError } from "../engines/Engine.ts"
-import * as Wiring from "../runtime/plan/Wiring.ts"
+import type { Engine } from "../engines/Engine.ts"
 import type { HostVars } from "../runtime/run/Run.ts"
-import type { Selected } from "../runtime/run/Watch.ts"
 import type * as Config from "./Config.ts"
-import type * as JsonFile from "../files/JsonFile.ts"
-import * as Manifest from "./Manifest.ts"
-import type { RunFolder } from "./RunFolder.ts"
-import * as Trial from "./Trial.ts"
+import type { Session } from "./Session.ts"
 
 const TypeId = "~tapweight/runs/Program"
-
-/** One tick of one trial, as whoever watches the run is told. */
-export interface Progress {
-  readonly trial: string
-  readonly tick: Selected
-  readonly ticks: number
-  /** Names of the tradeoff weights that a level reports as `lambda`, by level. */
-  readonly weights: { readonly [level: string]: ReadonlyArray<string> }
-}
-
-/** What a program may use while it runs. */
-export interface Session {
-  readonly folder: RunFolder
-  /** Notes in the manifest what the run reads; refuses to go on with other data or weights than it began with. */
-  readonly inputs: (
-    found: Manifest.Inputs
-  ) => Effect.Effect<void, JsonFile.RunFileError, FileSystem.FileSystem | Path.Path>
-  /** Runs a problem into `trials/<name>` of the run folder, or into the folder itself where the name is empty. */
-  readonly trial: <V extends Var.Any, E, R, E2 = never, R2 = never>(
-    name: string,
-    options: Omit<Trial.Options<V, E, R, E2, R2>, "onTick">
-  ) => ReturnType<typeof Trial.run<V, E, R, E2, R2>>
-}
 
 /** What a finished program says: numbers for scripts, a text for people, pictures by file name. */
 export interface Result {
@@ -59,29 +30,84 @@ export const common = {
 /** The settings of a program that has no others. */
 export const Common = Schema.Struct(common)
 
-type Settings = Schema.Struct<{ readonly [key: string]: Schema.ConstraintCodec<unknown, unknown> }>
+type Fields = { readonly [key: string]: Schema.ConstraintCodec<unknown, unknown> }
 
-/** A declarative experiment: what the command line runs, plans and verifies. */
-export interface Program<S extends Settings = any> {
+/** Settings of any program: {@link common}, and others. */
+export type Settings = Schema.Struct<Fields & typeof common>
+
+/** Problems by name. */
+export type Problems<E = unknown, R = unknown> = { readonly [name: string]: Problem<Var.Any, E, R> }
+
+/** A program whose data are at hand: every problem that it will run, and the running of them. */
+export interface Prepared<out E = unknown, out R = unknown> {
+  readonly problems: Problems<E, R>
+  readonly run: (session: Session) => Effect.Effect<Result, E, R | Engine | Scope.Scope>
+}
+
+/**
+ * A declarative experiment: what the command line runs, plans and verifies. Its type tells its settings, how it fails and
+ * which services it needs beside the engine, which runs have and preparing does without.
+ */
+export interface Program<S extends Settings, out E = never, out R = never> {
   readonly [TypeId]: typeof TypeId
   /** Up to 64 of a-z, 0-9 and '-': names the run's folder. */
   readonly name: string
   readonly description: string
   readonly config: Config.Config<S>
-  /** The problem that `plan` prints and `verify` checks. */
-  readonly problem: (config: S["Type"]) => Effect.Effect<Problem.Problem.Any, any, any>
-  readonly run: (session: Session, config: S["Type"]) => Effect.Effect<Result, any, any>
+  /** Reads and works out the data, once, for the scope that the run lies in. */
+  prepare(settings: S["Type"]): Effect.Effect<Prepared<E, R>, E, R | Scope.Scope>
+}
+
+export declare namespace Program {
+  /** Any program. */
+  export type Any = Program<Settings, unknown, unknown>
+  /** Any program that needs no services but these. */
+  export type Needing<R> = Program<Settings, unknown, R>
 }
 
 /** Whether a value is a program. */
-export const isProgram = (u: unknown): u is Program => Predicate.hasProperty(u, TypeId)
+export const isProgram = (u: unknown): u is Program.Any => Predicate.hasProperty(u, TypeId)
 
-/** A program from its parts. Its settings include {@link common}. */
-export const make = <S extends Settings & Schema.Struct<typeof common>>(
-  spec: Omit<Program<S>, typeof TypeId>
-): Program<S> => ({
+type ProblemE<P extends Problems> = P[keyof P] extends Problem<Var.Any, infer E, unknown> ? E : never
+type ProblemR<P extends Problems> = P[keyof P] extends Problem<Var.Any, unknown, infer R> ? R : never
+
+/**
+ * A program in three steps: `prepare` reads the data (in the scope of the run), `problems` states every problem that will
+ * be run, by name (`plan` prints each, the run's manifest identifies each, `verify --problem NAME` checks one), and `run` runs
+ * them. Its settings include {@link common}.
+ */
+export const make = <
+  S extends Settings,
+  D,
+  const P extends Problems,
+  E1 = never,
+  R1 = never,
+  E2 = never,
+  R2 = never
+>(spec: {
+  readonly name: string
+  readonly description: string
+  readonly config: Config.Config<S>
+  readonly prepare: (settings: S["Type"]) => Effect.Effect<D, E1, R1 | Scope.Scope>
+  readonly problems: (data: D, settings: S["Type"]) => P
+  readonly run: (
+    session: Session,
+    prepared: { readonly data: D; readonly problems: P; readonly settings: S["Type"] }
+  ) => Effect.Effect<Result, E2, R2 | Engine | Scope.Scope>
+}): Program<S, E1 | E2 | ProblemE<P>, R1 | R2 | ProblemR<P>> => ({
   [TypeId]: TypeId,
-  ...spec
+  name: spec.name,
+  description: spec.description,
+  config: spec.config,
+  prepare: (settings) =>
+    Effect.map(spec.prepare(settings), (data) => {
+      const problems = spec.problems(data, settings)
+      return {
+        // Each fails with and needs no more than all together.
+        problems: problems as Problems<ProblemE<P>, ProblemR<P>>,
+        run: (session) => spec.run(session, { data, problems, settings })
+      }
+    })
 })
 
 const shown = 64
@@ -95,23 +121,24 @@ const small = (vars: HostVars): { readonly [variable: string]: ReadonlyArray<num
   )
 
 /** A program that is one problem, run once. Its settings include {@link common}. */
-export const fromProblem = <S extends Settings & Schema.Struct<typeof common>, E, R>(spec: {
+export const fromProblem = <S extends Settings, V extends Var.Any, E, R>(spec: {
   readonly name: string
   readonly description: string
   readonly config: Config.Config<S>
-  readonly problem: (config: S["Type"]) => Problem.Problem<any, E, R>
+  readonly problem: (settings: S["Type"]) => Problem<V, E, R>
   readonly diagnosticsEvery?: number
-}): Program<S> =>
+}) =>
   make({
     name: spec.name,
     description: spec.description,
     config: spec.config,
-    problem: (config) => Effect.sync(() => spec.problem(config)),
-    run: (session, config) =>
+    prepare: () => Effect.void,
+    problems: (_, settings) => ({ [spec.name]: spec.problem(settings) }),
+    run: (session, { problems, settings }) =>
       Effect.gen(function* () {
-        const { seed, ticks } = config as { readonly seed: number; readonly ticks: number }
+        const { seed, ticks }: Settings["Type"] = settings
         const outcome = yield* session.trial("", {
-          problem: yield* Effect.sync(() => spec.problem(config)),
+          problem: problems[spec.name]!,
           seed,
           ticks,
           ...(spec.diagnosticsEvery === undefined ? {} : { diagnosticsEvery: spec.diagnosticsEvery })
@@ -123,25 +150,3 @@ export const fromProblem = <S extends Settings & Schema.Struct<typeof common>, E
         return { result: { tick: outcome.tick, variables }, text: lines.join("\n") }
       })
   })
-
-/** Where a trial of a run lies: `trials/<name>`, or the run's own folder where the name is empty. */
-export const trialFolder = (folder: RunFolder, name: string): RunFolder =>
-  name === "" ? folder : { ...folder, path: `${folder.path}/trials/${name}` }
-
-/** The error of a trial says which one, where several are run. */
-const ofTrial = <E>(name: string, error: E): E | StepError | EngineError => {
-  if (error instanceof StepError) return new StepError({ ...error, reason: `${error.reason} (trial ${name})` })
-  if (error instanceof EngineError) return new EngineError({ ...error, reason: `${error.reason} (trial ${name})` })
-  return error
-}
-
-/** A session in a folder; `report` hears of every tick. */
-export const session = (folder: RunFolder, report: (progress: Progress) => Effect.Effect<void>): Session => ({
-  folder,
-  inputs: (found) => Manifest.inputs(folder, found),
-  trial: (name, options) =>
-    Trial.run(trialFolder(folder, name), {
-      ...options,
-      onTick: (tick) => report({ trial: name, tick, ticks: options.ticks, weights: Wiring.elements(options.problem) })
-    }).pipe(Effect.mapError((error) => (name === "" ? error : ofTrial(name, error))))
-})

@@ -89,7 +89,33 @@ describe("the command line", () => {
   it("plans as text, Mermaid and JSON, and runs nothing", () => {
     assert.include(tapweight("plan", hyper).out, "solve at fit")
     assert.match(tapweight("plan", hyper, "--format", "mermaid").out, /^flowchart LR\n/)
-    assert.strictEqual(JSON.parse(tapweight("plan", hyper, "--format", "json").out).levels[0].name, "fit")
+    const json = tapweight("plan", hyper, "--format", "json").out
+    assert.strictEqual(JSON.parse(json).problems.hyperparameters.levels[0].name, "fit")
+    // What it prints it also reads.
+    assert.strictEqual(tapweight("plan", file("plans.json", json)).out, tapweight("plan", hyper).out)
+    const several = file(
+      "several.ts",
+      bilevel(estimated)
+        .replace(
+          "export default Program.fromProblem({ name:",
+          "export default Program.make({ prepare: () => Effect.void, run: () => Effect.die(0), name:"
+        )
+        .replace(
+          "problem: () =>",
+          "problems: () => ({ one: Problem.close(outer), same: Problem.close(outer), inner: Problem.close(inner.pipe(Level.fix(y))) }), other: () =>"
+        )
+        .replace(
+          "import * as tf",
+          `import * as Effect from "${join(root, "node_modules/effect/dist/Effect.js")}"\nimport * as tf`
+        )
+    )
+    const plans = JSON.parse(tapweight("plan", several, "--format", "json").out).problems
+    assert.deepStrictEqual(Object.keys(plans), ["one", "same", "inner"])
+    assert.match(tapweight("plan", several).out, /^problem one, same\n[^]*\n\nproblem inner\n/)
+    assert.include(
+      tapweight("verify", several, "--problem", "two").err,
+      "there is no problem 'two': there is one, same"
+    )
   })
 
   it("plans a wiring from a file, and names unknown and cyclic levels in one", () => {

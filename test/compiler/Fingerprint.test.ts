@@ -126,8 +126,9 @@ describe("a program's fingerprint is of what is computed", () => {
 
   it("is the same in another process", async () => {
     const file = fileURLToPath(new URL("../../examples/03-tapweight.ts", import.meta.url))
-    const { default: program } = (await import(file)) as { readonly default: Program }
-    const problem = Effect.runSync(program.problem(program.config.defaults) as Effect.Effect<Problem.Problem.Any>)
+    const { default: program } = (await import(file)) as { readonly default: Program.Needing<never> }
+    const { problems } = Effect.runSync(Effect.scoped(program.prepare(program.config.defaults)))
+    const problem = problems["tapweight"]!
     const here = fingerprint(problem, Result.getOrThrow(Plan.make(problem)))
     const module = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href)
     const script = `
@@ -135,7 +136,7 @@ describe("a program's fingerprint is of what is computed", () => {
       import * as Plan from ${module("runtime/plan/Plan.ts")}
       import * as Effect from "effect/Effect"
       const { default: program } = await import(${JSON.stringify(file)})
-      const problem = Effect.runSync(program.problem(program.config.defaults))
+      const problem = Effect.runSync(Effect.scoped(program.prepare(program.config.defaults))).problems.tapweight
       process.stdout.write(fingerprint(problem, Plan.make(problem).success))`
     const there = execFileSync(
       process.execPath,

@@ -97,11 +97,11 @@ describe("a compiled run is the eager run", () => {
     it.live(`example ${file}`, () =>
       Effect.gen(function* () {
         const { default: program } = (yield* Effect.promise(() => import(join(examples, file)))) as {
-          default: Program.Program
+          default: Program.Program.Needing<never>
         }
-        const problem = (yield* program.problem(program.config.defaults)) as Any
-        assert.deepStrictEqual(yield* apart(problem), [])
-      }).pipe(Effect.provide(compiled))
+        const { problems } = yield* program.prepare(program.config.defaults)
+        for (const problem of Object.values(problems)) assert.deepStrictEqual(yield* apart(problem), [])
+      }).pipe(Effect.scoped, Effect.provide(compiled))
     )
   }
 

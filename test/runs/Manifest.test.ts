@@ -22,7 +22,7 @@ const repository = Effect.gen(function* () {
 })
 
 const given: typeof Manifest.Given.Type = {
-  program: { fingerprint: "9f3c", levels: { pretrain: "aa" }, files: { "text.ts": "bb" } },
+  program: { problems: { tapweight: { fingerprint: "9f3c", levels: { pretrain: "aa" } } }, files: { "text.ts": "bb" } },
   versions: { tapweight: "0.1.0" },
   seeds: { root: 3, algorithm: "threefry-2x32-20", levels: { pretrain: [1, -2] } },
   data: [

@@ -8,11 +8,12 @@ export default Program.make({
   name: "killable",
   description: "A three-level program that checkpoints every 15 ticks",
   config: Config.make({ schema: Program.Common, defaults: { seed: 3, ticks: 700 } }),
-  problem: () => Effect.sync(() => triLevel()),
-  run: (session, { seed, ticks }) =>
+  prepare: () => Effect.void,
+  problems: () => ({ killable: triLevel() }),
+  run: (session, { problems, settings: { seed, ticks } }) =>
     Effect.map(
       session.trial("", {
-        problem: triLevel(),
+        problem: problems.killable,
         seed,
         ticks,
         checkpointEvery: 15,

@@ -51,11 +51,12 @@ export default Program.make({
     schema: Schema.Struct({ ...Program.common, way: Schema.Literals(ways), width: Schema.Int }),
     defaults: { seed: 3, ticks: 40, way: "no", width: 2 }
   }),
-  problem: ({ width }) => Effect.sync(() => heavy(width)),
-  run: (session, { seed, ticks, way, width }) =>
+  prepare: () => Effect.void,
+  problems: (_, { width }) => ({ unruly: heavy(width) }),
+  run: (session, { problems, settings: { seed, ticks, way } }) =>
     Effect.map(
       session.trial("", {
-        problem: heavy(width),
+        problem: problems.unruly,
         seed,
         ticks,
         checkpointEvery: 5,

@@ -27,14 +27,14 @@ interface Scores {
   readonly finetuning: string
   readonly test: number
 }
-interface Found {
+interface Trained {
   readonly method: string
   readonly pretraining: string
   readonly scores: ReadonlyArray<Scores>
   readonly seconds: unknown
 }
 interface Result {
-  readonly result: { readonly found: ReadonlyArray<Found> }
+  readonly result: { readonly rows: ReadonlyArray<Trained> }
 }
 
 const letters = ["C", "CC", "CO", "CN", "c1ccccc1", "CCO", "CCN", "OCCO", "Cc1ccccc1", "c1ccncc1", "CCC", "CCCl"]
@@ -149,7 +149,7 @@ describe("tapweight reproduce", () => {
     const chart = readFileSync(join(folder, "lambda-esol.svg"), "utf8")
     assert.include(chart, "λ over steps, esol, mean of 2 seeds")
     // Each encoder is finetuned both ways.
-    const { found } = (JSON.parse(readFileSync(join(folder, "result.json"), "utf8")) as Result).result
+    const { rows: found } = (JSON.parse(readFileSync(join(folder, "result.json"), "utf8")) as Result).result
     assert.lengthOf(found, 16)
     // One pretraining under equal weights a seed serves both sets.
     const shared = found.flatMap(({ method, pretraining }) => (method === "equal" ? [pretraining] : []))
@@ -208,7 +208,7 @@ describe("tapweight reproduce", () => {
       return join(root, readdirSync(root)[0]!)
     }
     const found = (runs: string) =>
-      (JSON.parse(readFileSync(join(only(runs), "result.json"), "utf8")) as Result).result.found.map(
+      (JSON.parse(readFileSync(join(only(runs), "result.json"), "utf8")) as Result).result.rows.map(
         ({ seconds: _, ...rest }) => rest
       )
     assert.deepStrictEqual(found("stopped"), found("alone"))

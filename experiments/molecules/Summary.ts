@@ -1,13 +1,13 @@
 /** Tables of what the methods gave, with the paper's numbers beside ours. */
-import { Statistics, TextTable as Columns } from "tapweight"
-import type { Found, Scores } from "./Methods.ts"
+import { ComparisonText, Statistics, TextTable as Columns } from "tapweight"
+import type { Row, Scores } from "./Methods.ts"
 import * as Paper from "./Paper.ts"
 import type { Finetuning, Method } from "./Settings.ts"
 
-type Scored = Found & Scores
+type Scored = Row & Scores
 
 /** What was found, with the scores of one kind of finetuning. */
-export const under = (found: ReadonlyArray<Found>, how: Finetuning): ReadonlyArray<Scored> =>
+export const under = (found: ReadonlyArray<Row>, how: Finetuning): ReadonlyArray<Scored> =>
   found.flatMap((one) =>
     one.scores.filter(({ finetuning }) => finetuning === how).map((scores) => ({ ...one, ...scores }))
   )
@@ -25,26 +25,24 @@ const isPercent = (metric: string): boolean => metric === "roc-auc"
 const digitsOf = (metric: string): number => (isPercent(metric) ? 1 : 3)
 const scaleOf = (metric: string): number => (isPercent(metric) ? 100 : 1)
 
-/** Mean ± sample deviation; AUROC in percent. */
+/** How scores in a metric are shown: AUROC in percent. */
+const unitOf = (metric: string): ComparisonText.Unit => ({ scale: scaleOf(metric), digits: digitsOf(metric) })
+
+/** Mean ± sample deviation. */
 export const spread = (values: ReadonlyArray<number>, metric: string): string =>
-  Statistics.spread(values, scaleOf(metric), digitsOf(metric))
+  ComparisonText.spread(values, unitOf(metric))
 
 /** How two methods' test scores differ over the same seeds. */
 const compared = (one: ReadonlyArray<Scored>, other: ReadonlyArray<Scored>, metric: string): string | undefined => {
-  const differences = one.flatMap(({ seed, test }) => {
-    const same = other.find((found) => found.seed === seed)
-    return same === undefined ? [] : [test - same.test]
-  })
+  const differences = ComparisonText.differences(one, other, ({ test }) => test)
   if (differences.length === 0) return undefined
-  const by = scaleOf(metric) * Statistics.mean(differences)
-  const p = differences.length < 2 ? "" : `, paired p ${Statistics.pairedP(differences).toFixed(3)}`
-  return `${by >= 0 ? "+" : ""}${by.toFixed(digitsOf(metric))}${p}`
+  return `${ComparisonText.signed(Statistics.mean(differences), unitOf(metric))}${ComparisonText.paired(differences)}`
 }
 
-const trained = ({ seconds }: Found): number => seconds.pretraining + seconds.finetuning
+const trained = ({ seconds }: Row): number => seconds.pretraining + seconds.finetuning
 
 /** The share of training that was spent waiting for data. */
-export const waiting = (found: ReadonlyArray<Found>): string => {
+export const waiting = (found: ReadonlyArray<Row>): string => {
   const share = Statistics.mean(found.map(({ seconds }) => seconds.waiting)) / Statistics.mean(found.map(trained))
   return `waiting for data: ${(100 * share).toFixed(1)} % of training time`
 }
@@ -59,7 +57,7 @@ export const ofSet = (
   found: ReadonlyArray<Scored>,
   methods: ReadonlyArray<Method>
 ): string => {
-  const of = (method: Method) => found.filter((each) => each.set === set && each.method === method)
+  const of = (method: Method) => found.filter((each) => each.task === set && each.method === method)
   const base = of("finetune")
   const rows = methods.flatMap((method) => {
     const own = of(method)
@@ -87,7 +85,7 @@ export const ofSet = (
       ]
     ]
   })
-  const seeds = new Set(found.filter((each) => each.set === set).map((each) => each.seed)).size
+  const seeds = new Set(found.filter((each) => each.task === set).map((each) => each.seed)).size
   const heading = [
     `${set}, ${found[0]?.finetuning} (${isPercent(metric) ? "AUROC %, more is better" : `${metric}, less is better`})`
   ]
@@ -97,36 +95,12 @@ export const ofSet = (
   ])
 }
 
-/** Seconds that each took, a pretraining that several share being counted with the first. */
-const spent = (found: ReadonlyArray<Found>): ReadonlyArray<number> =>
-  found.map(({ pretraining, scores, seconds }, i) => {
-    const before = found.slice(0, i).some((other) => other.pretraining === pretraining)
-    return seconds.finetuning * scores.length + (before ? 0 : seconds.pretraining)
-  })
-
-/**
- * How far a comparison is, after its last training: every name in `names` is to be found `each` times. Time left goes by
- * the mean of a name's own trainings, and of all where it has none yet.
- */
-export const progress = (found: ReadonlyArray<Found>, names: ReadonlyArray<string>, each: number): string => {
-  const last = found.at(-1)!
-  const seconds = spent(found)
-  const left = names.reduce((sum, name) => {
-    const own = seconds.filter((_, i) => found[i]!.method === name)
-    return sum + (each - own.length) * Statistics.mean(own.length > 0 ? own : seconds)
-  }, 0)
-  // A method may need another one's result that was not asked for.
-  const asked = found.filter(({ method }) => names.includes(method)).length
-  const done = `${asked} of ${names.length * each} trainings done`
-  return `${last.set}, seed ${last.seed}, ${last.method}: ${done}, about ${Math.ceil(left / 60)} minutes left`
-}
-
 /**
  * Table 9: training time over finetuning's, all sets and seeds together, as trained and as it would be if pretraining and
  * finetuning had as many updates each; the paper's beside it. Empty without finetuning alone to compare with.
  */
-export const costs = (found: ReadonlyArray<Found>, methods: ReadonlyArray<Method>): string => {
-  const over = (method: string, of: (one: Found) => number) =>
+export const costs = (found: ReadonlyArray<Row>, methods: ReadonlyArray<Method>): string => {
+  const over = (method: string, of: (one: Row) => number) =>
     Statistics.mean(found.filter((each) => each.method === method).map(of))
   const base = over("finetune", trained)
   // Finetuning's own updates, whatever came before it.
@@ -157,9 +131,9 @@ export const wins = (
   const rows = methods
     .filter((method) => method !== "tapweight")
     .map((method) => {
-      const differences = own.flatMap(({ seed, set, test }) => {
-        const other = found.find((each) => each.method === method && each.set === set && each.seed === seed)
-        const sign = isPercent(tasks.find(({ name }) => name === set)!.metric) ? 1 : -1
+      const differences = own.flatMap(({ seed, task, test }) => {
+        const other = found.find((each) => each.method === method && each.task === task && each.seed === seed)
+        const sign = isPercent(tasks.find(({ name }) => name === task)!.metric) ? 1 : -1
         return other === undefined ? [] : [sign * (test - other.test)]
       })
       const [won, lost] = [differences.filter((by) => by > 0).length, differences.filter((by) => by < 0).length]
@@ -176,13 +150,13 @@ export const wins = (
 }
 
 /** Learned weights, a line for each seed. */
-export const weights = (found: ReadonlyArray<Found>, objectives: ReadonlyArray<string>): string => {
+export const weights = (found: ReadonlyArray<Row>, objectives: ReadonlyArray<string>): string => {
   const learned = found.filter((each) => each.lambda !== undefined)
   if (learned.length === 0) return ""
   return Columns.numbers([
     ["learned weights λ", "method", "seed", ...objectives],
-    ...learned.map(({ lambda, method, seed, set }) => [
-      set,
+    ...learned.map(({ lambda, method, seed, task }) => [
+      task,
       method,
       `${seed}`,
       ...objectives.map((name) => lambda![name]!.toFixed(3))

@@ -3,10 +3,10 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as MoleculeNet from "../../molecules/tables/MoleculeNet.ts"
 import { weightings } from "../../molecules/Landscape.ts"
-import type { Found } from "../../molecules/Methods.ts"
+import type { Row } from "../../molecules/Methods.ts"
 import * as Objectives from "../../molecules/Objectives.ts"
 import * as Paper from "../../molecules/Paper.ts"
-import * as Report from "../../molecules/Report.ts"
+import * as Summary from "../../molecules/Summary.ts"
 import { config, ofSet, type Settings, small } from "../../molecules/Settings.ts"
 
 /** What is said of settings that are refused. */
@@ -89,9 +89,9 @@ describe("what is said of molecules", () => {
   })
 
   it("a table shows means, deviations, the paper's number, cost and paired differences", () => {
-    const found = (method: string, seed: number, test: number, training: number): Found => ({
+    const found = (method: string, seed: number, test: number, training: number): Row => ({
       method,
-      set: "bace",
+      task: "bace",
       seed,
       pretraining: method === "finetune" ? "" : `${method}/seed-${seed}`,
       scores: [
@@ -106,49 +106,39 @@ describe("what is said of molecules", () => {
       found("tapweight", seed, 0.75 + seed / 100, 35)
     ])
     const [text, free] = (["held", "free"] as const).map((how) =>
-      Report.ofSet("bace", "roc-auc", Report.under(all, how), ["finetune", "tapweight"])
+      Summary.ofSet("bace", "roc-auc", Summary.under(all, how), ["finetune", "tapweight"])
     ) as [string, string]
     assert.match(text, /^bace, held \(AUROC %/)
     assert.match(free, /^bace, free .*finetuning alone\s+71\.0 ± 1\.0\s+81\.0 ± 1\.0/s)
     assert.match(text, /finetuning alone\s+61\.0 ± 1\.0\s+71\.0 ± 1\.0\s+80\.1\s+×1\.00\s+\+5\.0, paired p 0\.250/)
     assert.match(text, /TapWeight\s+66\.0 ± 1\.0\s+76\.0 ± 1\.0\s+83\.1\s+×3\.50\s+-/)
-    assert.match(Report.costs(all, ["finetune", "tapweight"]), /TapWeight\s+×3\.50\s+×2\.25\s+×3\.29\s+×3\.93$/)
+    assert.match(Summary.costs(all, ["finetune", "tapweight"]), /TapWeight\s+×3\.50\s+×2\.25\s+×3\.29\s+×3\.93$/)
     const sets = [
       { name: "bace", metric: "roc-auc" },
       { name: "esol", metric: "rmse" }
     ]
     // The same scores as errors: TapWeight's larger ones are the worse ones.
-    const both = [...all, ...all.map((each) => ({ ...each, set: "esol" }))]
+    const both = [...all, ...all.map((each) => ({ ...each, task: "esol" }))]
     assert.match(
-      Report.wins(Report.under(both, "held"), ["finetune", "tapweight"], sets),
+      Summary.wins(Summary.under(both, "held"), ["finetune", "tapweight"], sets),
       /finetuning alone\s+3 of 6 +1\.000$/
     )
-    assert.strictEqual(Report.wins(Report.under(all, "held"), ["finetune", "tapweight"], sets.slice(0, 1)), "")
+    assert.strictEqual(Summary.wins(Summary.under(all, "held"), ["finetune", "tapweight"], sets.slice(0, 1)), "")
     assert.strictEqual(
-      Report.costs(
+      Summary.costs(
         all.filter(({ method }) => method === "tapweight"),
         ["tapweight"]
       ),
       ""
     )
-    assert.strictEqual(
-      Report.progress(all.slice(0, 3), ["finetune", "tapweight"], 3),
-      "bace, seed 1, finetune: 3 of 6 trainings done, about 2 minutes left"
-    )
-    // One set's pretraining serves the next, and each encoder is finetuned twice: 45 seconds, then 20.
-    const shared = ["bace", "esol"].map((set) => ({ ...found("equal", 0, 0.7, 35), set }))
-    assert.match(Report.progress(shared.slice(0, 1), ["equal"], 8), /1 of 8 trainings done, about 6 minutes left/)
-    assert.match(Report.progress(shared, ["equal"], 8), /2 of 8 trainings done, about 4 minutes left/)
     // Ties are no wins, and the test of signs leaves them out.
     const even = both.map((each) =>
-      each.set === "esol" && each.seed === 0 ? { ...each, scores: all[0]!.scores } : each
+      each.task === "esol" && each.seed === 0 ? { ...each, scores: all[0]!.scores } : each
     )
     assert.match(
-      Report.wins(Report.under(even, "held"), ["finetune", "tapweight"], sets),
+      Summary.wins(Summary.under(even, "held"), ["finetune", "tapweight"], sets),
       /finetuning alone\s+3 of 6, 1 equal\s+1\.000$/
     )
-    // TapWeight's weights were needed, and nobody asked for its scores.
-    assert.match(Report.progress(all.slice(0, 2), ["finetune"], 3), /tapweight: 1 of 3 trainings done/)
-    assert.strictEqual(Report.waiting(all), "waiting for data: 10.0 % of training time")
+    assert.strictEqual(Summary.waiting(all), "waiting for data: 10.0 % of training time")
   })
 })

@@ -1,0 +1,60 @@
+/** The plans of a program's problems, for people and for scripts. */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Problem } from "../dsl/Problem.ts"
+import type { Var } from "../dsl/Var.ts"
+import * as JsonFile from "../files/JsonFile.ts"
+import * as Plan from "../runtime/plan/Plan.ts"
+import * as PlanText from "../runtime/plan/PlanText.ts"
+import { Wiring } from "../runtime/plan/Wiring.ts"
+import type { Problems } from "../runs/Program.ts"
+import * as Load from "./Load.ts"
+
+/** A problem of a program, by the program's name for it, with its plan. */
+export interface Planned<out E = unknown, out R = unknown> {
+  readonly name: string
+  readonly problem: Problem<Var.Any, E, R>
+  readonly plan: Plan.Plan
+}
+
+/** Plans by problem: what `plan --format json` prints, and a run folder's `plan.json` holds. */
+export const Plans = Schema.Struct({ problems: Schema.Record(Schema.String, Plan.Plan) })
+export type Plans = typeof Plans.Type
+
+/** The plan of each problem. */
+export const of = <E, R>(problems: Problems<E, R>) =>
+  Effect.forEach(Object.entries(problems), ([name, problem]) =>
+    Effect.map(Effect.fromResult(Plan.make(problem)), (plan): Planned<E, R> => ({ name, problem, plan }))
+  )
+
+/** Plans as they are written down. */
+export const written = (planned: ReadonlyArray<Planned>): Plans => ({
+  problems: Object.fromEntries(planned.map(({ name, plan }) => [name, plan]))
+})
+
+/** Reads plans from a .json file: a wiring, names in place of values as `Wiring.Wiring` describes, or {@link Plans}. */
+export const ofFile = Effect.fnUntraced(function* (file: string) {
+  const unreadable = (error: JsonFile.RunFileError) => new Load.ProgramError({ program: file, reason: error.reason })
+  const json = yield* Effect.mapError(JsonFile.read(file, Schema.JsonObject), unreadable)
+  if ("problems" in json) return yield* Effect.mapError(JsonFile.read(file, Plans), unreadable)
+  const wiring = yield* Effect.mapError(JsonFile.read(file, Wiring), unreadable)
+  return { problems: { [wiring.top]: yield* Effect.fromResult(Plan.fromWiring(wiring)) } } satisfies Plans
+})
+
+/** Each distinct plan once, under the names of its problems where there are several. */
+const each = ({ problems }: Plans, print: (plan: Plan.Plan) => string, heading: (names: string) => string): string => {
+  const names = new Map<string, ReadonlyArray<string>>()
+  for (const [name, plan] of Object.entries(problems)) {
+    const printed = print(plan)
+    names.set(printed, [...(names.get(printed) ?? []), name])
+  }
+  if (Object.keys(problems).length === 1) return [...names.keys()].join("")
+  return [...names].map(([printed, of]) => `${heading(of.join(", "))}\n${printed}`).join("\n\n")
+}
+
+/** Plans in a form that was asked for. */
+export const forms = {
+  text: (plans: Plans) => each(plans, PlanText.text, (names) => `problem ${names}`),
+  mermaid: (plans: Plans) => each(plans, PlanText.mermaid, (names) => `%% problem ${names}`),
+  json: (plans: Plans) => JSON.stringify(plans)
+} as const
