@@ -1,0 +1,41 @@
+/** Matchers for Vitest; importing this module makes them known. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Cause from "effect/Cause"
+import type * as Layer from "effect/Layer"
+import { expect } from "vitest"
+import type { Problem } from "../dsl/Problem.ts"
+import type { Engine, EngineError } from "../engines/Engine.ts"
+import * as Onnx from "../engines/onnx/OnnxEngine.ts"
+import { type Law, LawError, type Options } from "./Property.ts"
+
+/** How a problem is held against a law: the law's own options, and the engine, which is the compiled one where absent. */
+export type Obeying = Options & { readonly engine?: Layer.Layer<Engine, EngineError> }
+
+const obey = async (problem: Problem.Any, law: Law, { engine = Onnx.layer({ threads: 1 }), ...options }: Obeying) => {
+  // A problem whose data need services is held against laws by `Law`, where they can be provided.
+  const checked = law(problem as Problem<never, unknown, never>, options)
+  const exit = await Effect.runPromiseExit(Effect.provide(checked, engine))
+  if (Exit.isSuccess(exit)) return { pass: true, message: () => "the law holds, as far as it was tried" }
+  const error = Cause.squash(exit.cause)
+  // What is wrong with the engine or the options says nothing of the law, with `.not` neither.
+  if (!(error instanceof LawError)) throw error
+  return { pass: false, message: () => error.message }
+}
+
+expect.extend({
+  toObey: (received: unknown, law: Law, options: Obeying = {}) => obey(received as Problem.Any, law, options)
+})
+
+declare module "vitest" {
+  // The name and parameters of Vitest's own interface, which this one extends.
+  interface Matchers<R extends void | Promise<void> = void | Promise<void>, T = unknown> {
+    /**
+     * Holds a problem against a law; what fails is printed with the seed and path that give it again.
+     *
+     * @example
+     * await expect(problem).toObey(Law.resume, { cases: 5, ticks: 20 })
+     */
+    toObey: (law: Law, options?: Obeying) => T extends Problem.Any ? Promise<void> : R
+  }
+}
