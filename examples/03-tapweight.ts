@@ -16,6 +16,7 @@ import {
   Program,
   Seed,
   Solver,
+  Split,
   TapWeight,
   Var
 } from "tapweight"
@@ -40,6 +41,12 @@ type Rows = { readonly x: tf.Tensor2D; readonly useful: tf.Tensor1D; readonly us
 const loss = (p: Mlp.Params, { x }: Rows, label: tf.Tensor1D) =>
   Objective.binaryCrossEntropy(tf.reshape(tf.slice(Mlp.apply(p, x, tf.softplus), [0, 0], [-1, 1]), [-1]), label)
 
+// Labelled rows in parts that are no others': level III takes no training data.
+const labelled = Split.apart({
+  train: Dataset.fromRows("train", table("train", 32), { batch: 16 }),
+  validation: Dataset.fromRows("validation", table("validation", 64), { batch: 32 })
+})
+
 // `beta`, `pretrain`, `finetune` and `reweight` are levels like any other: to hold λ at equal weights, close
 // `finetune.pipe(Level.fix(beta))` in place of `reweight`.
 const { reweight } = TapWeight.levels({
@@ -54,14 +61,14 @@ const { reweight } = TapWeight.levels({
     }
   },
   finetune: {
-    data: Dataset.fromRows("train", table("train", 32), { batch: 16 }),
+    data: labelled.train,
     optimizer: Optimizer.adam(0.01),
     loss: (omega, rows) => loss(omega, rows, rows.useful),
     gamma: 0.1,
     shared: (omega, theta) => [omega, theta]
   },
   reweight: {
-    data: Dataset.fromRows("validation", table("validation", 64), { batch: 32 }),
+    data: labelled.validation,
     optimizer: Optimizer.adam(0.02),
     loss: (omega, rows) => loss(omega, rows, rows.useful),
     warmup: 0

@@ -8,6 +8,7 @@ export * as Level from "./dsl/Level.ts"
 export * as NdArray from "./dsl/NdArray.ts"
 export * as Problem from "./dsl/Problem.ts"
 export * as Seed from "./dsl/Seed.ts"
+export * as Split from "./dsl/Split.ts"
 export * as Tree from "./dsl/Tree.ts"
 export * as Var from "./dsl/Var.ts"
 // Tensors

@@ -5,6 +5,7 @@ import * as Level from "../../src/dsl/Level.ts"
 import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Problem from "../../src/dsl/Problem.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
+import * as Split from "../../src/dsl/Split.ts"
 import * as Tree from "../../src/dsl/Tree.ts"
 import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
@@ -64,6 +65,7 @@ const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
       labels: NdArray.int32([batch], Seed.integers(Seed.fold(seed, "labels"), batch, classes))
     }))
   const [train, validation] = [labelled("finetune"), labelled("reweight")]
+  const parts = Split.apart({ train: train.dataset, validation: validation.dataset })
   const theta = Var.make("theta", (seed) => ({
     encoder: Transformer.init(config)(seed),
     order: Mlp.dense(width, 2)(seed)
@@ -99,13 +101,13 @@ const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
       }
     },
     finetune: {
-      data: train.dataset,
+      data: parts.train,
       optimizer: Optimizer.adam(1e-4),
       loss: classify,
       gamma: 0.001,
       shared: (omega, theta) => [omega.encoder, theta.encoder]
     },
-    reweight: { data: validation.dataset, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
+    reweight: { data: parts.validation, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
     hypergradient: estimator
   })
   const held = Problem.close(finetune.pipe(Level.fix(beta))) as never
@@ -133,6 +135,7 @@ const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
   }))
   const labelled = (name: string) => cycle(name, (seed) => ({ x: pictures(seed), labels: labels(seed, "y", classes) }))
   const [train, validation] = [labelled("finetune"), labelled("reweight")]
+  const parts = Split.apart({ train: train.dataset, validation: validation.dataset })
   const dense = (seed: Seed.Seed, name: string, outputs: number) => Mlp.dense(features, outputs)(Seed.fold(seed, name))
   const theta = Var.make("theta", (seed) => ({
     encoder: ResNet.init(ResNet.resnet18)(seed),
@@ -168,13 +171,13 @@ const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
       }
     },
     finetune: {
-      data: train.dataset,
+      data: parts.train,
       optimizer: Optimizer.momentum(0.01, { momentum: 0.9 }),
       loss: classify,
       gamma: 0.001,
       shared: (omega, theta) => [omega.encoder, theta.encoder]
     },
-    reweight: { data: validation.dataset, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
+    reweight: { data: parts.validation, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
     hypergradient: estimator
   })
   const held = Problem.close(finetune.pipe(Level.fix(beta))) as never

@@ -66,7 +66,8 @@ const train = Effect.fnUntraced(function* (
       }
     })
     const validation = outcome.selection.best?.score ?? Number.NaN
-    return { validation, test: yield* Score.ofVars(outcome.vars, task.test) } satisfies Scores as Scores
+    const test = yield* outcome.test(task.test, (rows, vars) => Score.ofVars(vars, rows))
+    return { validation, test } satisfies Scores as Scores
   })
   if (method === "finetune") return yield* finetuned()
   if (method === "equal") {

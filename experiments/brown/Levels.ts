@@ -10,6 +10,7 @@ import {
   Rate,
   type Seed,
   Solver,
+  Split,
   TapWeight,
   Transformer,
   Var
@@ -121,7 +122,7 @@ export const make = (options: Options, task: Task) => {
   const theta = Var.make("theta", (seed) => ({ encoder: encoder(seed), order: two(seed), coin: two(seed) }))
   const head = Mlp.dense(model.width, task.classes)
   const omega = Var.make("omega", (seed, root) => ({ encoder: Var.initial(theta, root).encoder, head: head(seed) }))
-  const train = TextBatches.classification(task.train, { batch: options.batch.finetune })
+  const train = Split.ofTrain(task.train, (rows) => TextBatches.classification(rows, { batch: options.batch.finetune }))
   const { beta, finetune, pretrain, reweight } = TapWeight.levels({
     theta,
     omega,
@@ -142,7 +143,9 @@ export const make = (options: Options, task: Task) => {
       shared: (omega, theta) => [omega.encoder, theta.encoder]
     },
     reweight: {
-      data: TextBatches.classification(task.validation, { batch: options.batch.reweight }),
+      data: Split.ofValidation(task.validation, (rows) =>
+        TextBatches.classification(rows, { batch: options.batch.reweight })
+      ),
       optimizer: Optimizer.sgd(options.rate.reweight),
       loss: classify,
       warmup: options.warmup

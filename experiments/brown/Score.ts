@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import { type Engine, Metrics, type Run, type Tree } from "tapweight"
+import { type Engine, Metrics, type Run, type Split, type Tree } from "tapweight"
 import type { Rows } from "../text/Passages.ts"
 import * as TextBatches from "../text/TextBatches.ts"
 import * as Finished from "../common/Finished.ts"
@@ -31,7 +31,7 @@ const scored = <E, R>(
   )
 
 /** Genre Metrics.accuracy of the run's present model. */
-export const ofTick = (tick: Run.Tick<Vars>, rows: Rows) =>
+export const ofTick = (tick: Run.Tick<Vars>, rows: Split.Validation<Rows>) =>
   scored(rows, (ids) => Effect.map(tick.evaluate(predict, ids), ({ classes }) => classes.data))
 
 /** Genre Metrics.accuracy of a finished model. */
@@ -50,5 +50,5 @@ const loss = ({ omega }: Vars, rows: { readonly ids: tf.Tensor2D; readonly label
 })
 
 /** Mean cross-entropy of the run's present model over all rows, in nats. */
-export const lossOfTick = (tick: Run.Tick<Vars>, rows: Rows) =>
+export const lossOfTick = (tick: Run.Tick<Vars>, rows: Split.Validation<Rows>) =>
   Effect.map(tick.evaluate(loss, rows), (found) => found.loss.data[0]!)

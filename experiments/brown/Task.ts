@@ -1,18 +1,15 @@
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
-import { type Dataset, Seed } from "tapweight"
+import { type Dataset, Seed, Split } from "tapweight"
 import * as Brown from "./Corpus.ts"
 import * as Passages from "../text/Passages.ts"
 import * as Vocabulary from "../text/Vocabulary.ts"
 
 /** Genre classification on few labels: what the experiment's methods share. */
-export interface Task {
+export interface Task extends Split.Split<Passages.Rows> {
   readonly vocabulary: Vocabulary.Vocabulary
   /** Documents that pretraining may read: all but the test part. */
   readonly unlabelled: ReadonlyArray<Brown.Document>
-  readonly train: Passages.Rows
-  readonly validation: Passages.Rows
-  readonly test: Passages.Rows
   readonly classes: number
 }
 
@@ -32,17 +29,16 @@ export const make = (options: Options, seed: number): Effect.Effect<Task, Datase
     const root = Seed.fold(Seed.make(seed), "task")
     const split = Passages.split(Seed.fold(root, "split"), documents, { validation: 0.2, test: 0.25 })
     const vocabulary = Vocabulary.make(split.unlabelled, options.vocabulary)
-    const rows = (part: "train" | "validation" | "test") =>
-      Passages.labelled(Seed.fold(root, part), vocabulary, split[part], {
+    const rows = yield* Split.mapEffect(split, (documents, part) =>
+      Passages.labelled(Seed.fold(root, part), vocabulary, documents, {
         length: options.length,
         perGenre: options.perGenre[part]
       })
+    )
     return {
       vocabulary,
       unlabelled: split.unlabelled,
-      train: yield* rows("train"),
-      validation: yield* rows("validation"),
-      test: yield* rows("test"),
+      ...rows,
       classes: Brown.genreNames.length
     }
   })

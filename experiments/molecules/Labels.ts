@@ -1,8 +1,8 @@
 /** What a set's labels allow: units of a regression, scores, and splits. */
 import * as Result from "effect/Result"
-import { Dataset, Seed, Statistics } from "tapweight"
+import { Dataset, Seed, Split, Statistics } from "tapweight"
 import * as Molecules from "./structures/Molecules.ts"
-import * as Split from "./structures/Split.ts"
+import * as Rules from "./structures/Split.ts"
 import type { TableSchema } from "./tables/TableSchema.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -52,17 +52,21 @@ export const trainable = (
   return Result.fail(new Dataset.DataError({ dataset: name, reason }))
 }
 
-/** Label columns that a part can be scored on, or learned from; fails where there are none. */
-export const scorable = (
-  { metric, name }: Pick<TableSchema, "metric" | "name">,
-  part: "train" | "validation" | "test",
-  split: Settings["split"],
-  labels: ArrayLike<number>,
-  tasks: number
-): Result.Result<number, Dataset.DataError> => {
+/** Label columns that a part can be scored on, or learned from. */
+export const scorable = ({ metric }: Pick<TableSchema, "metric">, labels: ArrayLike<number>, tasks: number): number => {
   const enough = metric === "roc-auc" ? 2 : 1
-  const found = columnsOf(labels, tasks).filter((column) => new Set(column).size >= enough).length
-  if (found > 0) return Result.succeed(found)
+  return columnsOf(labels, tasks).filter((column) => new Set(column).size >= enough).length
+}
+
+/** Fails where a part has no label columns that it can be scored on, or learned from. */
+export const scored = (
+  { metric, name }: Pick<TableSchema, "metric" | "name">,
+  part: Split.Part,
+  split: Settings["split"],
+  columns: number,
+  tasks: number
+): Result.Result<void, Dataset.DataError> => {
+  if (columns > 0) return Result.void
   const lacks = metric === "roc-auc" ? "no label has both classes" : "no label has a value"
   const others = (["scaffold", "random", "stratified"] as const).filter(
     (kind) => kind !== split && (kind !== "stratified" || (metric === "roc-auc" && tasks === 1))
@@ -74,6 +78,9 @@ export const scorable = (
 
 const splitSeed = Seed.fold(Seed.make(0), "split")
 
+/** The parts that rows of a table are in; each row is in one. */
+const parted = (rows: Rules.Split): Split.Split<Int32Array> => Split.make(rows, (row) => row)
+
 /** The parts of a set's accepted molecules, as rows of its table; `labels` are those of the table, row by row. */
 export const splitOf = (
   kind: Settings["split"],
@@ -81,13 +88,15 @@ export const splitOf = (
   structures: Pick<Molecules.Structures, "chiral" | "rows">,
   labels: ArrayLike<number>,
   tasks: number
-): Result.Result<Split.Split, Dataset.DataError> => {
+): Result.Result<Split.Split<Int32Array>, Dataset.DataError> => {
   const { rows } = structures
-  if (kind === "scaffold") return Result.succeed(Molecules.scaffoldSplit(structures))
+  if (kind === "scaffold") return Result.succeed(parted(Molecules.scaffoldSplit(structures)))
   const seed = Seed.fold(splitSeed, name)
-  if (kind === "random") return Result.succeed(Split.ofRows(Split.random(seed, rows.length), rows))
+  if (kind === "random") return Result.succeed(parted(Rules.ofRows(Rules.random(seed, rows.length), rows)))
   const own = Array.from(rows, (row) => labels[row * tasks]!)
-  if (tasks === 1 && new Set(own).size <= 10) return Result.succeed(Split.ofRows(Split.stratified(seed, own), rows))
+  if (tasks === 1 && new Set(own).size <= 10) {
+    return Result.succeed(parted(Rules.ofRows(Rules.stratified(seed, own), rows)))
+  }
   const found = tasks === 1 ? `${new Set(own).size} different values` : `${tasks} labels a molecule`
   const reason = `a stratified split wants one label of few classes, and it has ${found}: choose split=scaffold or split=random`
   return Result.fail(new Dataset.DataError({ dataset: name, reason }))

@@ -14,6 +14,7 @@ import {
   Seed,
   Solver,
   Simplex,
+  Split,
   TapWeight,
   Var
 } from "tapweight"
@@ -66,14 +67,10 @@ export const make = (settings: Settings, task: Task, start: Start | undefined) =
     permutations: settings.permutations,
     intact: settings.intact
   })
-  const train = PictureBatches.labelled("train", task.train, {
-    batch: Math.min(batch.finetune, task.train.pictures.count),
-    augmentation
-  })
-  const validation = PictureBatches.labelled("validation", task.validation, {
-    batch: Math.min(batch.reweight, task.validation.pictures.count),
-    augmentation
-  })
+  const batches = (name: string, most: number) => (rows: PictureBatches.Labelled) =>
+    PictureBatches.labelled(name, rows, { batch: Math.min(most, rows.pictures.count), augmentation })
+  const train = Split.ofTrain(task.train, batches("train", batch.finetune))
+  const validation = Split.ofValidation(task.validation, batches("validation", batch.reweight))
   const hypergradient = Hypergradient.implicit({
     solver: Solver.identity,
     product: settings.product === "exact" ? Product.exact : Product.finiteDifference({ radius: settings.radius })

@@ -93,14 +93,14 @@ export const make = (
       validation: {
         every: settings.scoreEvery,
         rows: task.validation.pictures.count,
-        score: (tick) => Effect.map(Score.ofTick(tick, task, task.validation), (score) => ({ [task.metric]: score })),
+        score: (tick) => Effect.map(Score.ofTick(tick, task), (score) => ({ [task.metric]: score })),
         select: { metric: task.metric, mode: Score.mode(task) }
       }
     })
     const scores: Scores = {
       finetuning: how,
       validation: outcome.selection.best!.score,
-      test: tested ? yield* Score.ofVars(outcome.vars, task, task.test) : Number.NaN
+      test: tested ? yield* outcome.test(task.test, (rows, vars) => Score.ofVars(vars, task, rows)) : Number.NaN
     }
     return { scores, ...outcome.seconds }
   })

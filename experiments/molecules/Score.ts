@@ -41,9 +41,11 @@ const scored = <E, R>(
     return scorers[metric](own(labels.data), own(predicted), tasks).mean
   })
 
-/** The score of the run's present model. */
-export const ofTick = (tick: Run.Tick<Vars>, task: Task, part: PictureBatches.Labelled) =>
-  scored(task, part, (pictures) => Effect.map(tick.evaluate(predict, { pictures }), ({ predicted }) => predicted.data))
+/** The score of the run's present model on validation molecules. */
+export const ofTick = (tick: Run.Tick<Vars>, task: Task) =>
+  scored(task, task.validation, (pictures) =>
+    Effect.map(tick.evaluate(predict, { pictures }), ({ predicted }) => predicted.data)
+  )
 
 /** The score of a finished model. */
 export const ofVars = (vars: Tree.Host<Vars>, task: Task, part: PictureBatches.Labelled) =>

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import { type Manifest, NdArray } from "tapweight"
+import { type Manifest, NdArray, Split } from "tapweight"
 import * as Molecules from "./structures/Molecules.ts"
 import * as Table from "./tables/Table.ts"
 import type * as Headway from "./structures/Headway.ts"
@@ -14,16 +14,13 @@ import * as Schemas from "./Schemas.ts"
 import type { Settings } from "./Settings.ts"
 
 /** One set of MoleculeNet, parted, beside the pool. */
-export interface Task {
+export interface Task extends Split.Split<PictureBatches.Labelled> {
   readonly name: string
   readonly kind: "classification" | "regression"
   readonly metric: TableSchema["metric"]
   /** Labels of a molecule. */
   readonly tasks: number
   readonly pool: Pool.Pool
-  readonly train: PictureBatches.Labelled
-  readonly validation: PictureBatches.Labelled
-  readonly test: PictureBatches.Labelled
   /**
    * Labels of a regression are trained on less their training mean and over their training deviation, and scored in
    * their own unit: `label · deviation + mean`.
@@ -75,11 +72,12 @@ export const make = Effect.fnUntraced(function* (
   }
   const tasks = table.tasks.length
   const split = yield* Effect.fromResult(Labels.splitOf(settings.split, schema.name, structures, table.labels, tasks))
+  const rows = Split.count(split, ({ length }) => length)
   yield* Effect.fromResult(
     Labels.trainable(schema.name, {
       rows: table.smiles.length,
       accepted: keep.length,
-      train: split.train.length
+      train: rows.train
     })
   )
   const labels = NdArray.float32([table.smiles.length, tasks] as const, table.labels)
@@ -88,18 +86,16 @@ export const make = Effect.fnUntraced(function* (
   const counted = {
     rows: table.smiles.length,
     dropped: table.smiles.length - keep.length,
-    train: split.train.length,
-    validation: split.validation.length,
-    test: split.test.length
+    ...rows
   }
+  const scorable = Split.count(split, (own) => Labels.scorable(schema, of(own), tasks))
   const parts = yield* Effect.forEach(["train", "validation", "test"] as const, (part) =>
-    Effect.map(
-      Effect.fromResult(Labels.scorable(schema, part, settings.split, of(split[part]), tasks)),
-      (scored) =>
-        `${counted[part]} ${part}${scored < tasks && part !== "train" ? ` (scored on ${scored} of ${tasks} labels)` : ""}`
+    Effect.as(
+      Effect.fromResult(Labels.scored(schema, part, settings.split, scorable[part], tasks)),
+      `${counted[part]} ${part}${scorable[part] < tasks && part !== "train" ? ` (scored on ${scorable[part]} of ${tasks} labels)` : ""}`
     )
   )
-  const { dropped: _, rows: read, ...rows } = counted
+  const { rows: read } = counted
   const short =
     schema.size !== undefined && read < schema.size
       ? ` (of ${schema.size} that the literature counts: is its file whole?)`
@@ -110,7 +106,7 @@ export const make = Effect.fnUntraced(function* (
     file,
     read,
     dropped: drops,
-    split: { rule: `${settings.split}, 8:1:1`, rows }
+    split: { rule: `${settings.split}, 8:1:1`, rows: { ...rows } }
   })
   const part = (rows: Int32Array): PictureBatches.Labelled => {
     const own = NdArray.rows(labels, rows)
@@ -126,9 +122,7 @@ export const make = Effect.fnUntraced(function* (
     metric: schema.metric,
     tasks,
     pool,
-    train: part(split.train),
-    validation: part(split.validation),
-    test: part(split.test),
+    ...Split.map(split, part),
     unit,
     counted,
     summary: `${schema.name}: ${counted.rows} molecules${short}, ${Molecules.droppedWords(drops)}; ${parts.join(", ")}`,

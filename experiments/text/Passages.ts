@@ -1,15 +1,12 @@
 /** Labelled passages: documents split by genre into train, validation and test, and cut into rows of tokens. */
 import * as Effect from "effect/Effect"
 import type * as tf from "@tensorflow/tfjs-core"
-import { Dataset, NdArray, Seed } from "tapweight"
+import { Dataset, NdArray, Seed, Split } from "tapweight"
 import { type Document, genreNames } from "../brown/Corpus.ts"
 import { CLS, encode, SEP, type Vocabulary } from "./Vocabulary.ts"
 
 /** Documents in disjoint parts. */
-export interface Split {
-  readonly train: ReadonlyArray<Document>
-  readonly validation: ReadonlyArray<Document>
-  readonly test: ReadonlyArray<Document>
+export interface Parts extends Split.Split<ReadonlyArray<Document>> {
   /** Every document outside the test part: what pretraining and the vocabulary may see. */
   readonly unlabelled: ReadonlyArray<Document>
 }
@@ -22,7 +19,7 @@ export const split = (
   seed: Seed.Seed,
   documents: ReadonlyArray<Document>,
   shares: { readonly validation: number; readonly test: number }
-): Split => {
+): Parts => {
   const parts = genreNames.map((genre) => {
     const all = documents.filter((document) => document.genre === genre)
     const order = Array.from(Seed.permutation(Seed.fold(seed, genre), all.length), (i) => all[i]!)
@@ -35,8 +32,8 @@ export const split = (
     }
   })
   const of = (part: "train" | "validation" | "test") => parts.flatMap((genre) => genre[part])
-  const [train, validation, test] = [of("train"), of("validation"), of("test")]
-  return { train, validation, test, unlabelled: [...train, ...validation] }
+  const split = Split.make({ train: of("train"), validation: of("validation"), test: of("test") }, ({ id }) => id)
+  return { ...split, unlabelled: [...split.train, ...split.validation] }
 }
 
 /** Labelled rows: token ids int32 [n, t] and genres int32 [n], as places in `Brown.genreNames`. */

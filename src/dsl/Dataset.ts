@@ -50,6 +50,8 @@ export interface Dataset<out B extends Tree, out E = never, out R = never> exten
   readonly fields: Fields
   readonly open: Effect.Effect<(seed: Seed.Seed, index: number) => Effect.Effect<HostBatch, E>, E, R | Scope.Scope>
   readonly "~B": () => B
+  readonly "~E": () => E
+  readonly "~R": () => R
 }
 
 export declare namespace Dataset {

@@ -12,6 +12,8 @@ import * as Stream from "effect/Stream"
 import type { Problem } from "../dsl/Problem.ts"
 import { whole } from "../dsl/Numbers.ts"
 import * as Seed from "../dsl/Seed.ts"
+import { reveal } from "../dsl/Concealed.ts"
+import type * as Split from "../dsl/Split.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
 import * as Checkpoint from "../runtime/run/Checkpoint.ts"
@@ -60,7 +62,31 @@ export interface Outcome<out H = Run.HostVars> {
   readonly tick: number
   readonly vars: H
   readonly selection: Watch.Selection
+  /**
+   * Opens the test part of a split and scores it by `vars`: there is no other way into it, and no outcome before a trial has
+   * ended and selected. Fails with a `TrialError` where this trial has opened that part before.
+   */
+  readonly test: <A, B, E, R>(
+    part: Split.Test<A>,
+    score: (part: A, vars: H) => Effect.Effect<B, E, R>
+  ) => Effect.Effect<B, E | TrialError, R>
 }
+
+/** Folders of the trials that have opened a test part. */
+const openings = new WeakMap<Split.Test<unknown>, Set<string>>()
+
+const testing =
+  <H>(folder: RunFolder, vars: H): Outcome<H>["test"] =>
+  <A, B, E, R>(part: Split.Test<A>, score: (part: A, vars: H) => Effect.Effect<B, E, R>) =>
+    Effect.suspend((): Effect.Effect<B, E | TrialError, R> => {
+      const known = openings.get(part) ?? new Set()
+      if (known.has(folder.path)) {
+        const reason = `${folder.path} has opened this test part before: score a finished trial on test data once`
+        return Effect.fail(new TrialError({ reason }))
+      }
+      openings.set(part, known.add(folder.path))
+      return score(reveal(part), vars)
+    })
 
 const Done = Schema.Struct({
   program: Schema.String,
@@ -140,11 +166,11 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
   const { at, plan, program, read, resumed, save } = yield* prepare(folder, problem, seed)
   const select = options.validation?.select
   const given = Effect.fnUntraced(function* (done: typeof Done.Type) {
+    type Vars = Run.HostVars<Var.Named<V>>
     const name = select === undefined ? "final.safetensors" : "best.safetensors"
-    const vars = yield* read(name, done.weights[name])
-    return { tick: done.tick, vars, selection: done.selection } satisfies Outcome<unknown> as Outcome<
-      Run.HostVars<Var.Named<V>>
-    >
+    const vars = (yield* read(name, done.weights[name])) as Vars
+    const { selection, tick } = done
+    return { tick, vars, selection, test: testing(folder, vars) } satisfies Outcome<Vars> as Outcome<Vars>
   })
   if (yield* Effect.orElseSucceed(fs.exists(at("done.json")), () => false)) {
     const done = yield* JsonFile.readSealed(at("done.json"), Done)

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Split from "../../src/dsl/Split.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Records from "../../src/runs/Records.ts"
 import * as Trial from "../../src/runs/Trial.ts"
@@ -32,7 +33,31 @@ const options = (metric = "loss") => ({
   }
 })
 
+/** An outcome as data. */
+const givenBy = ({ selection, tick, vars }: Trial.Outcome<object>) => ({ selection, tick, vars })
+
 describe("Trial", () => {
+  it.live("opens a test part once, after it has selected, and scores the values that it selected", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const { test } = Split.make({ train: [], validation: [], test: ["row"] }, (row) => row)
+        const outcome = yield* Trial.run(folder, options())
+        const scored = yield* outcome.test(test, (rows, vars) => Effect.succeed({ rows, vars }))
+        assert.deepStrictEqual(scored, { rows: ["row"], vars: outcome.vars })
+        const again = yield* Trial.run(folder, options())
+        for (const { test: open } of [outcome, again, { ...outcome }]) {
+          const error = yield* Effect.flip(open(test, Effect.succeed))
+          assert.match(error.message, /run has opened this test part before: score a finished trial on test data once/)
+        }
+        // Another part, and another trial on the same part.
+        const other = Split.make({ train: [], validation: [], test: ["row"] }, (row) => row).test
+        assert.deepStrictEqual(yield* outcome.test(other, Effect.succeed), ["row"])
+        const second = yield* Trial.run({ ...folder, path: `${folder.path}-2` }, options())
+        assert.deepStrictEqual(yield* second.test(test, Effect.succeed), ["row"])
+      })
+    ).pipe(services)
+  )
+
   it.live("stops early, gives the best tick's values, records each tick once, and is not run again", () =>
     inFolder((folder) =>
       Effect.gen(function* () {
@@ -48,7 +73,7 @@ describe("Trial", () => {
         )
         assert.deepStrictEqual(records.at(-1), { t: "end", state: "done" })
         const again = yield* Trial.run(folder, options())
-        assert.deepStrictEqual(again, outcome)
+        assert.deepStrictEqual(givenBy(again), givenBy(outcome))
         assert.isFalse(readdirSync(folder.path).includes("metrics-2.ndjson"))
       })
     ).pipe(services)
@@ -59,7 +84,7 @@ describe("Trial", () => {
       Effect.gen(function* () {
         const outcome = yield* Trial.run(folder, options())
         rmSync(join(folder.path, "done.json"))
-        assert.deepStrictEqual(yield* Trial.run(folder, options()), outcome)
+        assert.deepStrictEqual(givenBy(yield* Trial.run(folder, options())), givenBy(outcome))
       })
     ).pipe(services)
   )

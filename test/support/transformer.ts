@@ -5,6 +5,7 @@ import * as NdArray from "../../src/dsl/NdArray.ts"
 import type { Optimizer as Optimizing } from "../../src/dsl/Optimizer.ts"
 import * as Problem from "../../src/dsl/Problem.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
+import * as Split from "../../src/dsl/Split.ts"
 import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as TapWeight from "../../src/levels/recipes/TapWeight.ts"
@@ -73,6 +74,7 @@ export const tinyTransformer = (
       Mlp.apply(omega.head, Transformer.first(Transformer.encode(omega.encoder, ids, noise(keys, 0)))),
       labels
     )
+  const labelled = Split.apart({ train: text("train", sizes), validation: text("validation", sizes) })
   const { reweight } = TapWeight.levels({
     theta,
     omega,
@@ -88,14 +90,14 @@ export const tinyTransformer = (
       }
     },
     finetune: {
-      data: text("train", sizes),
+      data: labelled.train,
       optimizer,
       loss: classify,
       gamma: 0.01,
       shared: (omega, theta) => [omega.encoder, theta]
     },
     reweight: {
-      data: text("validation", sizes),
+      data: labelled.validation,
       // Slow, so that the rounding of its finite differences does not reach the levels below.
       optimizer: Optimizer.sgd(0.01),
       loss: classify,

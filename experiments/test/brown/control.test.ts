@@ -16,6 +16,7 @@ import {
   Run,
   Seed,
   Solver,
+  Split,
   TapWeight,
   Var
 } from "tapweight"
@@ -46,6 +47,10 @@ const levels = (objectives: ReadonlyArray<Label>, downstream: Label) => {
   const omega = Var.make("omega", (_, root) => Var.initial(theta, root))
   const loss = (p: Mlp.Params, rows: Rows, label: Label) =>
     Objective.binaryCrossEntropy(tf.reshape(Mlp.apply(p, rows.x, tf.softplus), [-1]), rows[label])
+  const labelled = Split.apart({
+    train: Dataset.fromRows("train", table("train", 40), { batch: 20 }),
+    validation: Dataset.fromRows("validation", table("validation", 60), { batch: 60 })
+  })
   return TapWeight.levels({
     theta,
     omega,
@@ -57,14 +62,14 @@ const levels = (objectives: ReadonlyArray<Label>, downstream: Label) => {
       )
     },
     finetune: {
-      data: Dataset.fromRows("train", table("train", 40), { batch: 20 }),
+      data: labelled.train,
       optimizer: Optimizer.adam(0.01),
       loss: (omega, rows) => loss(omega, rows as never, downstream),
       gamma: 0.1,
       shared: (omega, theta) => [omega, theta]
     },
     reweight: {
-      data: Dataset.fromRows("validation", table("validation", 60), { batch: 60 }),
+      data: labelled.validation,
       optimizer: Optimizer.adam(0.02),
       loss: (omega, rows) => loss(omega, rows as never, downstream),
       warmup: 20

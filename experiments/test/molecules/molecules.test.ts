@@ -4,12 +4,13 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { Mlp, NdArray, OnnxEngine as Compiled, Plan, ResNet, Run, Seed } from "tapweight"
 import type * as PictureBatches from "../../molecules/pictures/PictureBatches.ts"
-import { scorable, splitOf, unitOf } from "../../molecules/Labels.ts"
+import { scorable, scored, splitOf, unitOf } from "../../molecules/Labels.ts"
 import * as Levels from "../../molecules/Levels.ts"
 import * as Objectives from "../../molecules/Objectives.ts"
 import { type Settings, small } from "../../molecules/Settings.ts"
 import type { Task } from "../../molecules/Task.ts"
 import { madeTask } from "../support/madeTask.ts"
+import { partsOf } from "../support/parts.ts"
 
 const settings: Settings = {
   ...small,
@@ -228,7 +229,7 @@ describe("splits of a set", () => {
 
   it("are of all accepted rows and no other, whichever is asked for", () => {
     for (const kind of ["scaffold", "random", "stratified"] as const) {
-      const { test, train, validation } = Result.getOrThrow(splitOf(kind, "made", structures, labels, 1))
+      const { test, train, validation } = partsOf(Result.getOrThrow(splitOf(kind, "made", structures, labels, 1)))
       assert.deepStrictEqual(
         [...train, ...validation, ...test].sort((a, b) => a - b),
         [...rows]
@@ -272,15 +273,19 @@ describe("labels of a set", () => {
 
   it("that no part can be scored on are refused before anything is trained", () => {
     const classes = { name: "made", metric: "roc-auc" } as const
-    assert.strictEqual(Result.getOrThrow(scorable(classes, "test", "scaffold", [1, 0, 1, 1], 2)), 1)
+    assert.strictEqual(scorable(classes, [1, 0, 1, 1], 2), 1)
+    assert.strictEqual(scorable(classes, [1, 0, 1, 0], 2), 0)
+    assert.strictEqual(scorable(classes, [1, 1], 1), 0)
+    assert.strictEqual(scorable(set, [1, Number.NaN], 2), 1)
+    assert.strictEqual(scorable(set, [Number.NaN], 1), 0)
+    assert.isTrue(Result.isSuccess(scored(classes, "test", "scaffold", 1, 2)))
     assert.match(
-      said(scorable(classes, "validation", "scaffold", [1, 0, 1, 0], 2)),
+      said(scored(classes, "validation", "scaffold", 0, 2)),
       /no label has both classes in its validation part: give more rows, or choose split=random$/
     )
-    assert.match(said(scorable(classes, "test", "stratified", [1, 1], 1)), /choose split=scaffold or split=random$/)
-    assert.strictEqual(Result.getOrThrow(scorable(set, "test", "scaffold", [1, Number.NaN], 2)), 1)
+    assert.match(said(scored(classes, "test", "stratified", 0, 1)), /choose split=scaffold or split=random$/)
     assert.match(
-      said(scorable(set, "test", "scaffold", [Number.NaN], 1)),
+      said(scored(set, "test", "scaffold", 0, 1)),
       /no label has a value in its test part: give more rows, or choose split=random$/
     )
   })

@@ -4,23 +4,25 @@ import * as Effect from "effect/Effect"
 import { Seed } from "tapweight"
 import * as Brown from "../../brown/Corpus.ts"
 import * as Passages from "../../text/Passages.ts"
+import { partsOf } from "../support/parts.ts"
 import * as Vocabulary from "../../text/Vocabulary.ts"
 
 const documents = await Effect.runPromise(Brown.corpus.pipe(Effect.provide(NodeServices.layer)))
 const seed = Seed.make(7)
 const shares = { validation: 0.2, test: 0.2 }
 const split = Passages.split(seed, documents, shares)
+const { test, train, validation } = partsOf(split)
 const vocabulary = Vocabulary.make(split.unlabelled, 2000)
 const idsOf = (part: ReadonlyArray<Brown.Document>) => part.map((document) => document.id)
 
 describe("Passages.split", () => {
   it("puts every document into exactly one part", () => {
-    const all = [...idsOf(split.train), ...idsOf(split.validation), ...idsOf(split.test)]
+    const all = [...idsOf(train), ...idsOf(validation), ...idsOf(test)]
     assert.deepStrictEqual(all.sort(), idsOf(documents))
   })
 
   it("lets no test document into what pretraining sees", () => {
-    const tested = new Set(idsOf(split.test))
+    const tested = new Set(idsOf(test))
     assert.strictEqual(split.unlabelled.length, 500 - tested.size)
     assert.isFalse(idsOf(split.unlabelled).some((id) => tested.has(id)))
   })
@@ -29,13 +31,13 @@ describe("Passages.split", () => {
     for (const genre of Brown.genreNames) {
       const count = (part: ReadonlyArray<Brown.Document>) => part.filter((document) => document.genre === genre).length
       const expected = Math.round(0.2 * count(documents))
-      assert.deepStrictEqual([count(split.validation), count(split.test)], [expected, expected])
+      assert.deepStrictEqual([count(validation), count(test)], [expected, expected])
     }
   })
 
   it("is a function of the seed", () => {
-    assert.deepStrictEqual(idsOf(Passages.split(seed, documents, shares).test), idsOf(split.test))
-    assert.notDeepEqual(idsOf(Passages.split(Seed.fold(seed, 1), documents, shares).test), idsOf(split.test))
+    assert.deepStrictEqual(idsOf(partsOf(Passages.split(seed, documents, shares)).test), idsOf(test))
+    assert.notDeepEqual(idsOf(partsOf(Passages.split(Seed.fold(seed, 1), documents, shares)).test), idsOf(test))
   })
 })
 
@@ -76,7 +78,7 @@ describe("Passages.labelled", () => {
   it.effect("says what to change where a genre holds too few", () =>
     Effect.gen(function* () {
       const options = { length: 128, perGenre: 100_000 }
-      const error = yield* Effect.flip(Passages.labelled(seed, vocabulary, split.test, options))
+      const error = yield* Effect.flip(Passages.labelled(seed, vocabulary, test, options))
       assert.match(error.message, /9 documents of genre 'news' hold \d+ passages of 128 tokens.*ask for fewer/)
     })
   )

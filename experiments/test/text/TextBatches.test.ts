@@ -6,6 +6,7 @@ import * as Brown from "../../brown/Corpus.ts"
 import * as Masking from "../../text/Masking.ts"
 import * as Passages from "../../text/Passages.ts"
 import * as TextBatches from "../../text/TextBatches.ts"
+import { partsOf } from "../support/parts.ts"
 import * as Vocabulary from "../../text/Vocabulary.ts"
 
 const documents = await Effect.runPromise(Brown.corpus.pipe(Effect.provide(NodeServices.layer)))
@@ -61,7 +62,7 @@ describe("pretraining", () => {
     Effect.gen(function* () {
       const text = (part: ReadonlyArray<Brown.Document>) =>
         part.map((document) => `,${Vocabulary.encode(vocabulary, document.sentences.flat()).join()},`)
-      const [seen, tested] = [text(split.unlabelled), text(split.test)]
+      const [seen, tested] = [text(split.unlabelled), text(partsOf(split).test)]
       for (const { ids, sopLabels } of yield* draw(4)) {
         for (let row = 0; row < batch; row++) {
           const tokens = data(ids).slice(row * length, (row + 1) * length)

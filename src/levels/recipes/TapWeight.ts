@@ -3,6 +3,7 @@ import type { Dataset } from "../../dsl/Dataset.ts"
 import type { Hypergradient, Structure } from "../../dsl/Hypergradient.ts"
 import * as Level from "../../dsl/Level.ts"
 import type { Optimizer } from "../../dsl/Optimizer.ts"
+import type * as Split from "../../dsl/Split.ts"
 import type { Tree } from "../../dsl/Tree.ts"
 import type { Var } from "../../dsl/Var.ts"
 import { proximal } from "../../objectives/Proximal.ts"
@@ -68,6 +69,8 @@ export interface Spec<
   /** Shares that λ starts from, or is held at without reweighting; equal where absent. */
   readonly initial?: Simplex.Shares<NoInfer<Name>>
   readonly finetune: Part<F, E, R> & {
+    /** Labelled data to train on. */
+    readonly data: Split.Train<Dataset<F, E, R>>
     readonly buffers?: OB
     /** The task's loss; with buffers, what they are after the batch beside it. */
     readonly loss: (
@@ -81,6 +84,8 @@ export interface Spec<
     readonly shared: (omega: O, theta: T) => readonly [omega: Tree, theta: Tree]
   }
   readonly reweight: Part<V, E, R> & {
+    /** Validation data: what level II trains on does not compile here. */
+    readonly data: Split.Validation<Dataset<V, E, R>>
     /** The loss on validation data; it reads ω's buffers and leaves them as they are. */
     readonly loss: (omega: O, batch: V, buffers: Buffered<OB>) => tf.Scalar
     /** Ticks that θ and ω train for before λ first moves. */

@@ -8,6 +8,7 @@ import * as Level from "../../../src/dsl/Level.ts"
 import * as NdArray from "../../../src/dsl/NdArray.ts"
 import * as Problem from "../../../src/dsl/Problem.ts"
 import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Split from "../../../src/dsl/Split.ts"
 import * as Var from "../../../src/dsl/Var.ts"
 import * as Compiled from "../../../src/engines/onnx/OnnxEngine.ts"
 import * as Optimizer from "../../../src/levels/Optimizer.ts"
@@ -57,6 +58,7 @@ const fitted = ({ head }: Model, features: tf.Tensor2D, y: tf.Tensor2D): tf.Scal
   Objective.meanSquaredError(tf.matMul(features, head), y)
 const mirrored = (model: Model, features: tf.Tensor2D, y: tf.Tensor2D): tf.Scalar => fitted(model, features, tf.neg(y))
 
+const labelled = Split.apart({ train: rows("train"), validation: rows("validation") })
 const recipe = TapWeight.levels({
   theta,
   omega,
@@ -74,7 +76,7 @@ const recipe = TapWeight.levels({
   initial: { small: 0.5, fitted: 0.3, mirrored: 0.2 },
   finetune: {
     buffers: omegaMean,
-    data: rows("train"),
+    data: labelled.train,
     optimizer,
     loss: (omega, batch, mean) => {
       const { buffers, features } = encode(omega, batch, mean)
@@ -84,7 +86,7 @@ const recipe = TapWeight.levels({
     shared: (omega, theta) => [omega.body, theta.body]
   },
   reweight: {
-    data: rows("validation"),
+    data: labelled.validation,
     optimizer: Optimizer.adam(0.1),
     loss: (omega, batch, mean) => fitted(omega, encode(omega, batch, mean).features, batch.y),
     warmup: 2
