@@ -164,6 +164,8 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
   const fs = yield* FileSystem.FileSystem
   yield* Effect.mapError(fs.makeDirectory(folder.path, { recursive: true }), JsonFile.because(folder.path))
   const { at, plan, program, read, resumed, save } = yield* prepare(folder, problem, seed)
+  const late = Plan.idle(plan, options.ticks)
+  if (late !== undefined) return yield* late
   const select = options.validation?.select
   const given = Effect.fnUntraced(function* (done: typeof Done.Type) {
     type Vars = Run.HostVars<Var.Named<V>>

@@ -21,7 +21,13 @@ const freeTape = (): void => {
 export const valueAndGradient = <X extends Tree.Tree, A extends Tree.Tree>(
   f: (at: X) => readonly [loss: tf.Scalar, aux: A],
   at: X
-): { readonly loss: tf.Scalar; readonly aux: A; readonly gradient: X } => {
+): {
+  readonly loss: tf.Scalar
+  readonly aux: A
+  readonly gradient: X
+  /** By leaf of `at`: whether the loss was computed from it. */
+  readonly touches: ReadonlyArray<boolean>
+} => {
   // The engine's own scope ends inside `gradients`, so side outputs are kept across it and handed to the caller's.
   let kept: A | undefined
   try {
@@ -36,13 +42,15 @@ export const valueAndGradient = <X extends Tree.Tree, A extends Tree.Tree>(
       undefined,
       true
     )
+    const slopes = grads as ReadonlyArray<tf.Tensor | null | undefined>
     return {
       loss: value as tf.Scalar,
       aux: Tree.map(kept!, (leaf) => tf.clone(leaf)),
       gradient: Tree.unflatten(
         at,
-        leaves.map((leaf, i) => (grads[i] as tf.Tensor | null | undefined) ?? tf.zerosLike(leaf))
-      )
+        leaves.map((leaf, i) => slopes[i] ?? tf.zerosLike(leaf))
+      ),
+      touches: leaves.map((_, i) => (slopes[i] ?? undefined) !== undefined)
     }
   } catch (error) {
     freeTape()

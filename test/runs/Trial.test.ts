@@ -105,6 +105,15 @@ describe("Trial", () => {
     ).pipe(services)
   )
 
+  it.live("refuses a length at which a level never has its turn", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(Trial.run(folder, { ...options(), ticks: 1 }))
+        assert.include((error as Error).message, "level 'finetune': its first turn is at tick 2")
+      })
+    ).pipe(services)
+  )
+
   it.live("refuses to select by a score that there is not, and another length in the same folder", () =>
     inFolder((folder) =>
       Effect.gen(function* () {

@@ -189,7 +189,7 @@ export const make = (problem: Problem.Any): Result.Result<Plan, WiringError> => 
   const confusion = Wiring.confused(problem)
   if (confusion !== undefined) return Result.fail(confusion)
   return Result.flatMap(fromWiring(Wiring.fromProblem(problem)), (plan) => {
-    const found = unsolvable(Wiring.definitions(problem), plan.sweeps)
+    const found = unsolvable(Wiring.definitions(problem), plan.sweeps) ?? idle(plan, Infinity)
     return found === undefined ? Result.succeed(plan) : Result.fail(found)
   })
 }
@@ -225,3 +225,21 @@ export const updatesAt = (level: PlannedLevel, tick: number): number => {
 /** Whether a level starts again from its initial value before acting at a tick. */
 export const restarts = (level: PlannedLevel, tick: number): boolean =>
   level.restart && (tick / level.period - 1) % level.unroll === 0
+
+/** Of a run of `ticks` ticks: the first level that never gets its turn, so that nothing trains its variable. */
+export const idle = (plan: Plan, ticks: number): WiringError | undefined => {
+  const late = plan.levels.find((level) => level.freeze !== 0 && updatesAt(level, ticks) === 0)
+  if (late === undefined) return undefined
+  const first = firstTurn(late)
+  if (late.freeze !== null && late.freeze < first) {
+    const found = `it is held constant after tick ${late.freeze}, before its first turn at tick ${first}`
+    return Defects.defect("Schedule", late.name, found, "freeze it later, or hold its variable constant with Level.fix")
+  }
+  const found = `its first turn is at tick ${first}, but the run ends after tick ${ticks}, so that nothing trains '${late.variable}'`
+  return Defects.defect(
+    "Schedule",
+    late.name,
+    found,
+    "run longer, or shorten the unroll and warm-up of it and of the levels below"
+  )
+}

@@ -16,6 +16,8 @@ export type Batch = { readonly [field: string]: tf.Tensor }
 /** What a solve leaves behind: cotangents of what the level reads, its solver's state, its residual if asked for. */
 export interface Handed {
   readonly cotangents: Vars
+  /** What the level's loss was computed from, of the variables that cotangents are handed to. */
+  readonly touched: ReadonlyArray<string>
   readonly state: Tree
   readonly residual: tf.Scalar | undefined
 }
@@ -47,9 +49,16 @@ export const implicit = (
     state,
     last === undefined ? unstated(solver) : preconditioner(level, last)
   )
-  const mixed = product.derivative((x: Tree) => gradientOf(into)(system.at(x)), system.x, system.direction(u))
+  let touched: ReadonlyArray<string> = []
+  const mixedOf = (x: Tree) => {
+    const found = Objective.gradient(level, { ...vars, [own]: system.at(x) }, batch, into)
+    touched = found.touched
+    return found.gradient
+  }
+  const mixed = product.derivative(mixedOf, system.x, system.direction(u))
   return {
     cotangents: Vector.scale(-1, mixed),
+    touched,
     state: next,
     residual: measure ? relativeResidual(system.operator(u), right) : undefined
   }
@@ -89,11 +98,15 @@ export const unrolled = (
   const own = level.own.name
   let flowing: { readonly params: Tree; readonly state: Tree } = { params: v, state: Vector.zeros(past[0]!.optimizer) }
   let cotangents: Vars = Vector.zeros(Object.fromEntries(into.map((name) => [name, vars[name]!])))
+  let touched: ReadonlyArray<string> = []
   for (let i = past.length - 1; i >= 0; i--) {
     const then = past[i]!
     const seen = { ...vars, ...then.reads, [own]: then.own }
-    const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
-      Objective.gradient(level, { ...seen, [own]: x }, batches[i]!, wrt).gradient
+    const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) => {
+      const found = Objective.gradient(level, { ...seen, [own]: x }, batches[i]!, wrt)
+      touched = found.touched
+      return found.gradient
+    }
     const update = (at: { readonly g: Tree; readonly state: Tree; readonly params: Tree }) => {
       const [params, state] = level.optimizer.update(at.g, at.state, at.params, then.clock)
       return { params, state }
@@ -103,7 +116,7 @@ export const unrolled = (
     flowing = { params: Vector.add(back.params, through[own]!), state: back.state }
     cotangents = Vector.add(cotangents, Object.fromEntries(into.map((name) => [name, through[name]!])))
   }
-  return { cotangents, state: {}, residual: undefined }
+  return { cotangents, touched, state: {}, residual: undefined }
 }
 
 /** What is remembered of an update about to be made. */

@@ -5,6 +5,7 @@ import * as Vector from "../../tensor/Vector.ts"
 import * as Adjoint from "./Adjoint.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"
+import * as Failure from "./Failure.ts"
 import type { State } from "./State.ts"
 import type { Sweep } from "../plan/Sweep.ts"
 
@@ -53,8 +54,12 @@ export const direction = (
   moment: Moment
 ): Direction => {
   const own = level.own.name
-  const { buffers, gradient, loss, metrics } = Objective.gradient(level, state.vars, batch, [own, ...sweep.reads])
+  const { buffers, gradient, loss, metrics, touched } = Objective.gradient(level, state.vars, batch, [
+    own,
+    ...sweep.reads
+  ])
   const cotangents: { [variable: string]: Tree } = { ...gradient }
+  const reached = new Set(touched)
   const solver: { [lower: string]: Tree } = {}
   const parts: { [lower: string]: Tree } = {}
   const residuals: { [lower: string]: tf.Scalar } = {}
@@ -64,6 +69,7 @@ export const direction = (
     const handed = Objective.inLevel(lower.name, () =>
       adjoint(lower, hop.into, v, state.solver[level.name]?.[lower.name] ?? {}, state, batches[lower.name]!, moment)
     )
+    if (reached.has(hop.variable)) for (const variable of handed.touched) reached.add(variable)
     solver[lower.name] = handed.state
     if (handed.residual !== undefined) residuals[lower.name] = handed.residual
     for (const variable of hop.into) {
@@ -73,6 +79,7 @@ export const direction = (
       if (variable === own) parts[lower.name] = arriving
     }
   }
+  if (!reached.has(own)) refuseUnmoved(level, sweep, moment)
   const whole = cotangents[own]!
   const report: LevelMetrics["report"] = !moment.diagnostics
     ? {}
@@ -87,6 +94,19 @@ export const direction = (
         residuals
       }
   return { gradient: whole, buffers, solver, metrics: { loss, gradientNorm: Vector.norm(whole), metrics, report } }
+}
+
+/** Throws where nothing can move a level: not where it was said that nothing should respond to it. */
+const refuseUnmoved = ({ name, own, upstream }: Definition, { hops }: Sweep, { frozen }: Moment): void => {
+  const silenced = (level: Definition): boolean =>
+    level.hypergradient?._tag === "Detached" || frozen.includes(level.name) || level.upstream.some(silenced)
+  if (upstream.some(silenced)) return
+  const through = hops.length === 0 ? "" : ` through the solutions of ${hops.map((hop) => hop.level).join(", ")}`
+  throw new Failure.StepFailure(
+    name,
+    `its loss does not depend on '${own.name}', neither itself nor${through === "" ? " through a level below" : through}, so that ` +
+      `nothing moves '${own.name}': use it in the objective, or in a level below that the objective reads`
+  )
 }
 
 const adjoint = (

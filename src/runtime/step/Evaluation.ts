@@ -93,19 +93,24 @@ export const evaluate = (level: Definition, vars: Vars, batch: { readonly [field
     return { loss: loss as tf.Scalar, metrics: metrics ?? {}, buffers: nextOf(level, vars, buffers) }
   })
 
-/** What the objective says, and first-order gradients with respect to the variables in `wrt`. */
+/**
+ * What the objective says, and first-order gradients with respect to the variables in `wrt`. `touched` names those of them
+ * that the loss was computed from.
+ */
 export const gradient = (
   level: Definition,
   vars: Vars,
   batch: { readonly [field: string]: Tree },
   wrt: ReadonlyArray<string>
-): Said & { readonly gradient: Vars } => {
+): Said & { readonly gradient: Vars; readonly touched: ReadonlyArray<string> } => {
   const at = Object.fromEntries(wrt.map((name) => [name, vars[name]!]))
   return inLevel(level.name, () => {
     const found = Gradient.valueAndGradient((x: Vars) => {
       const { buffers, loss, metrics } = evaluate(level, { ...vars, ...x }, batch)
       return [loss, { metrics, buffers }] as const
     }, at)
-    return { loss: found.loss, ...found.aux, gradient: found.gradient }
+    const leaves = Object.entries(at).flatMap(([name, tree]) => entries(tree).map(() => name))
+    const touched = [...new Set(leaves.filter((_, i) => found.touches[i]))]
+    return { loss: found.loss, ...found.aux, gradient: found.gradient, touched }
   })
 }

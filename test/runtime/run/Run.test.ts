@@ -42,7 +42,7 @@ describe("bad input is a clear typed error with nothing left behind", () => {
   const cases: ReadonlyArray<readonly [string, Problem.Problem<any, any, any>, string, ReadonlyArray<string>]> = [
     [
       "NaN",
-      one(() => tf.scalar(Number.NaN)),
+      one(({ x }) => tf.mul(tf.sum(x), Number.NaN)),
       "StepError",
       ["tick 1", "'only'", "the loss is NaN", "lower the learning rate"]
     ],
