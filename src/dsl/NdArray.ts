@@ -36,8 +36,31 @@ const checked = (shape: ReadonlyArray<number>, length: number): void => {
   }
 }
 
+const bad = (type: string, data: ArrayLike<unknown>, i: number, why: string): RangeError =>
+  new RangeError(`NdArray.${type}: element ${i} is ${String(data[i])}, ${why}`)
+
+const float32Of = (data: ArrayLike<number>): Float32Array => {
+  if (data instanceof Float32Array) return data
+  const values = Float32Array.from(data)
+  for (let i = 0; i < values.length; i++) {
+    if (typeof data[i] !== "number") throw bad("float32", data, i, "and not a number")
+    if (Math.abs(values[i]!) === Infinity && Number.isFinite(data[i]))
+      throw bad("float32", data, i, "which float32 does not reach: its largest number is 3.4e38")
+  }
+  return values
+}
+
+const int32Of = (data: ArrayLike<number>): Int32Array => {
+  if (data instanceof Int32Array) return data
+  const values = Int32Array.from(data)
+  for (let i = 0; i < values.length; i++)
+    if (values[i] !== data[i]) throw bad("int32", data, i, "and not a whole number from -2147483648 to 2147483647")
+  return values
+}
+
 /**
- * A float32 array. Throws a `RangeError` where shape and data disagree.
+ * A float32 array. Throws a `RangeError` where shape and data disagree, and for an element that is no number (NaN is one) or
+ * lies beyond float32's range.
  *
  * ```ts
  * const matrix = NdArray.float32([2, 3], [1, 2, 3, 4, 5, 6])
@@ -50,16 +73,16 @@ export const float32 = <const S extends ReadonlyArray<number>>(
   data: ArrayLike<number>
 ): NdArray<TensorOf<S>> => {
   checked(shape, data.length)
-  return { dtype: "float32", shape, data: data instanceof Float32Array ? data : Float32Array.from(data) }
+  return { dtype: "float32", shape, data: float32Of(data) }
 }
 
-/** An int32 array. Throws a `RangeError` where shape and data disagree. */
+/** An int32 array. Throws a `RangeError` where shape and data disagree, and for an element that is not a whole number of 32 bits. */
 export const int32 = <const S extends ReadonlyArray<number>>(
   shape: S,
   data: ArrayLike<number>
 ): NdArray<TensorOf<S>> => {
   checked(shape, data.length)
-  return { dtype: "int32", shape, data: data instanceof Int32Array ? data : Int32Array.from(data) }
+  return { dtype: "int32", shape, data: int32Of(data) }
 }
 
 /** A float32 scalar. */

@@ -1,7 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { logSumExp, softplus } from "../tensor/Smooth.ts"
 
-/** Negative log-likelihood of each row: logits [n, k ≥ 2] and class numbers int32 [n] → nats [n]. */
+/**
+ * Negative log-likelihood of each row: logits [n, k ≥ 2] and class numbers int32 [n] → nats [n]. Numbers outside of 0 to
+ * k − 1 are an error where they are a field of the data; computed ones have no class, and `log Σ eᶻ` for their row.
+ */
 export const perExample = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor1D => {
   // Asked for float32 directly, the wasm backend's oneHot writes integer bits, which read as zeros.
   const chosen = tf.cast(tf.oneHot(labels, logits.shape[1]), "float32")

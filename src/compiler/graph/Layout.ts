@@ -1,5 +1,6 @@
 /** Operations that move elements without changing them, simplified as they are made. */
 import { size } from "../../dsl/NdArray.ts"
+import { CompileError } from "./CompileError.ts"
 import { type Graph, type Node, none, type Shape, core, sameShape, sizeOf, uniformValue } from "./Graph.ts"
 
 const withoutOnes = (shape: Shape): Shape => shape.filter((n) => n !== 1)
@@ -201,8 +202,19 @@ export const reverse = (g: Graph, x: Node, axes: ReadonlyArray<number>): Node =>
   return g.node("reverse", [x], { axes: turning }, x.shape, x.dtype)
 }
 
-/** Rows `indices` of `x` along an axis; the first `batch` axes of both go together. */
+/** Stands for a number of a row that there is none of, also with the rows of earlier blocks added. */
+const nowhere = 2 ** 30
+
+/**
+ * Rows `indices` of `x` along an axis; the first `batch` axes of both go together. Throws a `CompileError` where an index
+ * that is known now is out of range; of others, each lowering sees to it that they give an error or NaN, never another row.
+ */
 export const gather = (g: Graph, x: Node, indices: Node, axis: number, batch: number): Node => {
+  const outside = indices.values?.find((row) => row < 0 || row >= x.shape[axis]!)
+  if (outside !== undefined) {
+    const reason = `takes row ${outside} of ${x.shape[axis]}, which are counted from 0`
+    throw new CompileError({ op: "gather", level: "", reason })
+  }
   const shape = [...x.shape.slice(0, axis), ...indices.shape.slice(batch), ...x.shape.slice(axis + 1)]
   const filled = uniformValue(x)
   if (filled !== undefined) return g.broadcast(g.scalar(filled, x.dtype), shape)
@@ -223,8 +235,18 @@ export const gather = (g: Graph, x: Node, indices: Node, axis: number, batch: nu
     "int32"
   )
   const flat = reshape(g, x, [blocks * rows, ...x.shape.slice(batch + 1)])
-  const places = g.node("add", [indices, offsets], none, indices.shape, "int32")
+  // A number out of range must not become a row of another block.
+  const within = indices.values === undefined ? inRange(g, indices, rows) : indices
+  const places = g.node("add", [within, offsets], none, indices.shape, "int32")
   return g.node("gather", [flat, places], { axis: 0 }, shape, x.dtype)
+}
+
+const inRange = (g: Graph, indices: Node, rows: number): Node => {
+  const node = (op: string, inputs: ReadonlyArray<Node>, dtype: "bool" | "int32") =>
+    g.node(op, inputs, none, indices.shape, dtype)
+  const below = node("less", [indices, g.scalar(rows, "int32")], "bool")
+  const inside = node("and", [node("greaterEqual", [indices, g.scalar(0, "int32")], "bool"), below], "bool")
+  return node("select", [inside, indices, g.scalar(nowhere, "int32")], "int32")
 }
 
 const range = (from: number, to: number): ReadonlyArray<number> => Array.from({ length: to - from }, (_, i) => from + i)

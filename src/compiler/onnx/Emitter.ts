@@ -73,6 +73,11 @@ export class Emitter {
     return this.#constant("float32", [], Float32Array.of(value))
   }
 
+  /** One int32 number. */
+  int(value: number): string {
+    return this.#constant("int32", [], Int32Array.of(value))
+  }
+
   floats(shape: Shape, values: Float32Array): string {
     return this.#constant("float32", shape, values)
   }

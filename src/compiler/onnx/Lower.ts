@@ -33,6 +33,12 @@ const reducing =
   (e, [x], { attrs, shape }) =>
     e.emit(op, [x!, e.longs(attrs["axes"] as Shape)], { keepdims: Number(shape.length > 0) })
 
+/** Numbers of rows, of which ONNX counts negative ones from the end: out of range they are an error of ONNX Runtime's. */
+const fromFront = (e: Emitter, ids: string, node: Node): string => {
+  if (node.values !== undefined || node.op === "argMax" || node.op === "argMin") return ids
+  return e.emit("Where", [e.emit("Less", [ids, e.int(0)]), e.int(2 ** 31 - 1), ids])
+}
+
 /** The extreme of numbers, which is none where one of them is none: ONNX Runtime's own passes over those. */
 const extreme =
   (op: string): Lowering =>
@@ -113,7 +119,8 @@ const lowerings: { readonly [op: string]: Lowering } = {
     const value = attrs["value"] as number
     return e.emit("Pad", [x!, pads, dtype === "int32" ? e.ints([], Int32Array.of(value)) : e.float(value)])
   },
-  gather: (e, inputs, { attrs }) => e.emit("Gather", inputs, { axis: attrs["axis"] as number }),
+  gather: (e, [x, ids], { attrs, inputs }) =>
+    e.emit("Gather", [x!, fromFront(e, ids!, inputs[1]!)], { axis: attrs["axis"] as number }),
 
   sum: reducing("ReduceSum"),
   maxOf: extreme("ReduceMax"),
@@ -137,7 +144,7 @@ const lowerings: { readonly [op: string]: Lowering } = {
   segmentSum: (e, [x, ids], { inputs, shape }) => {
     const [rows, ...inner] = shape
     const updates = e.reshape(x!, [sizeOf(inputs[1]!), ...inner])
-    const places = e.cast(e.reshape(ids!, [sizeOf(inputs[1]!), 1]), "int64")
+    const places = e.cast(e.reshape(fromFront(e, ids!, inputs[1]!), [sizeOf(inputs[1]!), 1]), "int64")
     const zeros = e.emit("ConstantOfShape", [e.longs([rows!, ...inner])])
     return e.emit("ScatterND", [zeros, places, updates], { reduction: "add" })
   }
@@ -196,7 +203,7 @@ export const lower = (
   const drawn = nodes.filter(given)
   const keys = [...new Set(drawn.map((node) => node.inputs[0]!))]
   const feeds: Array<{ readonly index: number; readonly name: string }> = []
-  const special = provider === "webgpu" ? Webgpu.lowerings : {}
+  const special = provider === "webgpu" ? Webgpu.lowerings : provider === "cuda" ? { gather: Webgpu.gather } : {}
   const fusions = Fuse.find(nodes, computed, special)
   const absorbed = new Set([...fusions.values()].flatMap((fusion) => fusion.absorbed))
   for (const node of nodes) {

@@ -74,6 +74,18 @@ const matmul: Lowering = (e, [a, b], { attrs, inputs }) => {
   return e.emit("MatMul", [ta ? turned(e, a!, inputs[0]!) : a!, tb ? turned(e, b!, inputs[1]!) : b!])
 }
 
+/** Devices read another row, or zeros, for one that there is none of: here such rows are NaN. */
+export const gather: Lowering = (e, [x, ids], { attrs, dtype, inputs, shape }) => {
+  const [table, indices] = inputs as [Node, Node]
+  const axis = attrs["axis"] as number
+  const found = e.emit("Gather", [x!, ids!], { axis })
+  if (indices.values !== undefined) return found
+  const last = table.shape[axis]! - 1
+  const inside = e.emit("And", [e.emit("GreaterOrEqual", [ids!, e.int(0)]), e.emit("LessOrEqual", [ids!, e.int(last)])])
+  const along = shape.map((n, i) => (i >= axis && i < axis + indices.shape.length ? n : 1))
+  return e.emit("Where", [e.reshape(inside, along), found, dtype === "int32" ? e.int(-(2 ** 31)) : e.float(Number.NaN)])
+}
+
 const segmentSum: Lowering = (e, [x, ids], { inputs, shape }) => {
   const [rows, ...inner] = shape
   const count = sizeOf(inputs[1]!)
@@ -179,6 +191,7 @@ export const lowerings: { readonly [op: string]: Lowering } = {
   expm1,
   log1p,
   matmul,
+  gather,
   segmentSum,
   convToInput,
   maxOf: reducing("ReduceMax"),

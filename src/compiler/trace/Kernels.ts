@@ -71,6 +71,10 @@ const fused =
     return Activations.activated(g, moved, attrs.activation, inputs["preluActivationWeights"], attrs.leakyreluAlpha)
   }
 
+const unshaped = (x: Node): Node => (x.op === "reshape" ? unshaped(x.inputs[0]!) : x)
+/** Of how many rows some were taken by these numbers. */
+const taken = new WeakMap<Node, number>()
+
 /** Kernels by name. */
 export const kernels: { readonly [name: string]: Kernel } = {
   ...Object.fromEntries(unaryNames.map(([name, op]) => [name, ofOne(op)])),
@@ -137,7 +141,21 @@ export const kernels: { readonly [name: string]: Kernel } = {
   _FusedMatMul: fused("_FusedMatMul"),
   FusedConv2D: fused("FusedConv2D"),
   FusedDepthwiseConv2D: fused("FusedDepthwiseConv2D"),
-  UnsortedSegmentSum: (g, { segmentIds, x }, { numSegments }) => segmentSum(g, x!, segmentIds!, numSegments),
+  UnsortedSegmentSum: (g, { segmentIds, x }, { numSegments }) => {
+    const [ids, rows] = [segmentIds!, numSegments as number]
+    // What flows back to a table goes where its rows came from.
+    if (taken.get(unshaped(ids)) === rows) return segmentSum(g, x!, ids, rows)
+    // Numbers that are none of a segment go to one more, which is dropped.
+    const last = g.scalar(rows, "int32")
+    const inside = binary(g, "and", binary(g, "greaterEqual", ids, g.scalar(0, "int32")), binary(g, "less", ids, last))
+    const sums = segmentSum(g, x!, select(g, inside, ids, last), rows + 1)
+    return Layout.slice(
+      g,
+      sums,
+      sums.shape.map(() => 0),
+      sums.shape.with(0, rows)
+    )
+  },
 
   Reshape: (g, { x }, { shape }) => Layout.reshape(g, x!, tf.util.inferFromImplicitShape(shape, size(x!.shape))),
   ExpandDims: (g, { input }, { dim }) => {
@@ -227,8 +245,11 @@ export const kernels: { readonly [name: string]: Kernel } = {
   Tile: (g, { x }, { reps }) => Layout.tile(g, x!, reps),
   Reverse: (g, { x }, { dims }) => Layout.reverse(g, x!, axesOf(dims, x!.shape.length)),
   FlipLeftRight: (g, { image }) => Layout.reverse(g, image!, [2]),
-  GatherV2: (g, { indices, x }, { axis, batchDims }) =>
-    Layout.gather(g, x!, indices!, axesOf(axis, x!.shape.length)[0]!, batchDims),
+  GatherV2: (g, { indices, x }, { axis, batchDims }) => {
+    const along = axesOf(axis, x!.shape.length)[0]!
+    taken.set(unshaped(indices!), x!.shape[along]!)
+    return Layout.gather(g, x!, indices!, along, batchDims)
+  },
   OneHot: (g, { indices }, { depth, dtype, offValue, onValue }) => {
     const classes = g.const(
       Int32Array.from({ length: depth }, (_, i) => i),

@@ -5,6 +5,7 @@ import type { Directional, Forward } from "../../tensor/Directional.ts"
 import { registerGradients } from "../../tensor/registerGradients.ts"
 import { CompileError } from "../graph/CompileError.ts"
 import { currentLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
+import { fieldOf, type Numbering, numbering } from "../../runtime/step/Numbering.ts"
 import { cast } from "../graph/Elementwise.ts"
 import { type Dtype, Graph, type LeafType, type Node, reachable, type Values } from "../graph/Graph.ts"
 import { kernels } from "./Kernels.ts"
@@ -14,6 +15,8 @@ import { type Stand, tangents } from "../tangent/Tangent.ts"
 export interface Traced {
   readonly inputs: ReadonlyArray<Node>
   readonly results: ReadonlyArray<Node>
+  /** Inputs that number rows or classes, by their place among the inputs. */
+  readonly numberings: ReadonlyArray<Numbering & { readonly input: number }>
 }
 
 const refuse = (op: string, reason: string): never => {
@@ -68,13 +71,19 @@ const nestedReason =
 const escapedReason =
   "was taken of a function that handed a tensor of its own to something outside: return the tensor from the function"
 
+/** What a node has its elements from, where it only moves all of them. */
+const source = (node: Node): Node => (node.op === "reshape" || node.op === "transpose" ? source(node.inputs[0]!) : node)
+
 class Recorder extends tf.KernelBackend implements Forward {
   readonly graph = new Graph(currentLevel)
+  readonly numberings: Array<Numbering & { readonly node: Node }> = []
   readonly #nodes = new Map<object, Node>()
+  readonly #inputs = new Map<Node, object>()
 
   add(node: Node): tf.TensorInfo {
     const dataId = {}
     this.#nodes.set(dataId, node)
+    if (node.op === "input" && !this.#inputs.has(node)) this.#inputs.set(node, dataId)
     return { dataId, shape: [...node.shape], dtype: node.dtype }
   }
 
@@ -86,6 +95,16 @@ class Recorder extends tf.KernelBackend implements Forward {
     if (owner === undefined)
       return refuse(operation(), "is given a tensor that is disposed of: make it inside of the step, or keep it")
     return this.graph.const(owner.readSync(dataId) as Values, shape, dtype as Dtype)
+  }
+
+  /** Notes the field that a kernel takes numbers of rows or classes from, where they are a field's as they are. */
+  note(kernel: string, { indices, x }: { readonly [name: string]: Node }, attrs: unknown): void {
+    const way = numbering[kernel]
+    if (way === undefined) return
+    const node = source(indices!)
+    const field = this.#inputs.has(node) ? fieldOf(this.#inputs.get(node)!) : undefined
+    if (field === undefined) return
+    this.numberings.push({ ...field, node, below: way.below(x, attrs), operation: way.operation })
   }
 
   tensor(node: Node): tf.Tensor {
@@ -160,6 +179,7 @@ const register = (): void => {
             info === undefined || info === null ? [] : [[name, recorder.node(info)]]
           )
         )
+        recorder.note(kernelName, nodes, attrs)
         const made = kernel(recorder.graph, nodes, attrs ?? {})
         return Array.isArray(made) ? made.map((node) => recorder.add(node as Node)) : recorder.add(made as Node)
       }
@@ -235,7 +255,8 @@ export const trace = <A extends ReadonlyArray<Tree.Tree>>(
     const given = new Set(inputs)
     if (reachable(results).some((node) => node.op === "input" && !given.has(node)))
       refuse("a derivative along a direction", escapedReason)
-    return { inputs, results, structure: structure as Tree.Tree }
+    const numberings = recorder.numberings.map(({ node, ...each }) => ({ ...each, input: inputs.indexOf(node) }))
+    return { inputs, results, numberings, structure: structure as Tree.Tree }
   })
 }
 

@@ -7,6 +7,7 @@ import { type Device, Engine, EngineError, type Failure } from "../Engine.ts"
 import { registerGradients } from "../../tensor/registerGradients.ts"
 import { registerTrainingKernels } from "./internal/kernels.ts"
 import { refuseTf32 } from "../tf32.ts"
+import { fieldOf, numbering, outside } from "../../runtime/step/Numbering.ts"
 import * as WebGpu from "./internal/webgpu.ts"
 import { inLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
 
@@ -86,6 +87,38 @@ const dispose = (tree: Tree.Tree): void => tf.dispose(Tree.leaves(tree) as Array
 const live = <T extends Tree.Tree>(device: Device<T>): T => device as unknown as T
 const device = <T extends Tree.Tree>(tree: T): Device<T> => tree as unknown as Device<T>
 
+/** Numbers of a batch on the host, where their tensors live elsewhere. */
+const hosts = new WeakMap<object, NdArray>()
+const batchTensorOf = (array: NdArray): tf.Tensor => {
+  const tensor = tensorOf(array)
+  hosts.set(tensor.dataId, array)
+  return tensor
+}
+const uploadBatch = <T extends Tree.Tree>(host: Tree.Host<T>): T =>
+  Tree.toLive(host as Tree.HostTree, batchTensorOf) as unknown as T
+
+const checkingKernels = new WeakSet<tf.KernelConfig>()
+/** Kernels that number rows or classes first hold a field's numbers against how many there are. */
+const checkNumberings = (backendName: string): void => {
+  for (const [kernelName, { below, operation }] of Object.entries(numbering)) {
+    const known = tf.getKernel(kernelName, backendName) as tf.KernelConfig | undefined
+    if (known === undefined || checkingKernels.has(known)) continue
+    const kernelFunc: tf.KernelFunc = (call) => {
+      const { indices, x } = call.inputs
+      const [field, host] = [fieldOf(indices!.dataId), hosts.get(indices!.dataId)]
+      if (field !== undefined && host !== undefined) {
+        const failure = outside({ ...field, operation, below: below(x, call.attrs) }, host.data, host.shape[0] ?? 1)
+        if (failure !== undefined) throw failure
+      }
+      return known.kernelFunc(call)
+    }
+    const checking = { ...known, kernelFunc }
+    tf.unregisterKernel(kernelName, backendName)
+    tf.registerKernel(checking)
+    checkingKernels.add(checking)
+  }
+}
+
 const upload = <T extends Tree.Tree>(host: Tree.Host<T>): T =>
   Tree.toLive(host as Tree.HostTree, tensorOf) as unknown as T
 
@@ -132,7 +165,7 @@ const service = (engine: Backend, backend: string): Engine["Service"] => {
             let made: ReturnType<typeof step>
             try {
               made = tidily(() => {
-                const data = upload(batch)
+                const data = uploadBatch(batch)
                 return own(() => step(before, data as never)) as never
               }) as unknown as ReturnType<typeof step>
             } catch (cause) {
@@ -155,7 +188,7 @@ const service = (engine: Backend, backend: string): Engine["Service"] => {
           // Clones, because metrics may hold tensors of the state.
           attempt(() =>
             tidily(() => {
-              const data = upload(batch)
+              const data = uploadBatch(batch)
               return cloned(own(() => f(live(state), data as never)))
             })
           ),
@@ -195,6 +228,7 @@ export const layer = (backend: Backend): Layer.Layer<Engine, EngineError> =>
       tf.enableProdMode()
       yield* load(backend)
       yield* select(backend)
+      checkNumberings(tf.getBackend())
       return service(backend, tf.getBackend())
     })
   )

@@ -22,7 +22,7 @@ import * as Sequence from "./Sequence.ts"
 import type { Loaded, Specialized } from "./Sequence.ts"
 import * as WorkerClient from "./WorkerClient.ts"
 import type { LeafType } from "../../compiler/graph/Graph.ts"
-import { trace } from "../../compiler/trace/Trace.ts"
+import { trace, type Traced } from "../../compiler/trace/Trace.ts"
 
 /** Threads inside of one operation where nothing else is asked for. */
 export const defaultThreads = 2
@@ -63,7 +63,7 @@ const executableOf = (
   f: (...args: ReadonlyArray<never>) => readonly [Tree.Tree, Tree.Tree],
   names: ReadonlyArray<string>,
   args: ReadonlyArray<unknown>
-): Executable & { readonly trees: readonly [Types, Types]; readonly lowered: Lowered } => {
+): Executable & Pick<Traced, "numberings"> & { readonly trees: readonly [Types, Types]; readonly lowered: Lowered } => {
   // What the function itself throws is its own fault, not the engine's.
   const own = (...args: ReadonlyArray<never>) => inLevel("", () => f(...args))
   const traced = trace(own as never, names, args)
@@ -87,6 +87,7 @@ const executableOf = (
               lowered.keys
             )
           },
+    numberings: traced.numberings,
     trees,
     lowered
   }
@@ -104,12 +105,22 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
   })
 
   const load = Effect.fnUntraced(function* (f: () => ReturnType<typeof executableOf>, batch: unknown) {
-    const { lowered, trees, ...executable } = yield* Effect.try({ try: f, catch: toFailure })
+    const { lowered, numberings, trees, ...executable } = yield* Effect.try({ try: f, catch: toFailure })
     const id = yield* Effect.mapError(executables.load(executable), (error) =>
       error.kind === "Died" ? error : new EngineError({ ...error, kind: "Refused" })
     )
     const piece: Piece = { ...executable, key: id, lowered }
-    return { id, piece, batch: typesOf(batch), kept: shaped(trees[0]), sent: shaped(trees[1]) } satisfies Loaded
+    const held = executable.inputs.length - leavesOf(batch).length
+    return {
+      id,
+      piece,
+      batch: typesOf(batch),
+      kept: shaped(trees[0]),
+      sent: shaped(trees[1]),
+      numberings: numberings.flatMap(({ input, ...each }) =>
+        input < held ? [] : [{ ...each, array: input - held, rows: executable.inputs[input]!.shape[0] ?? 1 }]
+      )
+    } satisfies Loaded
   })
 
   const loans = TransferCache.make()
@@ -181,12 +192,17 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
       const { form, handles } = heldBy(device)
       const arrays: Array<Numbers> = []
       const executable = find(form, batch, arrays)
-      if (executable !== undefined) return run(executable, arrays, handles, owns)
+      const checked = (loaded: Loaded, given: ReadonlyArray<Numbers>) => {
+        const failure = Sequence.outsideOf(loaded, given)
+        if (failure === undefined) return run(loaded, given, handles, owns)
+        return owns ? Effect.andThen(release(device), Effect.fail(failure)) : Effect.fail(failure)
+      }
+      if (executable !== undefined) return checked(executable, arrays)
       const made = loading(device, form, batch)
       // The state is taken over whatever happens, so nothing may come between.
       return Effect.uninterruptible(
         Effect.flatMap(owns ? Effect.tapError(made, () => release(device)) : made, (loaded) =>
-          run(loaded, arraysOf(batch), handles, owns)
+          checked(loaded, arraysOf(batch))
         )
       )
     }

@@ -5,6 +5,7 @@ import type { Called, ChainCache } from "./ChainCache.ts"
 import type { Piece } from "../../compiler/onnx/Chain.ts"
 import type * as Tree from "../../dsl/Tree.ts"
 import { collect, deviceOf, heldBy, hostOf, type Shaped, type Types } from "./Handles.ts"
+import { type Numbering, outside } from "../../runtime/step/Numbering.ts"
 import type { Numbers, Replies } from "./Protocol.ts"
 import { failure as engineFailure } from "./WorkerClient.ts"
 
@@ -15,6 +16,17 @@ export interface Loaded {
   readonly batch: Types
   readonly kept: Shaped
   readonly sent: Shaped
+  /** Which arrays of a batch number rows or classes. */
+  readonly numberings: ReadonlyArray<Numbering & { readonly array: number; readonly rows: number }>
+}
+
+/** What is wrong with the numbers of a batch's arrays, if something is. */
+export const outsideOf = ({ numberings }: Loaded, arrays: ReadonlyArray<Numbers>): Failure | undefined => {
+  for (const each of numberings) {
+    const failure = outside(each, arrays[each.array]!, each.rows)
+    if (failure !== undefined) return failure
+  }
+  return undefined
 }
 
 /** The executables of one function. */
@@ -73,6 +85,8 @@ export const make = ({ owner, ran, release, shorten }: Needs): Sequences["run"] 
         executable = made.success
         collect(executable.batch, batch, arrays)
       }
+      failure = outsideOf(executable, arrays)
+      if (failure !== undefined) break
       calls.push({ ...executable, arrays })
       form = executable.kept.form
       tree = executable.kept.tree

@@ -3,6 +3,7 @@ import type { Definition } from "../../dsl/Level.ts"
 import { entries, type Tree } from "../../dsl/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
 import { inLevel, StepFailure } from "./Failure.ts"
+import { declare } from "./Numbering.ts"
 import { type Vars, visible } from "./State.ts"
 
 export { currentLevel, inLevel, StepFailure } from "./Failure.ts"
@@ -56,6 +57,7 @@ const nextOf = (level: Definition, before: Vars, returned: Tree | undefined): Tr
 /** Loss, metrics and next buffers of one batch, held against what an objective must return. */
 export const evaluate = (level: Definition, vars: Vars, batch: { readonly [field: string]: Tree }): Said =>
   inLevel(level.name, () => {
+    declare(level.name, level.data.name, batch)
     const declared = visible(level).map((v) => v.name)
     const seen = Object.fromEntries(declared.map((name) => [name, vars[name]!]))
     const undeclared = (name: string) =>

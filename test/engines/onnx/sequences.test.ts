@@ -204,7 +204,7 @@ describe("several ticks in a call", () => {
                 }),
                 optimizer: Optimizer.sgd(0.01),
                 objective: ({ x }, { id, w }) =>
-                  tf.add(tf.mul(w, tf.sum(tf.square(x))), tf.sum(tf.gather(x, id))) as tf.Scalar
+                  tf.add(tf.mul(w, tf.sum(tf.square(x))), tf.sum(tf.gather(x, tf.abs(id)))) as tf.Scalar
               }
             )
           )
