@@ -61,9 +61,9 @@ const trialsOf = (session: Session, finished: (name: string, seconds: number) =>
 /** The trials of a cell: `trial` is the cell's own, `shared` one that other cells read as well. */
 export type Trials = ReturnType<typeof trialsOf>
 
-/** A cell that is done, and the seconds that its own trials took. */
+/** A cell that is done, and the seconds that its own trials took; null where it failed. */
 export interface Done extends Cell {
-  readonly seconds: number
+  readonly seconds: number | null
 }
 
 /**
@@ -72,9 +72,11 @@ export interface Done extends Cell {
  */
 export const progress = (done: ReadonlyArray<Done>, methods: ReadonlyArray<string>, each: number): string => {
   const last = done.at(-1)!
+  const took = (cells: ReadonlyArray<Done>) => cells.flatMap(({ seconds }) => seconds ?? [])
   const left = methods.reduce((sum, method) => {
     const own = done.filter((cell) => cell.method === method)
-    return sum + (each - own.length) * Statistics.mean((own.length > 0 ? own : done).map(({ seconds }) => seconds))
+    const known = took(own).length > 0 ? took(own) : took(done)
+    return sum + (each - own.length) * (known.length > 0 ? Statistics.mean(known) : 0)
   }, 0)
   const text = `${done.length} of ${methods.length * each} trainings done`
   return `${last.task}, seed ${last.seed}, ${last.method}: ${text}, about ${Math.ceil(left / 60)} minutes left`
@@ -112,6 +114,7 @@ export const run = Effect.fnUntraced(function* <M extends string, T extends { re
           yield* Effect.logWarning(`${task.name}, seed ${seed}, ${method} failed: ${error.message}`)
           broken ??= error
           failures.push({ ...cell, reason: error.message })
+          done.push({ ...cell, seconds: null })
           continue
         }
         rows.push({ ...cell, ...gave.success })

@@ -7,10 +7,14 @@ const expectation = /^\s*\/\/ @ts-expect-error (.+)$/
 // A mistake that is merely refused is not enough: the author must be told what to change, in so many words.
 it("every mistake is refused with the sentence written above it, and nothing else is", async () => {
   const read = (name: string) => readFile(new URL(`./${name}.test-d.ts`, import.meta.url), "utf8")
-  const sources = { wiring: await read("wiring"), buffers: await read("buffers") }
+  const sources = { wiring: await read("wiring"), buffers: await read("buffers"), run: await read("run") }
   const unguarded = (source: string) =>
     source.replaceAll("@ts-expect-error", "expected").replaceAll('"../../src/', '"src/')
-  const { errors } = await check({ wiring: unguarded(sources.wiring), buffers: unguarded(sources.buffers) })
+  const { errors } = await check({
+    wiring: unguarded(sources.wiring),
+    buffers: unguarded(sources.buffers),
+    run: unguarded(sources.run)
+  })
 
   for (const [name, source] of Object.entries(sources)) {
     const lines = source.split("\n")
