@@ -71,6 +71,8 @@ export * as FileHash from "./files/FileHash.ts"
 /** JSON files by schema, written whole or not at all. */
 export * as JsonFile from "./files/JsonFile.ts"
 export * as NodeServices from "./files/NodeServices.ts"
+/** Text from data as a terminal may print it. */
+export * as Printable from "./files/Printable.ts"
 /** Tensors in the safetensors format. */
 export * as Safetensors from "./files/Safetensors.ts"
 /** Methods compared over tasks and seeds. */

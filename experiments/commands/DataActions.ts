@@ -4,7 +4,7 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Option from "effect/Option"
-import { Dataset, TextTable as Columns } from "tapweight"
+import { Dataset, Printable, TextTable as Columns } from "tapweight"
 import { Launch } from "tapweight/cli"
 import * as Chemistry from "../molecules/rdkit/Chemistry.ts"
 import type * as Limits from "../molecules/rdkit/Limits.ts"
@@ -95,7 +95,7 @@ export const fetch = Effect.fnUntraced(function* (options: {
 }, Launch.hushed)
 
 /** A molecule as a line of a table has room for it. */
-const shortened = (smiles: string): string => (smiles.length > 80 ? `${smiles.slice(0, 79)}…` : smiles)
+const shortened = (smiles: string): string => Printable.inline(smiles.length > 80 ? `${smiles.slice(0, 79)}…` : smiles)
 
 /** Reads a set and says what is in it. */
 export const check = Effect.fnUntraced(function* (options: {

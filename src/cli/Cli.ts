@@ -7,6 +7,7 @@ import * as Command from "effect/cli/Command"
 import type { WiringMistake } from "../dsl/Level.ts"
 import * as Sentence from "../dsl/Sentence.ts"
 import * as NodeServices from "../files/NodeServices.ts"
+import * as Printable from "../files/Printable.ts"
 import type { Program } from "../runs/Program.ts"
 import { commands } from "./Commands.ts"
 import * as Launch from "./Launch.ts"
@@ -53,7 +54,9 @@ export const run = (cli: Cli): void => {
     Effect.tapCause((cause) => {
       const error = Cause.squash(cause)
       const said = Predicate.hasProperty(error, "_tag") && error._tag === "ShowHelp"
-      return said || Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(`error  ${Sentence.of(error)}`)
+      return said || Cause.hasInterruptsOnly(cause)
+        ? Effect.void
+        : Console.error(Printable.lines(`error  ${Sentence.of(error)}`))
     }),
     Effect.provide([NodeServices.layer, Logger.layer([logger])])
   )

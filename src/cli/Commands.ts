@@ -9,6 +9,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Verify from "../runtime/run/Verify.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
+import * as Printable from "../files/Printable.ts"
 import * as Manifest from "../runs/Manifest.ts"
 import * as Records from "../runs/Records.ts"
 import * as RunFolder from "../runs/RunFolder.ts"
@@ -132,7 +133,7 @@ const plan = (programs: Load.Programs) =>
       )
     },
     Effect.fnUntraced(function* (options) {
-      const print = (plans: Plans.Plans) => Console.log(Plans.forms[options.format](plans))
+      const print = (plans: Plans.Plans) => Console.log(Printable.lines(Plans.forms[options.format](plans)))
       if (options.program.endsWith(".json")) return yield* print(yield* Plans.ofFile(options.program))
       const loaded = yield* Load.load(programs, options.program)
       const { value } = yield* Launch.resolve(loaded, options)

@@ -11,6 +11,7 @@ import * as Seed from "../dsl/Seed.ts"
 import { fingerprints } from "../compiler/Fingerprint.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
+import * as Printable from "../files/Printable.ts"
 import * as FolderLock from "../runs/FolderLock.ts"
 import * as Manifest from "../runs/Manifest.ts"
 import type * as Program from "../runs/Program.ts"
@@ -102,10 +103,11 @@ export const ready = Effect.fnUntraced(function* ({ program, source }: Load.Load
 
 /** A result on standard output. */
 export const print = (format: "text" | "json", text: string, json: unknown) =>
-  Console.log(format === "json" ? JSON.stringify(json) : text)
+  // What is written out so in JSON means the same as before.
+  Console.log(Printable.lines(format === "json" ? JSON.stringify(json) : text))
 
 /** Words beside the result, on standard error. */
-export const saying = (quiet: boolean) => (text: string) => (quiet ? Effect.void : Console.error(text))
+export const saying = (quiet: boolean) => (text: string) => (quiet ? Effect.void : Console.error(Printable.lines(text)))
 
 /** Logs nothing below a warning where it is to be quiet. */
 export const hushed = <A, E, R>(effect: Effect.Effect<A, E, R>, { quiet }: { readonly quiet: boolean }) =>

@@ -1,6 +1,7 @@
 import * as Logger from "effect/Logger"
 import type { LogLevel } from "effect/LogLevel"
 import * as Sentence from "../dsl/Sentence.ts"
+import * as Printable from "../files/Printable.ts"
 
 const said: { readonly [level in LogLevel]?: string } = { Warn: "warning  ", Error: "error  ", Fatal: "error  " }
 
@@ -8,6 +9,6 @@ const said: { readonly [level in LogLevel]?: string } = { Warn: "warning  ", Err
 export const logger = Logger.withConsoleError(
   Logger.make<unknown, string>(({ logLevel, message }) => {
     const parts = Array.isArray(message) ? message : [message]
-    return `${said[logLevel] ?? ""}${parts.map(Sentence.of).join(" ")}`
+    return Printable.lines(`${said[logLevel] ?? ""}${parts.map(Sentence.of).join(" ")}`)
   })
 )

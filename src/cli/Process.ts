@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Sentence from "../dsl/Sentence.ts"
+import * as Printable from "../files/Printable.ts"
 import { codeOf, codes } from "./Exit.ts"
 
 /** An error that was thrown where nothing awaits it: in a timer, or in a promise that nobody holds. */
@@ -33,7 +34,7 @@ const stray = (cause: unknown): void => {
   const error = new StrayError({ reason: Sentence.of(cause), cause })
   const guard = guards.at(-1)
   if (guard !== undefined) return void Deferred.doneUnsafe(guard, Exit.fail(error))
-  process.stderr.write(`error  ${error.message}\n`)
+  process.stderr.write(Printable.lines(`error  ${error.message}\n`))
   process.exit(codes.failed)
 }
 

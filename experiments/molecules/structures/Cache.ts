@@ -3,6 +3,7 @@ import { homedir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { Printable } from "tapweight"
 import { Chemistry, type ChemistryError } from "../rdkit/Chemistry.ts"
 import * as Descriptor from "../rdkit/Descriptor.ts"
 import * as Limits from "../rdkit/Limits.ts"
@@ -134,7 +135,7 @@ export const descriptions = Effect.fnUntraced(function* (
           if (drops.has(one)) return new Uint8Array(0)
           const entry = reading(file, () => store.find(kind, one))
           if (typeof entry === "object" && entry.bytes !== null) return entry.bytes
-          const reason = `the ${kind} of ${one} has changed since it was checked: start again, and it is worked out anew`
+          const reason = `the ${kind} of ${Printable.inline(one)} has changed since it was checked: start again, and it is worked out anew`
           throw new Store.CacheError({ file, problem: "damaged", reason })
         }
       } satisfies Descriptions

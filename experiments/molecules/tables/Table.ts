@@ -3,6 +3,7 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { Printable } from "tapweight"
 import * as Rows from "./Rows.ts"
 import { filesOf, namesOf, type TableSchema } from "./TableSchema.ts"
 
@@ -21,7 +22,7 @@ export interface Table {
 }
 
 const quoted = (names: ReadonlyArray<string>): string => {
-  const shown = names.slice(0, 30).map((name) => `'${name}'`)
+  const shown = names.slice(0, 30).map((name) => `'${Printable.inline(name)}'`)
   return names.length > shown.length ? `${shown.join(", ")} and ${names.length - shown.length} more` : shown.join(", ")
 }
 
@@ -35,7 +36,7 @@ const headerOf = (file: string, cells: ReadonlyArray<string>, schema: TableSchem
   const names = cells.map((cell) => cell.trim())
   const wrong = (reason: string) => new Rows.TableError({ file, problem: "column", line: 1, reason })
   const twice = names.find((name, i) => names.indexOf(name) !== i)
-  if (twice !== undefined) return wrong(`two columns are called '${twice}'`)
+  if (twice !== undefined) return wrong(`two columns are called '${Printable.inline(twice)}'`)
   const allBut = "allBut" in schema.labels ? schema.labels : undefined
   const wanted = [schema.smiles, ...("allBut" in schema.labels ? [] : schema.labels)]
   const places = wanted.map((column) => names.findIndex((name) => namesOf(column).includes(name)))
@@ -89,7 +90,7 @@ export const read = Effect.fnUntraced(function* (file: string, schema: TableSche
       const text = row.cells[place]!
       const value = labelOf(text, schema)
       if (typeof value === "string") {
-        const reason = `row ${smiles.length + 1}, column '${tasks[task]}': '${text}' ${value}`
+        const reason = `row ${smiles.length + 1}, column '${Printable.inline(tasks[task]!)}': '${Printable.inline(text)}' ${value}`
         return new Rows.TableError({ file, problem: "value", line: row.line, reason })
       }
       values[task] = value

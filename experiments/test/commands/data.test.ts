@@ -64,6 +64,23 @@ describe("tapweight data", () => {
     )
   })
 
+  it("prints nothing of a table that a terminal would obey", () => {
+    const schema = { name: "rogue", about: "made", smiles: "smiles", labels: ["y"], task: "regression", metric: "mae" }
+    writeFileSync(join(scratch, "rogue.json"), JSON.stringify(schema))
+    const check = (text: string) => {
+      writeFileSync(join(scratch, "rogue.csv"), text)
+      const { err, out } = tapweight("check", "rogue.json", "--data", ".", "--cache", "kept")
+      // eslint-disable-next-line no-control-regex
+      assert.notMatch(out + err, /[^\P{Cc}\n]/u)
+      return out + err
+    }
+    const molecule = check(`smiles,y\n"C(C\u001b[2J\n  row 9  C  fine",1\nC1CC1,2\n`)
+    assert.match(molecule, /\n {2}row 1 {2}C\(C\\u001b\[2J\\u000a {2}row 9 {2}C {2}fine {2}refused by RDKit\n/)
+    assert.match(check("smiles,y\nC,\u009b1m7\n"), /column 'y': '\\u009b1m7' is not a number/)
+    assert.match(check("smiles,\u001b]0;x\u0007\nC,1\n"), /there are 'smiles', '\\u001b\]0;x\\u0007'/)
+    assert.match(check("smiles,a\u001b,y,y\nC,1,2,3\n"), /two columns/)
+  })
+
   it("refuses what it cannot read with exit code 4 and a sentence", () => {
     writeFileSync(join(scratch, "bace.csv"), "mol,Class\nC,1\nCC,2\n")
     writeFileSync(join(scratch, "hiv.csv"), "smiles,HIV_active\nxyz,1\n")
