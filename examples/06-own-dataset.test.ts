@@ -1,11 +1,13 @@
-// What a dataset of one's own has to hold, as tests: batches are a function of (seed, index), bad rows are refused by line.
+// What a dataset of one's own has to hold, as tests: batches are a function of (seed, index), bad rows are refused by line; and
+// laws that the problem with it obeys.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
-import { NodeServices, Seed } from "tapweight"
+import { NodeServices, OnnxEngine, Seed } from "tapweight"
+import { Law } from "tapweight/testing"
 import { assert, describe, it } from "vitest"
-import { file, readings } from "./06-own-dataset.ts"
+import { file, problem, readings } from "./06-own-dataset.ts"
 
 const seed = Seed.make(1)
 
@@ -36,4 +38,14 @@ describe("readings", () => {
       rmSync(directory, { recursive: true })
     }
   })
+})
+
+describe("the problem with it", () => {
+  const laws = {
+    "has the hypergradient that its estimator claims": Law.hypergradient(problem, { cases: 1, solveTicks: 200 }),
+    "goes on as if it had not been stopped": Law.resume(problem, { cases: 2 })
+  }
+  for (const [what, law] of Object.entries(laws)) {
+    it(what, () => Effect.runPromise(Effect.provide(law, [OnnxEngine.layer(), NodeServices.layer])))
+  }
 })

@@ -67,7 +67,11 @@ export const unrolled = (options: { readonly steps: number; readonly product: Pr
 /** The solution is read as a constant: no gradient passes through this level. */
 export const detached: Hypergradient = { _tag: "Detached" }
 
-/** How many of the level's last updates a run keeps for the estimator. */
+/**
+ * How many of the level's last updates a run keeps for the estimator.
+ *
+ * @internal
+ */
 export const remembers = (estimator: Hypergradient | undefined): number => {
   if (estimator?._tag === "Unrolled") return estimator.steps
   return estimator?._tag === "Implicit" && estimator.solver.preconditioned ? 1 : 0

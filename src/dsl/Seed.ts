@@ -12,7 +12,11 @@ export interface Seed {
 
 const rotations = [13, 15, 26, 6, 17, 29, 16, 24] as const
 
-/** One Threefry-2x32-20 block, written into `out[at]` and `out[at + 1]` as unsigned 32-bit integers. */
+/**
+ * One Threefry-2x32-20 block, written into `out[at]` and `out[at + 1]` as unsigned 32-bit integers.
+ *
+ * @internal
+ */
 export const threefry = (k0: number, k1: number, c0: number, c1: number, out: Uint32Array, at: number): void => {
   const k2 = (k0 ^ k1 ^ 0x1bd11bda) | 0
   let x0 = (c0 + k0) | 0

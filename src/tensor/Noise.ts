@@ -9,10 +9,18 @@ import * as tf from "@tensorflow/tfjs-core"
 import { size } from "../dsl/NdArray.ts"
 import { threefry } from "../dsl/Seed.ts"
 
-/** Name of the kernel: input `key` (int32 [2]), attributes `shape` and `salt`, output float32 of `shape`. */
+/**
+ * Name of the kernel: input `key` (int32 [2]), attributes `shape` and `salt`, output float32 of `shape`.
+ *
+ * @internal
+ */
 export const Threefry2x32 = "Threefry2x32"
 
-/** What {@link Threefry2x32} computes: number `i` is word `i mod 2` of the block at counter (⌊i/2⌋, salt). */
+/**
+ * What {@link Threefry2x32} computes: number `i` is word `i mod 2` of the block at counter (⌊i/2⌋, salt).
+ *
+ * @internal
+ */
 export const expand = (key: ArrayLike<number>, count: number, salt: number): Float32Array => {
   const block = new Uint32Array(2)
   const out = new Float32Array(count)

@@ -36,7 +36,7 @@ pack() {
 
 install() {
   mkdir "$folder/user"
-  cp "$root"/test/package/{program.ts,fromCode.mts,tsconfig.json} "$folder/user"
+  cp "$root"/test/package/{program.ts,fromCode.mts,extended.mts,tsconfig.json} "$folder/user"
   cd "$folder/user" || return 1
   echo '{ "private": true, "type": "module" }' >package.json
   npm install --loglevel=error "$folder/tapweight.tgz" "effect@$(version effect)" \
@@ -58,6 +58,11 @@ types() {
 }
 
 from_code() { node fromCode.mjs; }
+
+# The laws' own peer, which nothing else asks for.
+fast_check() { npm install --loglevel=error "fast-check@$(version fast-check)"; }
+
+extended() { node extended.mjs; }
 
 command_line() {
   rm -f program.js
@@ -84,10 +89,12 @@ check "tarball" pack
 check "install" install
 cd "$folder/user" || exit 1
 check "one copy of each peer" one_copy
+check "size" size
+check "install what laws need" fast_check
 check "types, the declarations' own too" types
 check "run from code" from_code
 check "run by the command line" command_line
-check "size" size
+check "own engine, product, program and laws" extended
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -93,7 +93,11 @@ const executableOf = (
   }
 }
 
-/** An engine on a client; also where tests reach the worker. */
+/**
+ * An engine on a client; also where tests reach the worker.
+ *
+ * @internal
+ */
 export const service = (client: WorkerClient.WorkerClient, options: Options = {}): Engine["Service"] => {
   const { ask, tell } = client
   const provider = options.provider ?? "cpu"

@@ -110,7 +110,11 @@ const misplaced = (wiring: Wiring.Wiring, index: Index): WiringError | undefined
   return undefined
 }
 
-/** First tick after `start` at which a level of this period takes its turn. */
+/**
+ * First tick after `start` at which a level of this period takes its turn.
+ *
+ * @internal
+ */
 export const firstTurn = (level: Pick<PlannedLevel, "period" | "start">): number =>
   (Math.floor(level.start / level.period) + 1) * level.period
 
@@ -197,7 +201,11 @@ export const make = (problem: Problem.Any): Result.Result<Plan, WiringError> => 
 // Asked for at every tick: a plan's sweeps change only when another level freezes.
 const sweepsKnown = new WeakMap<Plan, Map<string, ReadonlyMap<string, Sweep>>>()
 
-/** Sweeps while some levels are frozen: their solutions are constants to the levels above. */
+/**
+ * Sweeps while some levels are frozen: their solutions are constants to the levels above.
+ *
+ * @internal
+ */
 export const sweepsWhile = (plan: Plan, frozen: ReadonlySet<string>): ReadonlyMap<string, Sweep> => {
   const known = sweepsKnown.get(plan) ?? new Map<string, ReadonlyMap<string, Sweep>>()
   sweepsKnown.set(plan, known)
@@ -211,18 +219,30 @@ export const sweepsWhile = (plan: Plan, frozen: ReadonlySet<string>): ReadonlyMa
   return found
 }
 
-/** Whether a level acts at a tick (ticks count from 1). */
+/**
+ * Whether a level acts at a tick (ticks count from 1).
+ *
+ * @internal
+ */
 export const acts = (level: PlannedLevel, tick: number): boolean =>
   tick % level.period === 0 && tick > level.start && (level.freeze === null || tick <= level.freeze)
 
-/** Updates a level has made up to and including a tick. */
+/**
+ * Updates a level has made up to and including a tick.
+ *
+ * @internal
+ */
 export const updatesAt = (level: PlannedLevel, tick: number): number => {
   const last = level.freeze === null ? tick : Math.min(tick, level.freeze)
   const turns = Math.floor(last / level.period) - Math.floor(level.start / level.period)
   return Math.max(0, turns) * level.repeat
 }
 
-/** Whether a level starts again from its initial value before acting at a tick. */
+/**
+ * Whether a level starts again from its initial value before acting at a tick.
+ *
+ * @internal
+ */
 export const restarts = (level: PlannedLevel, tick: number): boolean =>
   level.restart && (tick / level.period - 1) % level.unroll === 0
 

@@ -121,7 +121,11 @@ const wiringOf = (level: Definition): LevelWiring => ({
   estimator: level.hypergradient === undefined ? null : estimatorOf(level.hypergradient, level.optimizer)
 })
 
-/** A level and everything it rests on: each level value once, lower levels first. */
+/**
+ * A level and everything it rests on: each level value once, lower levels first.
+ *
+ * @internal
+ */
 export const closure = (top: Definition): ReadonlyArray<Definition> => {
   const found = new Set<Definition>()
   const visit = (level: Definition): void => {
@@ -133,10 +137,18 @@ export const closure = (top: Definition): ReadonlyArray<Definition> => {
   return [...found]
 }
 
-/** The definitions a problem is made of, lower levels first. */
+/**
+ * The definitions a problem is made of, lower levels first.
+ *
+ * @internal
+ */
 export const definitions = (problem: Problem.Any): ReadonlyArray<Definition> => closure(problem.top)
 
-/** The variables that a level moves: its own and, where it has some, its buffers. */
+/**
+ * The variables that a level moves: its own and, where it has some, its buffers.
+ *
+ * @internal
+ */
 export const owned = (level: Definition): ReadonlyArray<Var.Any> =>
   level.buffers === undefined ? [level.own] : [level.own, level.buffers]
 
@@ -146,13 +158,21 @@ export const elements = (problem: Problem.Any): { readonly [level: string]: Read
     definitions(problem).flatMap(({ name, own }) => (own.elements === undefined ? [] : [[name, own.elements] as const]))
   )
 
-/** Variables held constant, with their values where the program states them. */
+/**
+ * Variables held constant, with their values where the program states them.
+ *
+ * @internal
+ */
 export const fixed = (problem: Problem.Any): ReadonlyArray<Definition["fixed"][number]> => {
   const byName = new Map(definitions(problem).flatMap((level) => level.fixed.map((f) => [f.variable.name, f] as const)))
   return [...byName.values()]
 }
 
-/** Variables or constants of one name that are not one value: the only defect that names alone cannot show. */
+/**
+ * Variables or constants of one name that are not one value: the only defect that names alone cannot show.
+ *
+ * @internal
+ */
 export const confused = (problem: Problem.Any): WiringError | undefined => {
   const seen = new Map<string, Var.Any>()
   const constants = new Map<string, Definition["fixed"][number]["value"]>()
