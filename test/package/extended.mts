@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Config, Dataset, EagerEngine, Engine, Hypergradient, Init, Level, Metrics, NdArray } from "tapweight"
 import { NodeServices, OnnxEngine, Optimizer, Problem, Product, Program, Smooth, Solver, Statistics } from "tapweight"
-import { Safetensors, Tree, Trial, Var, Vector } from "tapweight"
+import { Safetensors, type Tree, Trial, Var, Vector } from "tapweight"
 import type { Compiled, Step } from "tapweight/engine"
 import { Arbitrary, Law } from "tapweight/testing"
 
