@@ -2,7 +2,7 @@
 import { createReadStream } from "node:fs"
 import { open } from "node:fs/promises"
 import { createInterface } from "node:readline"
-import { pipeline, type Readable } from "node:stream"
+import { Duplex, pipeline, type Readable } from "node:stream"
 import { createGunzip } from "node:zlib"
 import { CsvError, parse } from "csv-parse"
 import * as Schema from "effect/Schema"
@@ -28,15 +28,13 @@ export interface Row {
 }
 
 const errorOf = (file: string, error: Error & { readonly code?: string }): TableError => {
+  if (error instanceof TableError) return error
   if (error instanceof CsvError) {
     const line = Number(error["lines"] ?? 0)
-    const [quoting, uneven] = [/QUOTE/.test(error.code), /INCONSISTENT/.test(error.code)]
-    const found = Array.isArray(error["record"]) ? error["record"].length : 0
+    const quoting = /QUOTE/.test(error.code)
     const reason = quoting
       ? "quotation marks do not match: a quoted cell must be closed, and a mark inside one doubled"
-      : uneven
-        ? `the row has ${found} cells where the header has another number`
-        : error.message
+      : error.message
     return new TableError({ file, problem: quoting ? "quoting" : "row", line, reason })
   }
   if (error.code === "ENOENT") return new TableError({ file, problem: "missing", reason: "there is no such file" })
@@ -70,14 +68,53 @@ async function* chunks<A>(items: AsyncIterable<A>): AsyncGenerator<ReadonlyArray
   if (chunk.length > 0) yield chunk
 }
 
+const mark = Buffer.of(0xef, 0xbb, 0xbf)
+
+/** Bytes without the byte order marks that they begin with: who saves a table twice may have written two. */
+async function* unmarked(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let head: Buffer | undefined = Buffer.alloc(0)
+  for await (const chunk of source) {
+    if (head === undefined) {
+      yield chunk
+      continue
+    }
+    head = Buffer.concat([head, chunk])
+    while (head.subarray(0, mark.length).equals(mark)) head = head.subarray(mark.length)
+    if (mark.subarray(0, head.length).equals(head)) continue
+    yield head
+    head = undefined
+  }
+  if (head !== undefined && head.length > 0) yield head
+}
+
+const isBlank = (cell: string): boolean => cell.trim() === ""
+
+/**
+ * A row with as many cells as the header. A spreadsheet writes empty cells behind the last column, as many as its widest row has:
+ * they may be there and lack. Undefined where more or less than that differs.
+ */
+const fitted = (header: ReadonlyArray<string>, cells: ReadonlyArray<string>): ReadonlyArray<string> | undefined => {
+  if (cells.length === header.length) return cells
+  if (![...cells.slice(header.length), ...header.slice(cells.length)].every(isBlank)) return undefined
+  return header.map((_, i) => cells[i] ?? "")
+}
+
 async function* csvRows(file: string): AsyncGenerator<ReadonlyArray<Row>> {
-  const parser = parse({ bom: true, skip_empty_lines: true, info: true })
+  const parser = parse({ bom: true, skip_empty_lines: true, relax_column_count: true, info: true })
   const gunzip = (await gzipped(file)) ? [createGunzip()] : []
-  pipeline([createReadStream(file), ...gunzip, parser], () => {})
+  pipeline([createReadStream(file), ...gunzip, Duplex.from(unmarked), parser], () => {})
+  let header: ReadonlyArray<string> | undefined
   for await (const found of chunks<{ readonly info: { readonly lines: number }; readonly record: Array<string> }>(
     parser
   )) {
-    yield found.map(({ info, record }) => ({ cells: record, line: info.lines }))
+    const rows = found.filter(({ record }) => !record.every(isBlank))
+    header ??= rows[0]?.record
+    yield rows.map(({ info, record }) => {
+      const cells = fitted(header!, record)
+      if (cells !== undefined) return { cells, line: info.lines }
+      const reason = `the row has ${record.length} cells where the header has ${header!.length}`
+      throw new TableError({ file, problem: "row", line: info.lines, reason })
+    })
   }
 }
 
@@ -97,7 +134,7 @@ async function* textLines(file: string): AsyncGenerator<Row> {
       return
     }
     line++
-    const text = line === 1 ? next.value.replace(/^\ufeff/, "") : next.value
+    const text = line === 1 ? next.value.replace(/^\ufeff+/, "") : next.value
     if (text.trim() !== "") yield { cells: text.trim().split(/\s+/), line }
   }
 }
@@ -105,7 +142,10 @@ async function* textLines(file: string): AsyncGenerator<Row> {
 const streamOf = (file: string, rows: AsyncIterable<ReadonlyArray<Row>>) =>
   Stream.fromAsyncIterable(rows, (error) => errorOf(file, error as Error))
 
-/** The rows of a CSV file (RFC 4180, with or without byte order mark), header first, in chunks. */
+/**
+ * The rows of a CSV file (RFC 4180, with or without byte order marks) that are not blank, header first, in chunks. Each has as many
+ * cells as the header.
+ */
 export const csv = (file: string): Stream.Stream<ReadonlyArray<Row>, TableError> =>
   Stream.suspend(() => streamOf(file, csvRows(file)))
 

@@ -26,6 +26,8 @@ const quoted = (names: ReadonlyArray<string>): string => {
   return names.length > shown.length ? `${shown.join(", ")} and ${names.length - shown.length} more` : shown.join(", ")
 }
 
+const doubled = (name: string): string => `two columns are called '${Printable.inline(name)}'`
+
 interface Header {
   readonly smiles: number
   readonly labels: ReadonlyArray<number>
@@ -35,8 +37,6 @@ interface Header {
 const headerOf = (file: string, cells: ReadonlyArray<string>, schema: TableSchema): Header | Rows.TableError => {
   const names = cells.map((cell) => cell.trim())
   const wrong = (reason: string) => new Rows.TableError({ file, problem: "column", line: 1, reason })
-  const twice = names.find((name, i) => names.indexOf(name) !== i)
-  if (twice !== undefined) return wrong(`two columns are called '${Printable.inline(twice)}'`)
   const allBut = "allBut" in schema.labels ? schema.labels : undefined
   const wanted = [schema.smiles, ...("allBut" in schema.labels ? [] : schema.labels)]
   const places = wanted.map((column) => names.findIndex((name) => namesOf(column).includes(name)))
@@ -45,11 +45,16 @@ const headerOf = (file: string, cells: ReadonlyArray<string>, schema: TableSchem
     const what = namesOf(missing).map((name) => `'${name}'`)
     return wrong(`there is no column ${what.join(" or ")}, which '${schema.name}' needs; there are ${quoted(names)}`)
   }
-  if (allBut === undefined) return { smiles: places[0]!, labels: places.slice(1) }
-  const tasks = names.flatMap((name, i) => (i === places[0] || allBut.allBut.includes(name) ? [] : [i]))
-  if (tasks.length === allBut.count) return { smiles: places[0]!, labels: tasks }
+  // Columns without a name are what a spreadsheet leaves behind the last one.
+  const tasks = allBut && names.flatMap((name, i) => (name === "" || allBut.allBut.includes(name) ? [] : [i]))
+  const needed = [...places, ...(tasks ?? [])].map((place) => names[place]!)
+  const twice = needed.find((name) => names.indexOf(name) !== names.lastIndexOf(name))
+  if (twice !== undefined) return wrong(doubled(twice))
+  if (tasks === undefined) return { smiles: places[0]!, labels: places.slice(1) }
+  const labels = tasks.filter((place) => place !== places[0])
+  if (labels.length === allBut!.count) return { smiles: places[0]!, labels }
   return wrong(
-    `there are ${tasks.length} label columns where '${schema.name}' has ${allBut.count}; there are ${quoted(names)}`
+    `there are ${labels.length} label columns where '${schema.name}' has ${allBut!.count}; there are ${quoted(names)}`
   )
 }
 
@@ -57,12 +62,16 @@ const headerOf = (file: string, cells: ReadonlyArray<string>, schema: TableSchem
 const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
 const missing = /^(?:|nan|na)$/i
 
+const largest = 2 ** 128 - 2 ** 104
+
 /** Reads one label, or says what is wrong with it. */
 const labelOf = (text: string, { range, task }: TableSchema): number | string => {
   const trimmed = text.trim()
   if (missing.test(trimmed)) return Number.NaN
   const value = Number(trimmed)
   if (!decimal.test(trimmed) || !Number.isFinite(value)) return "is not a number"
+  // Labels are kept in 32 bits.
+  if (!Number.isFinite(Math.fround(value))) return `is too large: labels are at most ${largest.toPrecision(3)} in size`
   if (task === "classification" && value !== 0 && value !== 1) return "is neither 0 nor 1"
   if (range !== undefined && (value < range[0] || value > range[1])) return `is not in ${range[0]} to ${range[1]}`
   return value
@@ -149,6 +158,11 @@ export const smilesOf = (
           const names = chunk[0]!.cells.map((cell) => cell.trim())
           const wanted = options.columns ?? usual
           const found = names.findIndex((name) => wanted.includes(name))
+          if (found >= 0 && names.lastIndexOf(names[found]!) !== found) {
+            return Effect.fail(
+              new Rows.TableError({ file, problem: "column", line: 1, reason: doubled(names[found]!) })
+            )
+          }
           if (found >= 0) return Effect.succeed(take(chunk.slice(1), found))
           const reason = `there is no column ${wanted.map((name) => `'${name}'`).join(" or ")}; there are ${quoted(names)}. A schema in a .json file can name another`
           return Effect.fail(new Rows.TableError({ file, problem: "column", line: 1, reason }))

@@ -48,6 +48,13 @@ layer(NodeServices.layer)("Table", (it) => {
     ["without an end to its last line", plain.trimEnd()],
     ["quoted", '"mol","extra, or ""not""",a,"bee, too"\n"CCO","x\ny",1,"0"\n"C",,nan,1\n'],
     ["gzipped", gzipSync(plain)],
+    ["with two byte order marks, and quoted", `\ufeff\ufeff"mol",extra,a,b\nCCO,x,1,0\nC,y,,1.0\n`],
+    ["padded with empty columns", "mol,extra,a,b,,\nCCO,x,1,0,,\nC,y,,1.0,,\n"],
+    ["padded in its rows alone", "mol,extra,a,b\nCCO,x,1,0, ,\nC,y,,1.0,,,,\n"],
+    ["padded in its header alone", "mol,extra,a,b,,\nCCO,x,1,0\nC,y,,1.0,\n"],
+    ["ended by a line of white space", `${plain}  \t \n`],
+    ["ended by rows of empty cells", `${plain},,,\n,,,\n`],
+    ["with two columns of a name that nobody asked for", "mol,extra,a,b,extra\nCCO,x,1,0,9\nC,y,,1.0,8\n"],
     ["in another order", "b,a,smiles\n0,1,CCO\n1,NaN,C\n"]
   ]
   for (const [name, content] of forms) {
@@ -61,11 +68,28 @@ layer(NodeServices.layer)("Table", (it) => {
     )
   }
 
-  it.effect("takes all columns but those named for labels", () =>
+  it.effect("takes all columns but those named for labels, and those without a name", () =>
     Effect.gen(function* () {
-      const table = yield* reading("id,smiles,kelvin\n1,C,-161.5\n2,CC,\n", degrees)
-      assert.deepStrictEqual(table.tasks, ["kelvin"])
-      assert.deepStrictEqual(Array.from(table.labels), [-161.5, Number.NaN])
+      for (const text of [
+        "id,smiles,kelvin\n1,C,-161.5\n2,CC,\n",
+        "id,smiles,id,kelvin,,\n1,C,,-161.5,,\n2,CC,1,,,\n"
+      ]) {
+        const table = yield* reading(text, degrees)
+        assert.deepStrictEqual(table.tasks, ["kelvin"])
+        assert.deepStrictEqual(Array.from(table.labels), [-161.5, Number.NaN])
+      }
+    })
+  )
+
+  it.effect("takes the largest label that 32 bits hold, and none beyond", () =>
+    Effect.gen(function* () {
+      const { range: _, ...boundless } = degrees
+      const table = yield* reading("smiles,x\nC,-3.4028234e38\n", boundless)
+      assert.isTrue(table.labels.every(Number.isFinite))
+      for (const label of ["1e39", "-1e39", "3.4028236e38"]) {
+        const error = yield* Effect.flip(reading(`smiles,x\nC,1\nC,${label}\n`, boundless))
+        assert.include(error.message, `line 3: row 2, column 'x': '${label}' is too large: labels are at most 3.40e+38`)
+      }
     })
   )
 
@@ -75,6 +99,8 @@ layer(NodeServices.layer)("Table", (it) => {
     ["a missing column", "mol,a,c\nC,1,1\n", "column", /no column 'b' or 'bee, too'.* there are 'mol', 'a', 'c'/, two],
     ["no SMILES column", "smile,a,b\nC,1,1\n", "column", /no column 'smiles' or 'mol'/, two],
     ["two columns of one name", "mol,a,a,b\nC,1,1,0\n", "column", /two columns are called 'a'/, two],
+    ["two of the columns of SMILES", "mol,a,mol,b\nC,1,C,0\n", "column", /two columns are called 'mol'/, two],
+    ["two label columns of one name", "smiles,x,x\nC,1,1\n", "column", /two columns are called 'x'/, degrees],
     ["too many label columns", "smiles,x,y\nC,1,1\n", "column", /2 label columns where 'degrees' has 1/, degrees],
     [
       "a word for a label",
@@ -91,6 +117,7 @@ layer(NodeServices.layer)("Table", (it) => {
       /row 1, column 'x': '-300' is not in -273.15 to 5000/,
       degrees
     ],
+    ["a row that is long", "mol,a,b\nC,1,0,7\n", "row", /line 2: the row has 4 cells where the header has 3/, two],
     ["a row that is short", "mol,a,b\nC,1\n", "row", /line 2: the row has 2 cells/, two],
     ["an open quotation", 'mol,a,b\nC,1,1\n"CC,0,0\nCCC,1,1\n', "quoting", /quotation marks do not match/, two],
     ["a stray quotation mark", 'mol,a,b\nC,1,1\nC"C,0,0\n', "quoting", /line 3: quotation marks do not match/, two],
@@ -142,6 +169,8 @@ layer(NodeServices.layer)("Table", (it) => {
       yield* refuses("b.smi", "\n\n", "empty")
       yield* refuses("b.csv", "smiles\n", "empty")
       yield* refuses("b.csv", "molecule\nC\n", "column")
+      yield* refuses("b.csv", "smiles,smiles\nC,CC\n", "column")
+      yield* refuses("b.csv", "id,smiles\n7\n", "row")
       yield* refuses("b.csv", "smiles\nC\n", "column", "structure")
       yield* refuses("b.smi.gz", gzipSync(all.join("\n")).subarray(0, 40), "truncated")
       assert.strictEqual((yield* Effect.flip(Table.allSmiles(join(folder, "none.smi")))).problem, "missing")
