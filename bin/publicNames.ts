@@ -11,7 +11,7 @@ export interface Name {
   readonly name: string
   readonly value: boolean
   readonly type: boolean
-  /** Its doc comment, without tags. */
+  /** Its doc comment, examples included. */
   readonly doc: string
   /** Its declarations as they are written, `export declare` and comments before them left out. */
   readonly declarations: ReadonlyArray<string>
@@ -44,13 +44,22 @@ const textOf = (project: Project, symbol: Symbol): ReadonlyArray<string> =>
     return statement.getText().replace(/^export (declare )?/, "")
   })
 
+/** A doc comment's text, and after it what its `@example` tags show. */
+const commentOf = (checker: Checker, symbol: Symbol): string =>
+  [
+    symbol.getDocumentationComment(checker),
+    ...symbol
+      .getJsDocTags(checker)
+      .flatMap(({ name, text }) => (name === "example" && text !== undefined ? [`\`\`\`ts\n${text}\n\`\`\``] : []))
+  ].join("\n\n")
+
 const nameOf = (project: Project, exported: Symbol): Name => {
   const symbol = resolved(project.checker, exported)
   return {
     name: exported.name,
     value: (symbol.flags & SymbolFlags.Value) !== 0,
     type: (symbol.flags & SymbolFlags.Type) !== 0,
-    doc: symbol.getDocumentationComment(project.checker),
+    doc: commentOf(project.checker, symbol),
     declarations: textOf(project, symbol)
   }
 }

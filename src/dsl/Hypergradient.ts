@@ -49,7 +49,14 @@ export type Hypergradient =
   | { readonly _tag: "Unrolled"; readonly steps: number; readonly product: Product }
   | { readonly _tag: "Detached" }
 
-/** Implicit function theorem at the current iterate: solve `H u = v`, hand on `−∂ₓ⟨∇L, u⟩`. */
+/**
+ * Implicit function theorem at the current iterate: solve `H u = v`, hand on `−∂ₓ⟨∇L, u⟩`.
+ *
+ * ```ts
+ * const darts = Hypergradient.implicit({ solver: Solver.identity, product: Product.finiteDifference({ radius: 0.01 }) })
+ * Hypergradient.describe(darts) // => "identity × finiteDifference(0.01)"
+ * ```
+ */
 export const implicit = (options: { readonly solver: Solver; readonly product: Product }): Hypergradient => ({
   _tag: "Implicit",
   ...options
@@ -58,6 +65,11 @@ export const implicit = (options: { readonly solver: Solver; readonly product: P
 /**
  * Reverse differentiation through the level's last `steps` updates, its optimizer included.
  * The run keeps that many past iterates and gradients. Throws a `RangeError` unless `steps` is a positive integer.
+ *
+ * ```ts
+ * Hypergradient.describe(Hypergradient.unrolled({ steps: 3, product: Product.exact })) // => "unrolled(3) × exact"
+ * Hypergradient.unrolled({ steps: 0, product: Product.exact }) // => throws "steps is 0"
+ * ```
  */
 export const unrolled = (options: { readonly steps: number; readonly product: Product }): Hypergradient => {
   whole("unrolled: steps", options.steps, 1)

@@ -48,6 +48,23 @@ export const close = <L extends Level.Any>(
 /**
  * Levels update together: each tick takes one snapshot, computes every direction from it, then applies them, as
  * single-loop bilevel methods assume. By default levels update in sequence, each reading the ones just updated.
+ *
+ * ```ts
+ * const lambda = Var.make("lambda", Init.zeros([]))
+ * const fit = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   given: [lambda],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ lambda, w }) => tf.square(tf.sub(w, lambda))
+ * }).pipe(Level.hypergradient(Hypergradient.implicit({ solver: Solver.exact, product: Product.exact })))
+ * const tune = Level.minimize(lambda, {
+ *   upstream: [fit],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(tf.sub(w, 3))
+ * })
+ * Problem.simultaneous(Problem.close(tune)).simultaneous // => true
+ * ```
  */
 export const simultaneous = <P extends Problem.Any>(self: P): P =>
   Object.assign(Object.create(Prototype), self, { simultaneous: true })

@@ -15,6 +15,12 @@ const tiny = 1e-30
  * With the identity solver and radius 0.01 this is Betty's `darts`. In float32, rounding costs about 1e-7 / radius of
  * the gradient's size; a larger radius is better until the gradient's own curvature shows.
  * Throws a `RangeError` unless `radius` is positive.
+ *
+ * ```ts
+ * const square = (x: { w: tf.Tensor }) => ({ g: tf.square(x.w) })
+ * const along = { w: tf.tensor([1]) }
+ * Product.finiteDifference({ radius: 0.01 }).derivative(square, { w: tf.tensor([3]) }, along) // => { g: [6] }
+ * ```
  */
 export const finiteDifference = (options: { readonly radius: number }): Product => {
   const { radius } = options

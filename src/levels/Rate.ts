@@ -110,6 +110,13 @@ export const linear = (options: { readonly peak: number; readonly warmup: number
  * `floor` is a rate, by default 0; `warmup`, by default 0, and `total` are in updates, warm-up counted in `total`.
  *
  * Throws a `RangeError` unless 0 ≤ floor ≤ peak are finite and 0 ≤ warmup < total are integers.
+ *
+ * ```ts
+ * const rate = Rate.cosine({ peak: 0.1, warmup: 10, total: 110 })
+ * rate.at(tf.scalar(5, "int32")) // => 0.05
+ * rate.at(tf.scalar(60, "int32")) // => 0.05
+ * rate.at(tf.scalar(1000, "int32")) // => 0
+ * ```
  */
 export const cosine = (options: {
   readonly peak: number

@@ -11,7 +11,14 @@ export const constant =
   () =>
     NdArray.float32(shape, new Float32Array(NdArray.size(shape)).fill(value))
 
-/** Every element 0. */
+/**
+ * Every element 0.
+ *
+ * ```ts
+ * const w = Var.make("w", Init.zeros([2, 2]))
+ * Var.initial(w, Seed.make(0)).data // => [0, 0, 0, 0]
+ * ```
+ */
 export const zeros = <const S extends ReadonlyArray<number>>(shape: S): Init<S> => constant(0, shape)
 
 /** Every element 1. */

@@ -44,6 +44,11 @@ const logitsOf = <Part extends string>(
  * A variable β of tradeoff weights by name, equal at first or at `initial` shares.
  *
  * Throws a `RangeError` where names are none, repeated or whole numbers, or where a share is missing or negative.
+ *
+ * ```ts
+ * const tradeoff = Simplex.make("beta", ["mlm", "order"])
+ * Simplex.weights(tradeoff, tf.tensor1d([0, 0])).values // => [0.5, 0.5]
+ * ```
  */
 export const make = <const Name extends string, const Part extends string>(
   name: Name,

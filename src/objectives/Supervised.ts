@@ -27,7 +27,13 @@ export const crossEntropy = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scala
 export const weightedCrossEntropy = (logits: tf.Tensor2D, labels: tf.Tensor1D, weights: tf.Tensor1D): tf.Scalar =>
   tf.div(tf.sum(tf.mul(weights, perExample(logits, labels))), tf.maximum(tf.sum(weights), 1))
 
-/** Mean binary cross-entropy of logits `z` against targets `y` in [0, 1], both of one shape: `softplus(z) - z y`. */
+/**
+ * Mean binary cross-entropy of logits `z` against targets `y` in [0, 1], both of one shape: `softplus(z) - z y`.
+ *
+ * ```ts
+ * Objective.binaryCrossEntropy(tf.tensor1d([0, 0]), tf.tensor1d([1, 0])) // => 0.6931
+ * ```
+ */
 export const binaryCrossEntropy = (logits: tf.Tensor, targets: tf.Tensor): tf.Scalar =>
   tf.mean(tf.sub(softplus(logits), tf.mul(logits, targets)))
 
@@ -71,6 +77,12 @@ export const standardised = (logits: tf.Tensor2D, known: tf.Tensor2D): tf.Tensor
 export const maskedSquaredError = (predictions: tf.Tensor, targets: tf.Tensor, known: tf.Tensor): tf.Scalar =>
   tf.div(tf.sum(tf.mul(known, tf.square(tf.sub(predictions, targets)))), tf.maximum(tf.sum(known), 1))
 
-/** Mean squared error of predictions against targets of the same shape. */
+/**
+ * Mean squared error of predictions against targets of the same shape.
+ *
+ * ```ts
+ * Objective.meanSquaredError(tf.tensor1d([1, 2]), tf.tensor1d([1, 4])) // => 2
+ * ```
+ */
 export const meanSquaredError = (predictions: tf.Tensor, targets: tf.Tensor): tf.Scalar =>
   tf.mean(tf.square(tf.sub(predictions, targets)))

@@ -39,7 +39,20 @@ export interface Resolved<T> {
 export const Entries = Schema.Record(Schema.String, Schema.Struct({ value: Schema.Json, origin: Schema.String }))
 export type Entries = typeof Entries.Type
 
-/** A configuration. Nested structs are addressed by dotted paths; every other schema is one setting. */
+/**
+ * A configuration. Nested structs are addressed by dotted paths; every other schema is one setting.
+ *
+ * ```ts
+ * const config = Config.make({
+ *   schema: Schema.Struct({ ...Program.common, rate: Schema.Finite }),
+ *   defaults: { seed: 0, ticks: 100, rate: 0.1 }
+ * })
+ * const { value } = await Effect.runPromise(
+ *   Effect.provide(Config.resolve(config, { overrides: ["rate=0.5"] }), NodeServices.layer)
+ * )
+ * value // => { seed: 0, ticks: 100, rate: 0.5 }
+ * ```
+ */
 export const make = <S extends Settings>(spec: {
   readonly schema: S
   readonly defaults: S["Type"]

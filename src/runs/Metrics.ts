@@ -8,7 +8,13 @@ const checked = (labels: ArrayLike<number>, predictions: ArrayLike<number>): voi
   }
 }
 
-/** The share of predictions that equal their label, in [0, 1]. Throws a `RangeError` on unequal or no rows. */
+/**
+ * The share of predictions that equal their label, in [0, 1]. Throws a `RangeError` on unequal or no rows.
+ *
+ * ```ts
+ * Metrics.accuracy([0, 1, 1], [0, 1, 0]) // => 0.6667
+ * ```
+ */
 export const accuracy = (labels: ArrayLike<number>, predictions: ArrayLike<number>): number => {
   checked(labels, predictions)
   let right = 0
@@ -129,6 +135,10 @@ const meanError =
 /**
  * The root of the mean squared error, in the unit of the labels; rows whose label is NaN are passed over, undefined where
  * none is left. Throws a `RangeError` on unequal or no rows.
+ *
+ * ```ts
+ * Metrics.rmse([1, 2], [1, 4]) // => 1.4142
+ * ```
  */
 export const rmse = meanError((difference) => difference * difference, Math.sqrt)
 

@@ -48,6 +48,10 @@ const flips = 20_000
 /**
  * Two-sided p of a paired difference by sign flips: the share of the 2ⁿ sign patterns whose mean is at least as far from
  * zero, of which 2 / 2ⁿ is the smallest; of more than 16 differences 20,000 patterns drawn once for all, and the observed one.
+ *
+ * ```ts
+ * Statistics.pairedP([1, 2, 3]) // => 0.25
+ * ```
  */
 export const pairedP = (differences: ReadonlyArray<number>): number => {
   const n = differences.length

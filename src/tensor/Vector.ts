@@ -14,7 +14,13 @@ export const scale = <T extends Tree.Tree>(factor: tf.Scalar | number, a: T): T 
 export const addScaled = <T extends Tree.Tree>(a: T, factor: tf.Scalar | number, b: T): T =>
   Tree.zipWith(a, b, (x, y) => tf.add(x, tf.mul(y, factor)))
 
-/** Inner product over every leaf. */
+/**
+ * Inner product over every leaf.
+ *
+ * ```ts
+ * Vector.dot({ a: tf.tensor([1, 2]), b: tf.scalar(3) }, { a: tf.tensor([4, 5]), b: tf.scalar(6) }) // => 32
+ * ```
+ */
 export const dot = (a: Tree.Tree, b: Tree.Tree): tf.Scalar => {
   const products = Tree.leaves(Tree.zipWith(a, b, (x, y) => tf.sum(tf.mul(x, y)))) as ReadonlyArray<tf.Scalar>
   return products.length === 0 ? tf.scalar(0) : products.reduce((sum, p) => tf.add(sum, p))

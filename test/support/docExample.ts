@@ -55,7 +55,7 @@ const promised = (line: string): string => {
 /** An example as a module. Imports are left out of examples: `names` are those of `tapweight`. */
 export const moduleOf = ({ code }: DocExample, names: ReadonlyArray<string>): string => {
   const own = /^import /m.test(code)
-  const used = (name: string) => !own && new RegExp(`(?<![\\w.])${name}\\b`).test(code)
+  const used = (name: string) => !own && new RegExp(`(?<!\\w|[^.]\\.)${name}\\b`).test(code)
   const imports = [
     ...Object.entries(others).flatMap(([name, statement]) => (used(name) ? [statement] : [])),
     ...(names.some(used) ? [`import { ${names.filter(used).join(", ")} } from "tapweight"`] : []),

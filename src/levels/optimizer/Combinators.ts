@@ -47,6 +47,11 @@ const before =
 /**
  * Coupled L2 decay, as the `weight_decay` of `torch.optim.SGD` and `Adam`: the optimizer sees g + λθ. Of several
  * combinators in one pipe the last meets the gradient first. Throws a `RangeError` where λ is negative or not finite.
+ *
+ * ```ts
+ * const optimizer = Optimizer.sgd(1).pipe(Optimizer.weightDecay(0.1))
+ * optimizer.update({ w: tf.scalar(0) }, {}, { w: tf.scalar(1) }, tf.scalar(0, "int32"))[0] // => { w: 0.9 }
+ * ```
  */
 export const weightDecay = (lambda: number): ((self: Optimizer) => Optimizer) => {
   nonNegative("weightDecay", lambda)

@@ -85,6 +85,13 @@ const blend = (beta: number, mean: tf.Tensor, sample: tf.Tensor): tf.Tensor =>
  * m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², θ ← θ − η · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε), with t = clock + 1.
  *
  * Throws a `RangeError` unless both β are in [0, 1) and ε is finite and not negative.
+ *
+ * ```ts
+ * const adam = Optimizer.adam(0.1)
+ * const params = { w: tf.scalar(1) }
+ * const [next] = adam.update({ w: tf.scalar(5) }, adam.init(params), params, tf.scalar(0, "int32"))
+ * next // => { w: 0.9 }
+ * ```
  */
 export const adam = (rate: number | Rate.Rate, options: AdamOptions = {}): Optimizer => {
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options

@@ -57,6 +57,10 @@ export const conjugateGradient = (options: { readonly iterations: number }): Sol
  *
  * With `neumann({ terms: 0, rate })` this is the single-loop step `u ← u − rate (H u − v)` of SOBA (Dagréou et al. 2022);
  * the error that restarting leaves each tick is then driven to zero over ticks.
+ *
+ * ```ts
+ * Solver.warm(Solver.neumann({ terms: 0, rate: 0.1 })).name // => "warm neumann(0, 0.1)"
+ * ```
  */
 export const warm = (solver: Solver): Solver => ({
   name: `warm ${solver.name}`,

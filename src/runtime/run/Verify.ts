@@ -115,6 +115,27 @@ const compare = (
  * level is held fixed and the levels below are solved with their own optimizers. Then the variable is moved by ±radius;
  * implicit levels are solved again, unrolled ones make their last updates again from where they stood before these, a
  * restart included, and detached ones stay. The change of the level's loss is held against the swept gradient.
+ *
+ * ```ts
+ * const lambda = Var.make("lambda", Init.zeros([]))
+ * const fit = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   given: [lambda],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ lambda, w }) => tf.square(tf.sub(w, lambda))
+ * }).pipe(Level.hypergradient(Hypergradient.implicit({ solver: Solver.exact, product: Product.exact })))
+ * const tune = Level.minimize(lambda, {
+ *   upstream: [fit],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(tf.sub(w, 3))
+ * })
+ * const { error } = await Verify.verify(Problem.close(tune), { seed: 0 }).pipe(
+ *   Effect.provide(OnnxEngine.layer()),
+ *   Effect.runPromise
+ * )
+ * error < 0.01 // => true
+ * ```
  */
 export const verify = <V extends Var.Any, E, R>(
   problem: Problem<V, E, R>,

@@ -27,7 +27,34 @@ export type Selected<T extends Tick.Any = Tick.Any> = Scored<T> & {
   readonly improved: boolean
 }
 
-/** Scores every `every`-th tick and tick `last`, on whatever `score` measures: validation data, never the test split. */
+/**
+ * Scores every `every`-th tick and tick `last`, on whatever `score` measures: validation data, never the test split.
+ *
+ * ```ts
+ * const lambda = Var.make("lambda", Init.zeros([]))
+ * const fit = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   given: [lambda],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ lambda, w }) => tf.square(tf.sub(w, lambda))
+ * }).pipe(Level.hypergradient(Hypergradient.implicit({ solver: Solver.exact, product: Product.exact })))
+ * const tune = Level.minimize(lambda, {
+ *   upstream: [fit],
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(tf.sub(w, 3))
+ * })
+ * const scores = await Run.ticks(Problem.close(tune), { ticks: 20, seed: 0 }).pipe(
+ *   Watch.scoring({ every: 10, last: 20, score: (tick) => Effect.succeed({ tick: tick.index }) }),
+ *   Stream.filter((tick) => tick.scores !== undefined),
+ *   Stream.map((tick) => tick.scores),
+ *   Stream.runCollect,
+ *   Effect.provide(OnnxEngine.layer()),
+ *   Effect.runPromise
+ * )
+ * scores // => [{ tick: 10 }, { tick: 20 }]
+ * ```
+ */
 export const scoring =
   <T extends Tick.Any, E, R>(options: {
     readonly every: number
@@ -44,7 +71,14 @@ export const scoring =
     )
   }
 
-/** The selection after one more score; ties keep the earlier tick. */
+/**
+ * The selection after one more score; ties keep the earlier tick.
+ *
+ * ```ts
+ * const first = Watch.select(Watch.nothing, 10, 0.7, "max")
+ * Watch.select(first, 20, 0.6, "max") // => { best: { tick: 10, score: 0.7 }, since: 1 }
+ * ```
+ */
 export const select = (before: Selection, tick: number, score: number, mode: "max" | "min"): Selection => {
   const better = before.best === null || (mode === "max" ? score > before.best.score : score < before.best.score)
   // A score that is not a number is never the best: an empty selection stays empty.
