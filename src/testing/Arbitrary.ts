@@ -19,8 +19,9 @@ const seeds = fc.nat({ max: 2 ** 31 - 1 })
 /**
  * Any wiring over at most so many levels, 6 where absent: mostly acyclic, often wrong somewhere. For whatever reads plans.
  *
- * @example
+ * ```ts
  * fc.assert(fc.property(Arbitrary.wiring(), (wiring) => Result.isResult(Plan.fromWiring(wiring))))
+ * ```
  */
 export const wiring = (options: { readonly levels?: number } = {}): fc.Arbitrary<Wiring> =>
   fc
@@ -38,9 +39,10 @@ export interface QuadraticCase {
  * Quadratic problems over random DAGs, whose solutions and hypergradients are known in closed form. All levels have one
  * estimator; conjugate gradients and exact products where none is given, which need the compiled engine.
  *
- * @example
+ * ```ts
  * const exactly = Arbitrary.quadratic({ levels: 3 })
  * fc.sample(exactly, 1)[0]!.gradient // what the swept gradient of the top must be
+ * ```
  */
 export const quadratic = (
   options: { readonly levels?: number; readonly estimator?: Hypergradient.Hypergradient } = {}
@@ -93,8 +95,9 @@ const array = (
  * Batches of the fields that a dataset declares: normal numbers at several scales, zeros among them, and whole numbers
  * between `integers`, 0 and 1 where absent.
  *
- * @example
+ * ```ts
  * fc.property(Arbitrary.batch(train, { integers: { min: 0, max: 9 } }), (batch) => batch.y.data.every((y) => y < 10))
+ * ```
  */
 export const batch = <B extends Tree>(
   dataset: Pick<Dataset.Dataset<B, unknown, unknown>, "fields" | "~B">,

@@ -39,7 +39,10 @@ const positive = (seed: Seed.Seed, n: number): M.Matrix => {
 const tensor = (a: M.Matrix): tf.Tensor2D => tf.tensor2d(a as Array<Array<number>>)
 const column = (x: tf.Tensor): tf.Tensor2D => tf.reshape(x, [-1, 1]) as tf.Tensor2D
 
-/** `levels` lower levels, each reading a random subset of those before it and, with some chance, the top's variable. */
+/**
+ * `levels` lower levels, each reading a random subset of those before it and, with some chance, the top's variable. A function
+ * of the seed; `shuffle` names what levels rest on in another order.
+ */
 export const random = (seed: Seed.Seed, levels: number, estimator: Hypergradient, shuffle = false): Quadratic => {
   const s = (label: string | number) => Seed.fold(seed, label)
   const coin = (label: string, p: number) => Seed.uniform(s(label), 1)[0]! < p
@@ -51,6 +54,7 @@ export const random = (seed: Seed.Seed, levels: number, estimator: Hypergradient
   const variables: Array<any> = []
   const jacobians: Array<M.Matrix> = []
   const solutions: Array<M.Vector> = []
+  const read = new Set<number>()
   let edges = 0
   for (let i = 0; i < levels; i++) {
     const d = sizes[i]!
@@ -61,6 +65,7 @@ export const random = (seed: Seed.Seed, levels: number, estimator: Hypergradient
     const couplings = reads.map((j) => matrix(s(`c${i}.${j}`), d, sizes[j]!, 0.7))
     const direct = matrix(s(`d${i}`), d, n, 0.7)
     edges += reads.length + (given ? 1 : 0)
+    for (const j of reads) read.add(j)
     const variable = Var.make(`x${i}`, () => NdArray.float32([d], solutions[i]!))
     const names = reads.map((j) => `x${j}`)
     const objective = (vars: any): tf.Scalar => {
@@ -96,8 +101,8 @@ export const random = (seed: Seed.Seed, levels: number, estimator: Hypergradient
     jacobians.push(M.solve(a, jacobian))
   }
   const targets = sizes.map((d, i) => Array.from(Seed.normal(s(`target${i}`), d)))
-  const seen = made.flatMap((_, j) => (j === levels - 1 || coin(`top${j}`, 0.5) ? [j] : []))
-  // Levels nobody reads would not be part of the problem: the top rests on all of them but its loss only on `seen`.
+  // The top rests on all levels. Its loss reads some of them, and those that no other reads: all take part in its gradient.
+  const seen = made.flatMap((_, j) => (!read.has(j) || coin(`top${j}`, 0.5) ? [j] : []))
   const closed = Level.minimize(top as any, {
     upstream: shuffle ? made.toReversed() : made,
     data: Dataset.none,

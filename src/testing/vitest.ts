@@ -33,8 +33,9 @@ declare module "vitest" {
     /**
      * Holds a problem against a law; what fails is printed with the seed and path that give it again.
      *
-     * @example
+     * ```ts
      * await expect(problem).toObey(Law.resume, { cases: 5, ticks: 20 })
+     * ```
      */
     toObey: (law: Law, options?: Obeying) => T extends Problem.Any ? Promise<void> : R
   }

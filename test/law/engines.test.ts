@@ -6,12 +6,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as Problem from "../../src/dsl/Problem.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
-import * as Tree from "../../src/dsl/Tree.ts"
 import type * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import type * as Program from "../../src/runs/Program.ts"
@@ -22,72 +20,22 @@ import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as PlanText from "../../src/runtime/plan/PlanText.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import { triLevel } from "../support/programs.ts"
+import { boundOf } from "../../src/testing/laws/Engines.ts"
+import * as Snapshots from "../../src/testing/laws/Snapshots.ts"
 import * as Programs from "../../src/testing/Programs.ts"
 
 type Any = Problem.Problem<Var.Var.Any, unknown, never>
-type From = { readonly tick: number; readonly state: Run.Snapshot }
 
 const eager = Layer.fresh(Eager.layer("cpu"))
 const compiled = Compiled.layer({ threads: 1 })
 const seed = 3
 
-/** The state after some ticks. */
-const after = (problem: Any, ticks: number, from?: From) =>
-  Run.ticks(problem, { ticks, seed, ...(from === undefined ? {} : { from }) }).pipe(
-    Stream.filter((tick) => tick.index === ticks),
-    Stream.mapEffect((tick) => tick.snapshot),
-    Stream.runHead,
-    Effect.map(Option.getOrThrow)
-  )
-
-/** ‖a − b‖ / ‖a‖. */
-const error = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
-  let [difference, norm] = [0, 0]
-  for (let i = 0; i < a.length; i++) {
-    difference += (a[i]! - b[i]!) ** 2
-    norm += a[i]! ** 2
-  }
-  return Math.sqrt(difference / (norm || 1))
-}
-
-/** The smallest radius of a plan's finite differences; 1 where it has none. */
-const radiusOf = (plan: Plan.Plan): number =>
-  Math.min(
-    1,
-    ...plan.levels.flatMap((l) => /finiteDifference\((.+)\)/.exec(l.estimator?.name ?? "")?.[1] ?? []).map(Number)
-  )
-
-/**
- * What two engines may differ by in a leaf after ten ticks.
- *
- * They add in different orders, so their float32 gradients differ by about 1e-7 of their size; ten updates leave that well
- * below 1e-5. A hop divides the difference of two gradients by the radius, so what it hands on differs by 1e-7 / radius of
- * the gradient's size, and its image may be a hundred times smaller than the gradient and its solve ill-conditioned by a
- * factor of ten: 1e-4 / radius. This holds for variables and optimizers of levels that sweep, and for solvers' states.
- */
-const boundOf = (plan: Plan.Plan): ((path: string) => number) => {
-  const sweeping = plan.levels.filter(({ name }) => plan.sweeps.some((s) => s.level === name && s.hops.length > 0))
-  const rough = sweeping.flatMap(({ name, variable }) => [`vars.${variable}`, `optimizer.${name}`])
-  const under = (path: string, part: string) => path === part || path.startsWith(`${part}.`)
-  return (path) => (["solver", ...rough].some((part) => under(path, part)) ? 1e-4 / radiusOf(plan) : 1e-5)
-}
-
 /** Leaves in which a compiled run differs from an eager one by more than it may. */
 const apart = (problem: Any, eagerly: Any = problem) =>
   Effect.gen(function* () {
     const bound = boundOf(Result.getOrThrow(Plan.make(problem)))
-    const wanted = Tree.hostEntries(yield* after(eagerly, 10).pipe(Effect.provide(eager)))
-    const found = new Map(Tree.hostEntries(yield* after(problem, 10)))
-    assert.sameMembers(
-      [...found.keys()],
-      wanted.map(([path]) => path)
-    )
-    return wanted.flatMap(([path, want]) => {
-      const got = found.get(path)!
-      const alike = got.dtype === want.dtype && got.shape.join() === want.shape.join()
-      const by = alike ? error(want.data, got.data) : Number.NaN
-      return by <= bound(path) ? [] : [`${path}: ${by}`]
-    })
+    const wanted = yield* Snapshots.after(eagerly, { ticks: 10, seed }).pipe(Effect.provide(eager))
+    return Snapshots.differences(wanted, yield* Snapshots.after(problem, { ticks: 10, seed }), bound)
   })
 
 describe("a compiled run is the eager run", () => {
@@ -143,7 +91,7 @@ describe("a compiled run is the eager run", () => {
 const interrupted = (problem: Any, at: number) =>
   Effect.gen(function* () {
     const reached = yield* Deferred.make<void>()
-    let saved: From | undefined
+    let saved: Snapshots.At | undefined
     const ticks = Run.ticks(problem, {
       ticks: 1000,
       seed,
@@ -174,9 +122,9 @@ describe("interrupted anywhere and gone on from its checkpoint, a run ends in th
           assert.strictEqual(yield* live, before, `program ${i}`)
           // However many ticks the run was ahead of its reader.
           const ticks = saved.tick + 4
-          const resumed = yield* after(problem, ticks, saved)
-          const whole = yield* after(problem, ticks)
-          assert.strictEqual(JSON.stringify(resumed), JSON.stringify(whole), `program ${i} from tick ${saved.tick}`)
+          const resumed = yield* Snapshots.after(problem, { ticks, seed, from: saved })
+          const whole = yield* Snapshots.after(problem, { ticks, seed })
+          assert.deepStrictEqual(Snapshots.differences(whole, resumed), [], `program ${i} from tick ${saved.tick}`)
           assert.strictEqual(yield* live, before, `program ${i}`)
         }
       }).pipe(Effect.provide(engine))

@@ -27,8 +27,9 @@ const reordered = <V extends Var.Any, E, R>(problem: Problem<V, E, R>, order: nu
  * The order in which `given` and `upstream` are written changes no bit of a run. An objective that takes its variables by
  * their place instead of their names breaks it.
  *
- * @example
+ * ```ts
  * yield* Law.declarationOrder(problem)
+ * ```
  */
 export const declarationOrder: Property.Law = (problem, options = {}) =>
   Property.holds(

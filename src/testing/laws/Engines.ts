@@ -45,8 +45,9 @@ const otherThan = (engine: Engine["Service"]): Layer.Layer<Engine, unknown> => {
  * Eager and compiled, a run comes to the same state, to what float32 allows: the engine of the context is held against one
  * of the other kind. An objective that computes something else when it is traced breaks it.
  *
- * @example
+ * ```ts
  * yield* Law.engines(problem, { ticks: 10 }).pipe(Effect.provide(OnnxEngine.layer()))
+ * ```
  */
 export const engines: Property.Law = (problem, options = {}) =>
   Property.holds(

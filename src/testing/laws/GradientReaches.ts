@@ -40,8 +40,9 @@ const expected = (plan: Plan.Plan): ReadonlyMap<string, string> =>
  * gradients may well be zero at the start. An objective that reads a variable through a rounding, a `stopGradient` or not at
  * all breaks it, and so do two terms that never meet: a response to λ in `f(x) + g(λ)` is zero.
  *
- * @example
+ * ```ts
  * yield* Law.gradientReaches(problem)
+ * ```
  */
 export const gradientReaches: Property.Law = (problem, options = {}) =>
   Property.holds("gradientReaches", fc.record({ seed: Property.seeds }), options, ({ seed }) =>

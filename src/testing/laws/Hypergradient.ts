@@ -15,8 +15,9 @@ export interface Options extends Property.Options, Omit<Verify.Options, "seed" |
  * ones, of the last updates for unrolled ones. A gradient that does not follow from the loss, an estimator that is too
  * coarse, or levels below that are not solved break it; no gradient at all does as well.
  *
- * @example
+ * ```ts
  * yield* Law.hypergradient(problem, { solveTicks: 500, tolerance: 0.01 })
+ * ```
  */
 export const hypergradient = ((problem, options: Options = {}) => {
   const { cases: _cases, path: _path, ticks: _ticks, tolerance = 0.02, ...verifying } = options

@@ -17,8 +17,9 @@ const stored = (state: Run.Snapshot) =>
  * A run that is stopped after a random tick and goes on from what a checkpoint holds ends in the bits of an undisturbed
  * run. Whatever a program keeps elsewhere than in its state breaks it: a dataset with a position of its own, a counter.
  *
- * @example
+ * ```ts
  * yield* Law.resume(problem, { cases: 10, ticks: 20 })
+ * ```
  */
 export const resume: Property.Law = (problem, options = {}) =>
   Property.holds(
