@@ -1,6 +1,7 @@
-import { readdirSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -41,7 +42,12 @@ const apart = (problem: Any, eagerly: Any = problem) =>
 describe("a compiled run is the eager run", () => {
   const examples = fileURLToPath(new URL("../../examples", import.meta.url))
 
-  for (const file of readdirSync(examples).filter((name) => name.endsWith(".ts"))) {
+  const programs = readdirSync(examples).filter(
+    (name) => /^[^.]*\.ts$/.test(name) && /^export default Program/m.test(readFileSync(join(examples, name), "utf8"))
+  )
+  it("has examples to be held for", () => assert.isAtLeast(programs.length, 5))
+
+  for (const file of programs) {
     it.live(`example ${file}`, () =>
       Effect.gen(function* () {
         const { default: program } = (yield* Effect.promise(() => import(join(examples, file)))) as {
@@ -49,7 +55,7 @@ describe("a compiled run is the eager run", () => {
         }
         const { problems } = yield* program.prepare(program.config.defaults)
         for (const problem of Object.values(problems)) assert.deepStrictEqual(yield* apart(problem), [])
-      }).pipe(Effect.scoped, Effect.provide(compiled))
+      }).pipe(Effect.scoped, Effect.provide([compiled, NodeServices.layer]))
     )
   }
 
