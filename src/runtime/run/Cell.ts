@@ -3,6 +3,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { Host } from "../../dsl/Tree.ts"
 import { type Call, type Compiled, type Device, type Engine, EngineError } from "../../engines/Engine.ts"
 import type { Failure, Sequences } from "../../engines/Engine.ts"
+import { PastTickError } from "./PastTick.ts"
 import type { State } from "../step/State.ts"
 import type * as Step from "../step/Step.ts"
 import type * as Sweep from "../step/Direction.ts"
@@ -40,11 +41,11 @@ export interface Cell {
     readonly failure: Failure | undefined
     readonly bytes: number
   }>
-  /** Uses the state as it was after `tick`; where it is no longer to be had, the oldest that is. */
+  /** Uses the state as it was after `tick`. Fails with a `PastTickError` where it is no longer to be had. */
   readonly look: <A, E>(
     tick: number,
     use: (state: Device<State>) => Effect.Effect<A, E>
-  ) => Effect.Effect<A, E | EngineError>
+  ) => Effect.Effect<A, E | EngineError | PastTickError>
   /** Whether the state after `tick` is at hand without running anything again. */
   readonly holds: (tick: number) => boolean
   /** Bytes of a state. */
@@ -77,11 +78,15 @@ export const make = (engine: Engine["Service"], tick: number, state: Device<Stat
     return Effect.forEach(states, engine.release, { discard: true })
   })
 
-  const stateAt = (wanted: number): Effect.Effect<Device<State>, EngineError> => {
-    if (sequence === undefined || (wanted >= present.tick && sequence.from !== present))
-      return Effect.succeed(present.state)
+  let over = false
+  const stateAt = (wanted: number): Effect.Effect<Device<State>, EngineError | PastTickError> => {
+    if (over) return Effect.fail(new PastTickError({ tick: wanted, present: null }))
+    if (wanted === present.tick) return Effect.succeed(present.state)
+    if (sequence === undefined || wanted < sequence.from.tick) {
+      return Effect.fail(new PastTickError({ tick: wanted, present: present.tick }))
+    }
     const { between, calls, from } = sequence
-    if (wanted <= from.tick) return Effect.succeed(from.state)
+    if (wanted === from.tick) return Effect.succeed(from.state)
     const nearest = between !== undefined && between.tick <= wanted ? between : from
     if (nearest.tick === wanted) return Effect.succeed(nearest.state)
     const again = calls.slice(nearest.tick - from.tick, wanted - from.tick)
@@ -124,6 +129,9 @@ export const make = (engine: Engine["Service"], tick: number, state: Device<Stat
     holds: (wanted) =>
       sequence === undefined || wanted <= sequence.from.tick || (wanted >= present.tick && sequence.from !== present),
     bytes: (sequences) => sequences.bytes(present.state),
-    release: Effect.suspend(() => Effect.andThen(forget, engine.release(present.state)))
+    release: Effect.suspend(() => {
+      over = true
+      return Effect.andThen(forget, engine.release(present.state))
+    })
   }
 }

@@ -15,6 +15,7 @@ import { EngineError, failedAt, type Sequences, type StepError } from "../../eng
 import * as Feed from "./Feed.ts"
 import * as Moment from "../plan/Moment.ts"
 import * as Observers from "./Observers.ts"
+import { PastTickError } from "./PastTick.ts"
 import * as Pace from "./Pace.ts"
 import * as Plan from "../plan/Plan.ts"
 import * as Prefetch from "./Prefetch.ts"
@@ -26,6 +27,7 @@ import type { WiringError } from "../plan/Wiring.ts"
 
 export type { LevelReport, Report } from "./LevelReport.ts"
 export { failedAt } from "../../engines/Engine.ts"
+export { PastTickError } from "./PastTick.ts"
 export type { HostVars, Vars } from "../step/State.ts"
 
 /** How far a problem is run, from which seed, and what is looked at on the way. */
@@ -43,7 +45,7 @@ export interface Options<T = Tick> {
 }
 
 /**
- * One tick of a run. Its effects see the state after it, so use them before asking for the next tick. `V` is what the
+ * One tick of a run. Its effects see the state after it, and fail with a `PastTickError` once the next tick is asked for. `V` is what the
  * problem's variables hold, by name, and `H` the same on the host: a function of a tick asks for the variables that it
  * reads (`(tick: Tick<{ readonly omega: Omega }>) => …`) and takes a tick of any problem that has them.
  */
@@ -54,16 +56,16 @@ export interface Tick<out V = Vars, out H = HostVars<V>> {
   /** Milliseconds that the run has waited for data since it began. */
   readonly waited: number
   /** The whole state on the host: what a checkpoint holds. */
-  readonly snapshot: Effect.Effect<Snapshot, EngineError>
+  readonly snapshot: Effect.Effect<Snapshot, EngineError | PastTickError>
   /** Values of some variables on the host. */
   readonly read: <Name extends keyof H & string>(
     variables: ReadonlyArray<Name>
-  ) => Effect.Effect<Pick<H, Name>, EngineError>
+  ) => Effect.Effect<Pick<H, Name>, EngineError | PastTickError>
   /** Evaluates a pure function of the variables on some data, leaving the run as it is. */
   readonly evaluate: <B extends Tree, M extends Tree>(
     f: (vars: V, batch: B) => M,
     batch: Host<B>
-  ) => Effect.Effect<Host<M>, StepError | CompileError | EngineError>
+  ) => Effect.Effect<Host<M>, StepError | CompileError | EngineError | PastTickError>
 }
 
 export declare namespace Tick {
@@ -74,8 +76,8 @@ export declare namespace Tick {
 /** The whole state of a run on the host. */
 export type Snapshot = Host<State>
 
-/** Everything a run can fail with, beside what its datasets fail with. */
-export type RunError = WiringError | CompileError | EngineError | StepError | DataError
+/** Everything that a run, and looking at its ticks, can fail with beside what its datasets fail with. */
+export type RunError = WiringError | CompileError | EngineError | StepError | DataError | PastTickError
 
 /** The one owner of a run's tensors: its scope releases them however the run ends. */
 const acquireCell = (
@@ -101,7 +103,7 @@ export const start = Effect.fnUntraced(function* (problem: Problem.Any, seed: nu
   const engine = yield* Engine
   const plan = yield* Effect.fromResult(Plan.make(problem))
   const cell = yield* acquireCell(engine, problem, plan, { seed })
-  return yield* cell.look(0, engine.download)
+  return yield* Effect.catchTag(cell.look(0, engine.download), "PastTickError", Effect.die)
 }, Effect.scoped)
 
 type RunStep = Compiled<State, Sweep.Batches, Step.Metrics>
@@ -183,9 +185,12 @@ export const ticks = <V extends Var.Any, E, R>(
       })
 
       let pace = Pace.start
-      const look = <A, E>(tick: number, use: (state: Device<State>) => Effect.Effect<A, E>) =>
+      const look: Look = (tick, use) =>
         Effect.suspend(() => {
-          // A tick that is over shows the present state, as far as its own is gone.
+          // The state of a tick may be kept for a while after the next: what is late is late however ticks are run.
+          if (last !== undefined && tick !== last.index) {
+            return Effect.fail(new PastTickError({ tick, present: last.index }))
+          }
           pace = Pace.looked(pace, tick, cell.holds(tick))
           return cell.look(tick, use)
         })
@@ -277,7 +282,7 @@ const cycleOf = (plan: Plan.Plan): number =>
 type Look = <A, E>(
   tick: number,
   use: (state: Device<State>) => Effect.Effect<A, E>
-) => Effect.Effect<A, E | EngineError>
+) => Effect.Effect<A, E | EngineError | PastTickError>
 
 const tickOf = <V extends Vars>(
   engine: Engine["Service"],
@@ -299,13 +304,13 @@ const tickOf = <V extends Vars>(
   evaluate: (f, batch) =>
     observers
       .use(f, (observer) => look(index, (state) => observer(varsOf<V>(state), batch)))
-      .pipe(Effect.mapError(failedAt(index)))
+      .pipe(Effect.mapError((error) => (error._tag === "PastTickError" ? error : failedAt(index)(error))))
 })
 
 const atTick =
   (tick: number) =>
-  (error: EngineError): EngineError =>
-    new EngineError({ ...error, tick })
+  (error: EngineError | PastTickError): EngineError | PastTickError =>
+    error._tag === "EngineError" ? new EngineError({ ...error, tick }) : error
 
 /**
  * The variables of a state on a device, which has the structure of what it holds: a part is found as in the state itself.
