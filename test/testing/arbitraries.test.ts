@@ -68,13 +68,13 @@ describe("laws of drawn problems", () => {
 
   it.live("quadratics: order of declaration, and a gradient everywhere", () =>
     Effect.forEach(each(Arbitrary.quadratic(), 6), ({ problem }) =>
-      Effect.andThen(Law.declarationOrder(problem as never, once), Law.gradientReaches(problem as never, once))
+      Effect.andThen(Law.declarationOrder(problem, once), Law.gradientReaches(problem, once))
     ).pipe(Effect.provide(compiled))
   )
 
   it.live("quadratics: the hypergradient, by differences of the problem solved again", () =>
     Effect.forEach(each(Arbitrary.quadratic({ levels: 3 }), 2), ({ problem }) =>
-      Law.hypergradient(problem as never, { cases: 1, radius: 0.1, solveTicks: 110, tolerance: 1e-3 })
+      Law.hypergradient(problem, { cases: 1, radius: 0.1, solveTicks: 110, tolerance: 1e-3 })
     ).pipe(Effect.provide(compiled))
   )
 
