@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import type { Node } from "typescript/unstable/ast"
 import { API, type Checker, type Project, type Symbol, SymbolFlags } from "typescript/unstable/sync"
 
 export const root = fileURLToPath(new URL("..", import.meta.url))
@@ -35,13 +36,22 @@ type Exports = { readonly [door: string]: string | { readonly "tapweight-source"
 const resolved = (checker: Checker, symbol: Symbol): Symbol =>
   (symbol.flags & SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol)
 
+/** The schema that a class or a type is made from, where the module keeps it to itself: it has the fields. */
+const schemaOf = (node: Node, text: string): ReadonlyArray<string> => {
+  const name = /extends (\w+_base)\b/.exec(text)?.[1] ?? /^type \w+ = typeof (\w+)\.Type;/.exec(text)?.[1]
+  const own = node.getSourceFile().statements.map((statement) => statement.getText())
+  return own
+    .filter((statement) => statement.startsWith(`declare const ${name}:`))
+    .map((statement) => statement.slice(8))
+}
+
 const textOf = (project: Project, symbol: Symbol): ReadonlyArray<string> =>
-  symbol.declarations.map((handle) => {
+  symbol.declarations.flatMap((handle) => {
     const node = handle.resolve(project)!
     // A constant's declaration is the statement around it.
-    const statement =
-      node.parent?.parent?.kind !== undefined && /^\w+\s*[:=]/.test(node.getText()) ? node.parent.parent : node
-    return statement.getText().replace(/^export (declare )?/, "")
+    const isConstant = node.parent?.parent?.kind !== undefined && /^\w+\s*[:=]/.test(node.getText())
+    const text = (isConstant ? node.parent.parent : node).getText().replace(/^export (declare )?/, "")
+    return [text, ...schemaOf(node, text)]
   })
 
 /** A doc comment's text, and after it what its `@example` tags show. */

@@ -71,7 +71,8 @@ command_line() {
   node -e '
     const { run, result } = JSON.parse(require("node:fs").readFileSync("result.json"))
     if (result.tick !== 60 || !require("node:fs").existsSync(`${run}/final.safetensors`)) throw new Error(JSON.stringify(result))
-  '
+  ' || return 1
+  npx --no-install tapweight resume @latest --quiet --format json | cmp - result.json
 }
 
 size() {
