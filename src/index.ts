@@ -75,6 +75,8 @@ export * as NodeServices from "./files/NodeServices.ts"
 export * as Printable from "./files/Printable.ts"
 /** Tensors in the safetensors format. */
 export * as Safetensors from "./files/Safetensors.ts"
+/** Safetensors files larger than memory: the tensors that are needed, each at its place. */
+export * as SafetensorsFile from "./files/SafetensorsFile.ts"
 /** Methods compared over tasks and seeds. */
 export * as Comparison from "./runs/Comparison.ts"
 /** A comparison for people: means over seeds, paired differences, what failed. */

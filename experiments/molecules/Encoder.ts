@@ -1,6 +1,5 @@
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
-import { JsonFile, type ResNet, Safetensors, TorchNames } from "tapweight"
+import { JsonFile, type NdArray, type ResNet, Safetensors, SafetensorsFile, TorchNames } from "tapweight"
 
 /** A trained encoder: its parameters, and the running statistics of its batch normalisation. */
 export type Encoder = TorchNames.Network
@@ -10,11 +9,14 @@ export type Encoder = TorchNames.Network
  * `RunFileError` where the file is no such file, or holds a network of another shape: which tensors, and what to change.
  */
 export const read = Effect.fnUntraced(function* (file: string, network: ResNet.Config) {
-  const fs = yield* FileSystem.FileSystem
-  const bytes = yield* Effect.mapError(fs.readFile(file), JsonFile.because(file))
-  const { tensors } = yield* Effect.mapError(
-    Effect.fromResult(Safetensors.decode(Uint8Array.from(bytes))),
-    JsonFile.because(file)
+  const shapes = TorchNames.shapes(network)
+  const { header, tensors: read } = yield* SafetensorsFile.read(file, ({ shape }) => shapes.has(shape.join()))
+  // What the network has no place for is described, and not read.
+  const tensors = new Map<string, NdArray.NdArray>(
+    header.tensors.map(({ dtype, name, shape }) => [
+      name,
+      read.get(name) ?? { dtype: dtype === "F32" ? "float32" : "int32", shape, data: new Float32Array() }
+    ])
   )
   const { unused, ...found } = yield* Effect.mapError(
     Effect.fromResult(TorchNames.decode(tensors, network)),

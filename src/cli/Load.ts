@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
-import * as Disk from "../files/Disk.ts"
 import type { NodeServices } from "../files/NodeServices.ts"
+import * as RegularFile from "../files/RegularFile.ts"
 import * as Program from "../runs/Program.ts"
 
 /** A program that cannot be found or loaded. */
@@ -35,6 +35,9 @@ export interface Loaded {
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
+/** No program is longer: 16 MiB. */
+const longest = 2 ** 24
+
 const looksLikeFile = (source: string): boolean => /[/\\]|\.[cm]?[jt]s$/.test(source)
 
 /** A program of this name as it stands, which no file holds. */
@@ -44,7 +47,6 @@ export const named = (name: string, program: Runnable): Loaded => ({ program, so
 export const load = Effect.fnUntraced(function* (programs: Programs, source: string) {
   const known = Object.hasOwn(programs, source) ? programs[source] : undefined
   if (known !== undefined) return named(source, known)
-  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   if (!looksLikeFile(source)) {
     const names = Object.keys(programs).join(", ")
@@ -55,13 +57,10 @@ export const load = Effect.fnUntraced(function* (programs: Programs, source: str
     return yield* new ProgramError({ program: source, reason })
   }
   const file = path.resolve(source)
-  const bytes = yield* fs
-    .readFile(file)
-    .pipe(
-      Effect.mapError(
-        (error) => new ProgramError({ program: source, reason: `the file cannot be read: ${Disk.said(error)}` })
-      )
-    )
+  const bytes = yield* Effect.mapError(
+    RegularFile.read(file, longest),
+    ({ reason }) => new ProgramError({ program: source, reason: `the file cannot be read: ${reason}` })
+  )
   const url = yield* Effect.orDie(path.toFileUrl(file))
   const module = yield* Effect.tryPromise({
     try: () => import(url.href) as Promise<{ readonly default?: unknown }>,
@@ -105,9 +104,7 @@ export const recorded = Effect.fnUntraced(function* (
   const inside = yield* Effect.orElseSucceed(within(".", file), () => undefined)
   if (inside === undefined) return yield* refuse("there is no such file")
   if (!inside) return yield* refuse("it does not lie under the present directory")
-  const bytes = yield* Effect.mapError((yield* FileSystem.FileSystem).readFile(file), (error) =>
-    refuse(Disk.said(error))
-  )
+  const bytes = yield* Effect.mapError(RegularFile.read(file, longest), ({ reason }) => refuse(reason))
   if (sha256(bytes) !== hash) return yield* refuse("it is not the file that the run was started with")
   return yield* load(programs, file)
 })

@@ -7,24 +7,14 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
-import * as Disk from "./Disk.ts"
 import * as JsonText from "./JsonText.ts"
+import * as RegularFile from "./RegularFile.ts"
+import { because, RunFileError } from "./RunFileError.ts"
 
-/** A file of a run folder that cannot be written, or does not hold what it should. */
-export class RunFileError extends Schema.TaggedError<RunFileError>()("RunFileError", {
-  file: Schema.String,
-  reason: Schema.String
-}) {
-  override get message(): string {
-    return `${this.file}: ${this.reason}`
-  }
-}
+export { because, RunFileError }
 
-/** A {@link RunFileError} about this file, from whatever reading or writing it has failed with. */
-export const because =
-  (file: string) =>
-  (error: { readonly message: string }): RunFileError =>
-    new RunFileError({ file, reason: Disk.said(error) })
+/** No JSON that is read here is longer: 64 MiB. */
+const longest = 2 ** 26
 
 const syncWritten = Effect.fnUntraced(function* (file: string, bytes: Uint8Array) {
   const handle = yield* (yield* FileSystem.FileSystem).open(file, { flag: "wx" })
@@ -70,8 +60,7 @@ export const writeSealed = Effect.fnUntraced(function* <A>(file: string, schema:
 })
 
 const readJson = Effect.fnUntraced(function* (file: string) {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* Effect.mapError(fs.readFileString(file), because(file))
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(yield* RegularFile.read(file, longest))
   return yield* Effect.fromResult(Result.mapError(JsonText.parse(text), (reason) => new RunFileError({ file, reason })))
 })
 

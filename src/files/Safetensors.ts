@@ -22,7 +22,8 @@ export interface Decoded {
   readonly metadata: { readonly [key: string]: string }
 }
 
-const maxHeader = 16 * 1024 * 1024
+/** Bytes that a header has at most. */
+export const maxHeader = 16 * 1024 * 1024
 const maxTensors = 100_000
 const dtypes = { float32: "F32", int32: "I32" } as const
 /** What is read, by bytes an element: I64 (PyTorch's counters) becomes int32 where its numbers fit. */
@@ -86,8 +87,12 @@ const isForeign = (bytes: Uint8Array): string | undefined => {
   return undefined
 }
 
-const readHeader = (bytes: Uint8Array): Result.Result<{ text: string; start: number }, SafetensorsError> => {
-  if (bytes.length < 8) return refuse(0, `${bytes.length} bytes`, "at least the 8 bytes of a header length")
+/** The header's text and where the numbers start. Of a file of `size` bytes, `bytes` are the first, the header among them if it has a length that can be. */
+const readHeader = (
+  bytes: Uint8Array,
+  size: number
+): Result.Result<{ text: string; start: number }, SafetensorsError> => {
+  if (bytes.length < 8) return refuse(0, `${size} bytes`, "at least the 8 bytes of a header length")
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)
   const foreign = isForeign(bytes)
   // A header length may by chance begin like a pickle, so the magic numbers are asked only about what is no safetensors.
@@ -95,12 +100,8 @@ const readHeader = (bytes: Uint8Array): Result.Result<{ text: string; start: num
     return refuse(0, foreign, "a safetensors file: convert to safetensors where you trust it")
   }
   if (length > maxHeader) return refuse(0, `a header length of ${length} bytes`, `at most ${maxHeader}`)
-  if (length > bytes.length - 8) {
-    return refuse(
-      0,
-      `a header length of ${length} bytes`,
-      `at most the ${bytes.length - 8} that follow: the file is cut short`
-    )
+  if (length > size - 8) {
+    return refuse(0, `a header length of ${length} bytes`, `at most the ${size - 8} that follow: the file is cut short`)
   }
   const start = 8 + Number(length)
   if (length === 0n || bytes[8] !== 0x7b) return refuse(8, "a header that is no JSON object", "'{'")
@@ -155,7 +156,8 @@ const Entry = Schema.Struct({
 const isEntry = Schema.is(Entry)
 const isMetadata = Schema.is(Schema.Record(Schema.String, Schema.String))
 
-interface Placed {
+/** A tensor of a file: what it is, and from which byte to which. */
+export interface Placed {
   readonly name: string
   readonly dtype: keyof typeof widths
   readonly shape: ReadonlyArray<number>
@@ -209,39 +211,55 @@ const checkTiling = (
       )
 }
 
-const toArray = (
+/** The array that the bytes of a tensor stand for. */
+export const toArray = (
   bytes: Uint8Array,
-  start: number,
-  { begin, dtype, end, name, shape }: Placed
+  { begin, dtype, name, shape }: Placed
 ): Result.Result<NdArray.NdArray, SafetensorsError> => {
   // The copy aligns foreign files, and lets the file's buffer go. Byte order is the machine's: little-endian wherever
   // the engines run.
-  const { buffer } = new Uint8Array(bytes.subarray(start + begin, start + end))
+  const { buffer } = new Uint8Array(bytes)
   if (dtype === "F32") return Result.succeed(NdArray.float32(shape, new Float32Array(buffer)))
   if (dtype === "I32") return Result.succeed(NdArray.int32(shape, new Int32Array(buffer)))
   const long = new BigInt64Array(buffer)
   const large = long.find((n) => BigInt.asIntN(32, n) !== n)
   return large === undefined
     ? Result.succeed(NdArray.int32(shape, Int32Array.from(long, Number)))
-    : refuse(start + begin, `${large} in tensor ${short(name)} of dtype I64`, "numbers of 32 bits")
+    : refuse(begin, `${large} in tensor ${short(name)} of dtype I64`, "numbers of 32 bits")
+}
+
+/** What a safetensors file says it holds, and where: `begin` and `end` count from the file's beginning. */
+export interface Header {
+  readonly tensors: ReadonlyArray<Placed>
+  readonly metadata: Decoded["metadata"]
 }
 
 /**
- * Reads a safetensors file without trusting it: nothing is allocated by a declared size before that size is held
- * against the file. Names are labels, never paths; whether they fit a model is the caller's question.
+ * Reads the header of a safetensors file of `size` bytes from its first bytes, without trusting it: what it declares is held
+ * against the size. Names are labels, never paths; whether they fit a model is the caller's question.
  */
+export const header = (bytes: Uint8Array, size: number): Result.Result<Header, SafetensorsError> =>
+  Result.gen(function* () {
+    const { start, text } = yield* readHeader(bytes, size)
+    const entries = new Map(yield* parseHeader(text))
+    const metadata = entries.get("__metadata__") ?? {}
+    if (!isMetadata(metadata)) return yield* refuse(8, `__metadata__ ${short(metadata)}`, "a record of strings")
+    entries.delete("__metadata__")
+    if (entries.size > maxTensors) return yield* refuse(8, `${entries.size} tensors`, `at most ${maxTensors}`)
+    const placed: Array<Placed> = []
+    for (const [name, entry] of entries) placed.push(yield* place(name, entry))
+    yield* checkTiling(placed, start, size)
+    const tensors = placed.map((tensor) => ({ ...tensor, begin: start + tensor.begin, end: start + tensor.end }))
+    return { tensors, metadata }
+  })
+
+/** Reads a safetensors file that is in memory: its {@link header}, and all of its tensors. */
 export const decode = (bytes: Uint8Array): Result.Result<Decoded, SafetensorsError> =>
   Result.gen(function* () {
-    const { start, text } = yield* readHeader(bytes)
-    const header = new Map(yield* parseHeader(text))
-    const metadata = header.get("__metadata__") ?? {}
-    if (!isMetadata(metadata)) return yield* refuse(8, `__metadata__ ${short(metadata)}`, "a record of strings")
-    header.delete("__metadata__")
-    if (header.size > maxTensors) return yield* refuse(8, `${header.size} tensors`, `at most ${maxTensors}`)
-    const placed: Array<Placed> = []
-    for (const [name, entry] of header) placed.push(yield* place(name, entry))
-    yield* checkTiling(placed, start, bytes.length)
+    const { metadata, tensors: placed } = yield* header(bytes, bytes.length)
     const tensors = new Map<string, NdArray.NdArray>()
-    for (const tensor of placed) tensors.set(tensor.name, yield* toArray(bytes, start, tensor))
+    for (const tensor of placed) {
+      tensors.set(tensor.name, yield* toArray(bytes.subarray(tensor.begin, tensor.end), tensor))
+    }
     return { tensors, metadata }
   })

@@ -131,6 +131,14 @@ const located = (
   return candidates.toSorted((a, b) => b.hits - a.hits)[0] ?? { prefix: "", naming: namings[0] }
 }
 
+/** The shapes that a network's tensors have in a file, each as numbers between commas. */
+export const shapes = (config: ResNet.Config): ReadonlySet<string> =>
+  new Set(
+    units(ResNet.arranged(config, (_, [window, inputs, outputs]) => [outputs, inputs, window, window])).flatMap(
+      ([, shape]) => [shape.join(), String(shape[0])]
+    )
+  )
+
 /**
  * The network of these sizes from tensors under torchvision's names. A prefix before each name (`module.`, `backbone.`,
  * ImageMol's `embedding_layer.`, whose children are numbered) is found where it is not given. `num_batches_tracked` is

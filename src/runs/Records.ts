@@ -4,6 +4,7 @@ import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { because, RunFileError } from "../files/JsonFile.ts"
+import * as RegularFile from "../files/RegularFile.ts"
 import type { RunFolder } from "./RunFolder.ts"
 
 const { Int, Number, optionalKey, String, Struct } = Schema
@@ -171,7 +172,7 @@ const parse = (line: Uint8Array): Result.Result<Record | undefined, string> => {
 }
 
 const readAttempt = Effect.fnUntraced(function* (file: string) {
-  const bytes = yield* Effect.mapError((yield* FileSystem.FileSystem).readFile(file), because(file))
+  const bytes = yield* RegularFile.read(file)
   const records: Array<Record> = []
   let start = 0
   // What follows the last line end was torn by a crash: it costs one record.

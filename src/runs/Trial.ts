@@ -26,6 +26,7 @@ import * as Safetensors from "../files/Safetensors.ts"
 import { initialVars } from "../runtime/step/State.ts"
 import * as Watch from "../runtime/run/Watch.ts"
 import * as JsonFile from "../files/JsonFile.ts"
+import * as RegularFile from "../files/RegularFile.ts"
 import * as Records from "./Records.ts"
 import type { RunFolder } from "./RunFolder.ts"
 import * as TickRecords from "./TickRecords.ts"
@@ -119,12 +120,12 @@ const prepare = Effect.fnUntraced(function* <V extends Var.Any>(
     return hash("sha256", bytes)
   })
   const read = Effect.fnUntraced(function* (name: string, sha256: string | undefined) {
-    const bytes = yield* Effect.mapError(fs.readFile(at(name)), JsonFile.because(at(name)))
+    const bytes = yield* RegularFile.read(at(name))
     if (hash("sha256", bytes) !== sha256) {
       const reason = "it is damaged: its SHA-256 is not the one that it was written with. Run into a new folder"
       return yield* new JsonFile.RunFileError({ file: at(name), reason })
     }
-    const decoded = Safetensors.decode(Uint8Array.from(bytes))
+    const decoded = Safetensors.decode(bytes)
     if (Result.isFailure(decoded)) {
       return yield* new JsonFile.RunFileError({ file: at(name), reason: decoded.failure.message })
     }

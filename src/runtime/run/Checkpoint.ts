@@ -9,6 +9,7 @@ import type * as NdArray from "../../dsl/NdArray.ts"
 import { whole } from "../../dsl/Numbers.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import * as Disk from "../../files/Disk.ts"
+import * as RegularFile from "../../files/RegularFile.ts"
 import * as Safetensors from "../../files/Safetensors.ts"
 
 const Found = Schema.Struct({ name: Schema.String, reason: Schema.String })
@@ -180,18 +181,28 @@ export const save = Effect.fnUntraced(function* (
 
 const verify = Effect.fnUntraced(function* (folder: string) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
-  const readFile = (name: string) =>
-    fs
-      .readFile(path.join(folder, name))
-      .pipe(Effect.mapError((error) => (error.reason._tag === "NotFound" ? `${name} is missing` : Disk.said(error))))
+  const at = (name: string) => path.join(folder, name)
+  const missing = (name: string) =>
+    Effect.filterOrFail(
+      Effect.orElseSucceed(fs.exists(at(name)), () => true),
+      (exists) => exists,
+      () => `${name} is missing`
+    )
+  const readFile = (name: string, most: number) =>
+    Effect.andThen(
+      missing(name),
+      Effect.mapError(RegularFile.read(at(name), most), ({ reason }) => `${name}: ${reason}`)
+    )
   const seal = yield* Effect.mapError(
-    Schema.decodeEffect(Seal)(decoder.decode(yield* readFile("COMPLETE"))),
+    Schema.decodeEffect(Seal)(decoder.decode(yield* readFile("COMPLETE", 2 ** 16))),
     () => "COMPLETE is damaged"
   )
   const sealed = Effect.fnUntraced(function* (name: keyof typeof seal) {
-    const bytes = yield* readFile(name)
     const { sha256, size } = seal[name]
-    if (bytes.length !== size) return yield* Effect.fail(`${name} has ${bytes.length} bytes, COMPLETE says ${size}`)
+    yield* missing(name)
+    const length = yield* Effect.mapError(RegularFile.size(at(name)), ({ reason }) => `${name}: ${reason}`)
+    if (length !== size) return yield* Effect.fail(`${name} has ${length} bytes, COMPLETE says ${size}`)
+    const bytes = yield* readFile(name, size)
     if (hash("sha256", bytes) !== sha256) return yield* Effect.fail(`${name} is damaged: its SHA-256 is not COMPLETE's`)
     return bytes
   })

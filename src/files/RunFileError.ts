@@ -1,0 +1,18 @@
+import * as Schema from "effect/Schema"
+import * as Disk from "./Disk.ts"
+
+/** A file of a run folder that cannot be written, or does not hold what it should. */
+export class RunFileError extends Schema.TaggedError<RunFileError>()("RunFileError", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}: ${this.reason}`
+  }
+}
+
+/** A {@link RunFileError} about this file, from whatever reading or writing it has failed with. */
+export const because =
+  (file: string) =>
+  (error: { readonly message: string }): RunFileError =>
+    new RunFileError({ file, reason: Disk.said(error) })
