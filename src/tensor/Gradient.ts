@@ -15,8 +15,7 @@ const freeTape = (): void => {
  * Value, side outputs and first-order gradients of a scalar function of trees.
  *
  * `f` returns `[loss, aux]`; gradients are taken of `loss` with respect to every leaf of `at`, zeros where the loss
- * does not touch a leaf. First order only: TensorFlow.js differentiates a gradient silently wrongly through exp, tanh,
- * softmax and others.
+ * does not touch a leaf. `f` may itself take gradients (`tf.grad`): what has no second derivative here is refused by name.
  */
 export const valueAndGradient = <X extends Tree.Tree, A extends Tree.Tree>(
   f: (at: X) => readonly [loss: tf.Scalar, aux: A],

@@ -1,9 +1,6 @@
 /**
- * Functions that stay differentiable to any order.
- *
- * TensorFlow.js differentiates exp, tanh, sigmoid, softmax and logSoftmax through their saved *output*, which the tape of
- * an enclosing gradient does not see: second derivatives come out wrong without a word. Here each derivative is stated
- * through the function's *input* and is itself made of such functions, so that it can be differentiated again.
+ * Functions that stay differentiable to any order: each derivative is stated through the function's *input* and is itself
+ * made of such functions, so that it can be differentiated again.
  */
 import * as tf from "@tensorflow/tfjs-core"
 

@@ -119,6 +119,53 @@ const cases: { readonly [name: string]: Case } = {
   "matrix products, first transposed": two((x, y) => tf.matMul(x, y, true), [4, 3], [4, 2]),
   "matrix products, second transposed": two((x, y) => tf.matMul(x, y, false, true), [3, 4], [2, 4]),
   "batches of matrix products": two((x, y) => tf.matMul(x, y, true, true), [2, 5, 4, 3], [2, 5, 2, 4]),
+  "products of a batch with one matrix": two((x, y) => tf.matMul(x, y), [2, 3, 4], [4, 5]),
+  "products of one matrix with a batch": two((x, y) => tf.matMul(x, y, true), [4, 3], [2, 4, 5]),
+  "parts that are the whole": one((x) => tf.add(tf.split(x, 1, 1)[0]!, tf.unstack(tf.expandDims(x, 0))[0]!), [3, 4]),
+  "squared difference with broadcasts": two((x, y) => tf.squaredDifference(x, y), [3, 4], [4]),
+  "maximum and minimum with broadcasts": two((x, y) => tf.maximum(x, tf.minimum(y, 0.5)), [3, 1], [2, 1, 4]),
+  "masks from comparisons": two(
+    (x, y) =>
+      tf.add(
+        tf.where(tf.greater(x, 0), tf.mul(x, y), y),
+        tf.mul(x, tf.cast(tf.logicalAnd(tf.lessEqual(x, y), tf.notEqual(x, 0)), "float32"))
+      ),
+    [3, 4],
+    [3, 4]
+  ),
+  "choices of truth values": one(
+    (x) => tf.mul(x, tf.cast(tf.where(tf.greater(x, 0), tf.less(x, 1), tf.greater(x, -1)), "float32")),
+    [3, 4]
+  ),
+  "whole numbers padded, multiplied and chosen": {
+    shapes: { x: [4, 5] },
+    f: ({ x }, { ids }) => {
+      const padded = tf.pad(
+        ids,
+        [
+          [1, 1],
+          [1, 1]
+        ],
+        7
+      ) as tf.Tensor2D
+      const products = tf.matMul(padded, padded, false, true)
+      const all = tf.prod(tf.add(padded, tf.scalar(1, "int32")), 1)
+      const chosen = tf.where(tf.greater(products, 50), products, tf.expandDims(all, 1))
+      return tf.mul(x, tf.cast(tf.slice(chosen, [0, 0], [4, 1]), "float32"))
+    }
+  },
+  "batch norm without scale and offset": image(
+    (x) => tf.batchNorm(x, tf.tensor1d([0.1, 0.2, 0.3]), tf.tensor1d([1, 2, 3])),
+    [2, 3, 3, 3]
+  ),
+  "every other element": one((x) => tf.stridedSlice(x, [0, 1], [3, 4], [2, 2]), [3, 4]),
+  "mean pool with padding": image((x) => tf.avgPool(x, 3, 2, "same"), [2, 5, 4, 2]),
+  "dilated convolution": image((x, w) => tf.conv2d(x, w, 1, "same", "NHWC", 2), [2, 6, 5, 3], [3, 3, 3, 4]),
+  "dilated depthwise convolution": image(
+    (x, w) => tf.depthwiseConv2d(x, w, 1, "valid", "NHWC", [2, 1]),
+    [2, 6, 5, 3],
+    [3, 3, 3, 2]
+  ),
   "outer products": two((x, y) => tf.matMul(x, y), [3, 1], [1, 2]),
   dot: two((x, y) => tf.dot(x, y), [5], [5]),
   "reshape, transpose, slice": one(

@@ -88,7 +88,7 @@ export const matmul = (g: Graph, left: Node, right: Node, transposeA: boolean, t
   }
   const batch = broadcastShape("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2))
   const shape = [...batch, m, n]
-  if (uniformValue(a) === 0 || uniformValue(b) === 0) return g.broadcast(g.scalar(0, "float32"), shape)
+  if (uniformValue(a) === 0 || uniformValue(b) === 0) return g.broadcast(g.scalar(0, a.dtype), shape)
   // A product with one row or column of inner length one is an outer product: element by element.
   if (k === 1) {
     const column = ta ? transpose(g, a, lastSwapped(a.shape.length)) : a
@@ -99,7 +99,7 @@ export const matmul = (g: Graph, left: Node, right: Node, transposeA: boolean, t
     const flat = (x: Node) => reshape(g, x, x.shape.slice(-2))
     return reshape(g, matmul(g, flat(a), flat(b), ta, tb), shape)
   }
-  return throughLowRank(g, a, ta, b, tb) ?? g.node("matmul", [a, b], { ta, tb }, shape, "float32")
+  return throughLowRank(g, a, ta, b, tb) ?? g.node("matmul", [a, b], { ta, tb }, shape, a.dtype)
 }
 
 /**

@@ -15,27 +15,28 @@ type Rule = (node: Node, alone: (inner: Node) => boolean) => Fusion | undefined
 
 const near = (value: number | undefined, wanted: number): boolean =>
   value !== undefined && Math.abs(value - wanted) < 1e-6 * Math.abs(wanted)
-const flat = (x: Node): boolean => x.op === "matmul" && x.inputs.every(({ shape }) => shape.length === 2)
+const product = (x: Node): boolean => x.op === "matmul" && x.dtype === "float32"
+const flat = (x: Node): boolean => product(x) && x.inputs.every(({ shape }) => shape.length === 2)
 
 /** `a b + c`: the bias of a dense layer. */
 const biased: Rule = (node, alone) => {
   if (node.op !== "add") return undefined
-  const product = node.inputs.find((x) => flat(x) && alone(x))
-  const bias = node.inputs.find((x) => x !== product)
-  if (product === undefined || bias === undefined || bias.shape.length > 2 || sizeOf(product) !== sizeOf(node))
+  const inner = node.inputs.find((x) => flat(x) && alone(x))
+  const bias = node.inputs.find((x) => x !== inner)
+  if (inner === undefined || bias === undefined || bias.shape.length > 2 || sizeOf(inner) !== sizeOf(node))
     return undefined
-  const attrs = { transA: Number(product.attrs["ta"]), transB: Number(product.attrs["tb"]) }
-  return { op: "Gemm", domain: "", inputs: [...product.inputs, bias], attrs, absorbed: [product] }
+  const attrs = { transA: Number(inner.attrs["ta"]), transB: Number(inner.attrs["tb"]) }
+  return { op: "Gemm", domain: "", inputs: [...inner.inputs, bias], attrs, absorbed: [inner] }
 }
 
 /** A multiple of a matrix product. */
 const multiple: Rule = (node, alone) => {
-  const [product, factor] = node.inputs as [Node, Node]
+  const [inner, factor] = node.inputs as [Node, Node]
   const alpha = node.op === "mul" ? uniformValue(factor) : undefined
-  if (alpha === undefined || product.op !== "matmul" || !alone(product)) return undefined
-  const attrs = { transA: Number(product.attrs["ta"]), transB: Number(product.attrs["tb"]), alpha: { float: alpha } }
-  const [op, domain] = flat(product) ? ["Gemm", ""] : ["FusedMatMul", "com.microsoft"]
-  return { op, domain, inputs: product.inputs, attrs, absorbed: [product] }
+  if (alpha === undefined || !product(inner) || !alone(inner)) return undefined
+  const attrs = { transA: Number(inner.attrs["ta"]), transB: Number(inner.attrs["tb"]), alpha: { float: alpha } }
+  const [op, domain] = flat(inner) ? ["Gemm", ""] : ["FusedMatMul", "com.microsoft"]
+  return { op, domain, inputs: inner.inputs, attrs, absorbed: [inner] }
 }
 
 /** `x Φ(x)`. */

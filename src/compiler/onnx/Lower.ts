@@ -24,14 +24,19 @@ const names = [
   ...capitalized("mul neg not or pow reciprocal relu round sigmoid sign sin sinh softplus sqrt sub tan tanh"),
   ["GreaterOrEqual", "greaterEqual"],
   ["LessOrEqual", "lessEqual"],
-  ["IsNaN", "isNan"],
-  ["Where", "select"]
+  ["IsNaN", "isNan"]
 ] as const
 
 const reducing =
   (op: string): Lowering =>
   (e, [x], { attrs, shape }) =>
     e.emit(op, [x!, e.longs(attrs["axes"] as Shape)], { keepdims: Number(shape.length > 0) })
+
+const turned = (e: Emitter, x: string, { shape }: Node, transposed: number): string => {
+  const n = shape.length
+  const perm = shape.map((_, i) => (i < n - 2 ? i : 2 * n - 3 - i))
+  return transposed === 0 ? x : e.emit("Transpose", [x], { perm })
+}
 
 /** Numbers of rows, of which ONNX counts negative ones from the end: out of range they are an error of ONNX Runtime's. */
 const fromFront = (e: Emitter, ids: string, node: Node): string => {
@@ -134,18 +139,26 @@ const lowerings: { readonly [op: string]: Lowering } = {
       reverse: Number(attrs["reverse"])
     }),
   softmax: (e, [x]) => e.emit("Softmax", [x!], { axis: -1 }),
-  matmul: (e, [a, b], { attrs, inputs }) => {
+  // ONNX Runtime chooses between numbers only.
+  select: (e, inputs, { dtype }) => {
+    if (dtype !== "bool") return e.emit("Where", inputs)
+    const [condition, a, b] = inputs as [string, string, string]
+    return e.emit("Or", [e.emit("And", [condition, a]), e.emit("And", [e.emit("Not", [condition]), b])])
+  },
+  matmul: (e, [a, b], { attrs, dtype, inputs }) => {
     const [ta, tb] = [Number(attrs["ta"]), Number(attrs["tb"])]
+    if (dtype === "int32") return e.emit("MatMul", [turned(e, a!, inputs[0]!, ta), turned(e, b!, inputs[1]!, tb)])
     if (inputs[0]!.shape.length === 2 && inputs[1]!.shape.length === 2)
       return e.emit("Gemm", [a!, b!], { transA: ta, transB: tb })
     if (ta + tb === 0) return e.emit("MatMul", [a!, b!])
     return e.emit("FusedMatMul", [a!, b!], { transA: ta, transB: tb }, "com.microsoft")
   },
-  segmentSum: (e, [x, ids], { inputs, shape }) => {
+  segmentSum: (e, [x, ids], { dtype, inputs, shape }) => {
     const [rows, ...inner] = shape
     const updates = e.reshape(x!, [sizeOf(inputs[1]!), ...inner])
     const places = e.cast(e.reshape(fromFront(e, ids!, inputs[1]!), [sizeOf(inputs[1]!), 1]), "int64")
-    const zeros = e.emit("ConstantOfShape", [e.longs([rows!, ...inner])])
+    const all = e.longs([rows!, ...inner])
+    const zeros = dtype === "int32" ? e.emit("Expand", [e.int(0), all]) : e.emit("ConstantOfShape", [all])
     return e.emit("ScatterND", [zeros, places, updates], { reduction: "add" })
   }
 }

@@ -130,6 +130,46 @@ const constants: ReadonlyArray<Case> = [
   { name: "a sum of a number and −0", f: (x) => tf.div(1, tf.mul(x, tf.scalar(-0))), x: NdArray.float32([2], [1, 2]) }
 ]
 
+const whole = NdArray.int32([3, 4], [3, -2, 0, 5, 7, -7, 1, 2, -1, 4, 6, -3])
+const i = (n: number) => tf.scalar(n, "int32")
+/** Operations on whole numbers. A divisor of zero is an error of ONNX Runtime's, where eager engines give zero. */
+const integers: ReadonlyArray<Case> = Object.entries<Function>({
+  ...Object.fromEntries(
+    "abs neg sign square relu sum max min prod mean cumsum argMax argMin softmax onesLike zerosLike transpose"
+      .split(" ")
+      .map((name) => [name, (x: tf.Tensor) => anyOf[name]!(x)])
+  ),
+  "along an axis": (x) => tf.addN([tf.sum(x, 1), tf.max(x, 1), tf.min(x, 1), tf.prod(x, 1)]),
+  arithmetic: (x) => tf.sub(tf.mul(x, i(3)), tf.maximum(tf.minimum(x, i(2)), i(-2))),
+  "quotients rounded down": (x) => tf.floorDiv(x, tf.tensor1d([2, -2, 3, 5], "int32")),
+  remainders: (x) => tf.mod(x, tf.tensor1d([2, -2, 3, 5], "int32")),
+  powers: (x) => tf.pow(x, i(3)),
+  comparisons: (x) => tf.cast(tf.logicalAnd(tf.greater(x, i(0)), tf.notEqual(x, i(3))), "int32"),
+  "a product with a bias": (x) => tf.add(tf.mul(tf.matMul(x, x, false, true), i(2)), i(5)),
+  "products of a batch": (x) => tf.matMul(tf.reshape(x, [3, 2, 2]), tf.reshape(x, [3, 2, 2]), true),
+  "moves of elements": (x) =>
+    tf.concat(
+      [
+        tf.reverse(x, 1),
+        tf.tile(tf.slice(x, [0, 1], [3, 1]), [1, 2]),
+        tf.pad(
+          x,
+          [
+            [0, 0],
+            [1, 2]
+          ],
+          9
+        )
+      ],
+      1
+    ),
+  rows: (x) => tf.gather(x, tf.tensor1d([2, 0], "int32")),
+  "sums by number": (x) => tf.unsortedSegmentSum(x, tf.tensor1d([1, 0, 1], "int32"), 3),
+  choices: (x) => tf.where(tf.less(x, i(0)), x, tf.mul(x, x)),
+  "one-hot": (x) => tf.oneHot(tf.cast(x, "int32"), 5),
+  "as float32": (x) => tf.div(tf.cast(x, "float32"), 4)
+}).map(([name, f]) => ({ name: `whole numbers: ${name}`, f, x: whole }))
+
 /** What TensorFlow.js's cpu backend, of its engines alone, gives; the compiled engine does as IEEE 754 and the others do. */
 const known: { readonly [name: string]: (want: number, got: number) => boolean } = {
   // An approximation, good to 1e-7.
@@ -187,6 +227,7 @@ const agree = (cases: ReadonlyArray<Case>) =>
 describe("special numbers, compiled as eagerly", () => {
   it.live("element by element", () => agree(elementwise))
   it.live("brought together", () => agree(reductions))
+  it.live("of whole numbers", () => agree(integers))
   it.live("as constants", () => agree(constants))
   it.live("in functions drawn at random", () => agree(random))
 })
