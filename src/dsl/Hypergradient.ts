@@ -31,7 +31,14 @@ export interface Solver {
     v: T,
     state: Tree,
     precondition: Preconditioner
-  ) => readonly [u: T, state: Tree]
+  ) => readonly [u: T, state: Tree, soundness?: tf.Scalar]
+  /**
+   * What a `soundness` that is not positive means, and its remedy. A step cannot branch on values, so a solver says how sound
+   * its solve was. A run ends with this sentence where `strict` says that there is then no solution at all; else it says it
+   * where its numbers end, being no longer finite.
+   */
+  readonly unsound?: string
+  readonly strict?: boolean
 }
 
 /** The derivative of a gradient map along a direction: `H u`, and `∂ₓ⟨∇L, u⟩` for what else the level reads. */

@@ -14,7 +14,7 @@ export { CompileError }
  * function that a run was asked to evaluate.
  */
 export class StepError extends Schema.TaggedError<StepError>()("StepError", {
-  kind: Schema.Literals(["Objective", "NonFinite", "Evaluation"]),
+  kind: Schema.Literals(["Objective", "NonFinite", "Unsolvable", "Evaluation"]),
   tick: Schema.Int,
   level: Schema.String,
   reason: Schema.String

@@ -1,6 +1,11 @@
+import type * as tf from "@tensorflow/tfjs-core"
 import type { Solver } from "../../dsl/Hypergradient.ts"
 import * as Vector from "../../tensor/Vector.ts"
-import { count, stateless } from "./Stateless.ts"
+import { checked, count, least, shrinkage } from "./Stateless.ts"
+
+const diverges =
+  "the series diverges: the level's own learning rate is too high for the curvature, or the curvature is negative along the " +
+  "solve: lower that rate, take fewer terms, or use Solver.damped"
 
 /**
  * `u = Σⱼ₌₀..K (I − DH)ʲ D v` with K = `terms`: the Neumann series whose rate is the level's own optimizer, D being the
@@ -12,13 +17,19 @@ import { count, stateless } from "./Stateless.ts"
 export const preconditioned = (options: { readonly terms: number }): Solver => {
   const { terms } = options
   count("preconditioned", "terms", terms, 0)
-  return stateless(
+  return checked(
     `preconditioned(${terms})`,
     { products: terms, productsPerElement: 0 },
+    diverges,
     (product, v, precondition) => {
       let u = precondition(v)
-      for (let j = 0; j < terms; j++) u = Vector.add(u, precondition(Vector.subtract(v, product(u))))
-      return u
+      let soundness: tf.Scalar | undefined
+      for (let j = 0; j < terms; j++) {
+        const residual = Vector.subtract(v, product(u))
+        soundness = least(soundness, shrinkage(v, residual))
+        u = Vector.add(u, precondition(residual))
+      }
+      return [u, soundness]
     },
     true
   )

@@ -1,6 +1,8 @@
+import * as tf from "@tensorflow/tfjs-core"
 import type { Preconditioner, Solver } from "../../dsl/Hypergradient.ts"
 import * as Numbers from "../../dsl/Numbers.ts"
 import type { Tree } from "../../dsl/Tree.ts"
+import * as Vector from "../../tensor/Vector.ts"
 
 /**
  * A solver that starts from zero each time and so has no state.
@@ -22,6 +24,36 @@ export const stateless = (
   init: () => ({}),
   update: (product, v, state, precondition) => [solve(product, v, precondition), state]
 })
+
+/** A solver without state that says how sound its solve was; `unsound` is what it means where that is not positive. */
+export const checked = (
+  name: string,
+  cost: Solver["cost"],
+  unsound: string,
+  solve: <T extends Tree>(
+    product: (u: T) => T,
+    v: T,
+    precondition: Preconditioner
+  ) => readonly [u: T, soundness: tf.Scalar | undefined],
+  preconditioned = false
+): Solver => ({
+  name,
+  cost,
+  preconditioned,
+  unsound,
+  init: () => ({}),
+  update: (product, v, state, precondition) => {
+    const [u, soundness] = solve(product, v, precondition)
+    return soundness === undefined ? [u, state] : [u, state, soundness]
+  }
+})
+
+/** The smaller one; the first where one of them is NaN, so that what came before numbers ended stays known. */
+export const least = (a: tf.Scalar | undefined, b: tf.Scalar): tf.Scalar =>
+  a === undefined ? b : tf.where(tf.less(b, a), b, a)
+
+/** How much a residual is below what it began with: negative where a series grows. */
+export const shrinkage = (v: Tree, residual: Tree): tf.Scalar => tf.sub(Vector.norm(v), Vector.norm(residual))
 
 /** Throws a `RangeError` unless `value` is a whole number of at least `least`. */
 export const count = (solver: string, what: string, value: number, least: number): void =>

@@ -1,4 +1,5 @@
 /** What levels report at a tick, as numbers on the host. */
+import type { Definition } from "../../dsl/Level.ts"
 import type { Host } from "../../dsl/Tree.ts"
 import { StepError } from "../../engines/Engine.ts"
 import type * as Sweep from "../step/Direction.ts"
@@ -51,15 +52,58 @@ export const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
   }
 }
 
-/** The error of the first level whose loss or gradient is no number. */
-export const notFinite = (tick: number, levels: { readonly [level: string]: LevelReport }): StepError | undefined => {
+/** A solve that went wrong: at which level, and what its solver has to say of it. */
+export interface Unsound {
+  readonly level: string
+  readonly strict: boolean
+  readonly reason: string
+}
+
+/** The first solve of a tick that went wrong. */
+export const unsound = (
+  tick: number,
+  levels: ReadonlyMap<string, Definition>,
+  metrics: { readonly [level: string]: Host<Sweep.LevelMetrics> }
+): Unsound | undefined => {
+  for (const [reader, { soundness }] of Object.entries(metrics)) {
+    for (const [level, value] of Object.entries(soundness)) {
+      const estimator = levels.get(level)?.hypergradient
+      if (!(number(value) <= 0) || estimator?._tag !== "Implicit") continue
+      const { name, strict = false, unsound: why = "it is not sound" } = estimator.solver
+      return {
+        level,
+        strict,
+        reason: `at tick ${tick} the solve ${name} at level '${level}' for '${reader}' failed: ${why}`
+      }
+    }
+  }
+  return undefined
+}
+
+const usual = "lower the learning rate, clip gradients, or look for a division or logarithm of zero in the objective"
+
+/**
+ * The error of a tick: a solve that has no solution, or the first level whose loss or gradient is no number, which an
+ * earlier solve may be the reason of.
+ */
+export const broken = (
+  tick: number,
+  levels: { readonly [level: string]: LevelReport },
+  before: Unsound | undefined
+): StepError | undefined => {
+  if (before?.strict === true)
+    return new StepError({ kind: "Unsolvable", tick, level: before.level, reason: before.reason })
   for (const [level, report] of Object.entries(levels)) {
     for (const what of ["loss", "gradientNorm"] as const) {
       const value = report[what]
       if (Number.isFinite(value)) continue
       const name = what === "loss" ? "the loss" : "the norm of the gradient"
-      const reason = `${name} is ${value}: lower the learning rate, clip gradients, or look for a division or logarithm of zero in the objective`
-      return new StepError({ kind: "NonFinite", tick, level, reason })
+      return new StepError({
+        kind: "NonFinite",
+        tick,
+        level,
+        reason: `${name} is ${value}: ${before?.reason ?? usual}`
+      })
     }
   }
   return undefined

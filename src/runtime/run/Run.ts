@@ -19,8 +19,8 @@ import { PastTickError } from "./PastTick.ts"
 import * as Pace from "./Pace.ts"
 import * as Plan from "../plan/Plan.ts"
 import * as Prefetch from "./Prefetch.ts"
-import { type LevelReport, notFinite, reportOf } from "./LevelReport.ts"
-import { type HostVars, initial, initialVars, type State, type Vars } from "../step/State.ts"
+import { broken, type LevelReport, reportOf, type Unsound, unsound } from "./LevelReport.ts"
+import { type HostVars, initial, initialVars, levelsOf, type State, type Vars } from "../step/State.ts"
 import * as Step from "../step/Step.ts"
 import type * as Sweep from "../step/Direction.ts"
 import type { WiringError } from "../plan/Wiring.ts"
@@ -195,11 +195,14 @@ export const ticks = <V extends Var.Any, E, R>(
           return cell.look(tick, use)
         })
 
+      const definitions = levelsOf(problem)
+      let lastUnsound: Unsound | undefined
       /** Ends in a tick, or fails where its numbers are not finite. */
       const deliver = ({ index, metrics }: Waiting) => {
         const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
-        const broken = notFinite(index, levels)
-        if (broken !== undefined) return Effect.fail(broken)
+        lastUnsound = unsound(index, definitions, metrics) ?? lastUnsound
+        const error = broken(index, levels, lastUnsound)
+        if (error !== undefined) return Effect.fail(error)
         last = tickOf(engine, observers, look, index, levels, data.waited())
         return Effect.succeed<readonly [Tick<Var.Named<V>>]>([last])
       }

@@ -20,6 +20,8 @@ export interface Handed {
   readonly touched: ReadonlyArray<string>
   readonly state: Tree
   readonly residual: tf.Scalar | undefined
+  /** How sound the solve was, where its solver says it: not positive means what the solver's `unsound` does. */
+  readonly soundness: tf.Scalar | undefined
 }
 
 /**
@@ -43,7 +45,7 @@ export const implicit = (
     Objective.gradient(level, { ...vars, [own]: x }, batch, wrt).gradient
   const system = Stationary.system(level.optimizer, product, vars[own]!, (x) => gradientOf([own])(x)[own]!)
   const right = system.restrict(v)
-  const [u, next] = solver.update(
+  const [u, next, soundness] = solver.update(
     system.operator,
     right,
     state,
@@ -60,7 +62,8 @@ export const implicit = (
     cotangents: Vector.scale(-1, mixed),
     touched,
     state: next,
-    residual: measure ? relativeResidual(system.operator(u), right) : undefined
+    residual: measure ? relativeResidual(system.operator(u), right) : undefined,
+    soundness
   }
 }
 
@@ -116,7 +119,7 @@ export const unrolled = (
     flowing = { params: Vector.add(back.params, through[own]!), state: back.state }
     cotangents = Vector.add(cotangents, Object.fromEntries(into.map((name) => [name, through[name]!])))
   }
-  return { cotangents, touched, state: {}, residual: undefined }
+  return { cotangents, touched, state: {}, residual: undefined, soundness: undefined }
 }
 
 /** What is remembered of an update about to be made. */

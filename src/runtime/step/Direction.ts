@@ -29,6 +29,8 @@ export type LevelMetrics = {
   readonly gradientNorm: tf.Scalar
   readonly metrics: { readonly [name: string]: tf.Tensor }
   readonly report: Report | {}
+  /** By level below: how sound its solve was, where its solver says it. */
+  readonly soundness: { readonly [level: string]: tf.Scalar }
 }
 
 /** The gradient of a level, with what finding it left behind. */
@@ -63,6 +65,7 @@ export const direction = (
   const solver: { [lower: string]: Tree } = {}
   const parts: { [lower: string]: Tree } = {}
   const residuals: { [lower: string]: tf.Scalar } = {}
+  const soundness: { [lower: string]: tf.Scalar } = {}
   for (const hop of sweep.hops) {
     const lower = levels.get(hop.level)!
     const v = cotangents[hop.variable]!
@@ -71,6 +74,7 @@ export const direction = (
     )
     if (reached.has(hop.variable)) for (const variable of handed.touched) reached.add(variable)
     solver[lower.name] = handed.state
+    if (handed.soundness !== undefined) soundness[lower.name] = handed.soundness
     if (handed.residual !== undefined) residuals[lower.name] = handed.residual
     for (const variable of hop.into) {
       const arriving = handed.cotangents[variable]!
@@ -93,7 +97,12 @@ export const direction = (
         ),
         residuals
       }
-  return { gradient: whole, buffers, solver, metrics: { loss, gradientNorm: Vector.norm(whole), metrics, report } }
+  return {
+    gradient: whole,
+    buffers,
+    solver,
+    metrics: { loss, gradientNorm: Vector.norm(whole), metrics, report, soundness }
+  }
 }
 
 /** Throws where nothing can move a level: not where it was said that nothing should respond to it. */
