@@ -8,6 +8,7 @@ import * as Chemistry from "../../molecules/rdkit/Chemistry.ts"
 import * as Pool from "../../molecules/Pool.ts"
 import { type Settings, small } from "../../molecules/Settings.ts"
 import * as Task from "../../molecules/Task.ts"
+import { partsOf } from "../support/parts.ts"
 
 let [data, before] = ["", process.env["TAPWEIGHT_CACHE"]]
 beforeAll(() => {
@@ -54,6 +55,44 @@ const rings = [
   "C1CCC1",
   "C1CCOC1"
 ]
+
+describe("labels of a regression", () => {
+  it.live("are trained on in the unit of the training part: its mean is 0 there and its deviation 1", () =>
+    Effect.gen(function* () {
+      const schema = {
+        name: "own",
+        about: "made",
+        smiles: "smiles",
+        labels: ["y", "z"],
+        task: "regression",
+        metric: "rmse"
+      }
+      // The square of a row tells a part's mean and deviation from the others'.
+      const values = rings.map((_, i) => [(i + 1) ** 2, 100 - (i + 1) ** 3] as const)
+      writeFileSync(join(data, "own.json"), JSON.stringify(schema))
+      writeFileSync(
+        join(data, "own.csv"),
+        `smiles,y,z\n${rings.map((r, i) => `${r},${values[i]!.join()}`).join("\n")}\n`
+      )
+      const settings = settingsOf({ split: "random" })
+      const found = yield* Task.find(settings, join(data, "own.json"))
+      const task = yield* Task.make(settings, { inputs: [], counts: [] } as never, found, quiet)
+      const { test, train, validation } = partsOf(task)
+      for (const column of [0, 1]) {
+        const of = ({ labels }: typeof train) => Array.from(labels.data).filter((_, i) => i % 2 === column)
+        const mean = (all: ReadonlyArray<number>) => all.reduce((sum, v) => sum + v, 0) / all.length
+        assert.closeTo(mean(of(train)), 0, 1e-5)
+        assert.closeTo(mean(of(train).map((v) => v ** 2)), 1, 1e-5)
+        const { deviation, mean: shift } = task.unit
+        const raw = [train, validation, test]
+          .flatMap(of)
+          .map((v) => Math.round(v * deviation[column]! + shift[column]!))
+        const byValue = (a: number, b: number) => a - b
+        assert.deepStrictEqual(raw.sort(byValue), values.map((row) => row[column]!).sort(byValue))
+      }
+    }).pipe(Effect.scoped, Effect.provide([Chemistry.layer({ workers: 1 }), NodeServices.layer]))
+  )
+})
 
 describe("a table that nothing can be learned from", () => {
   it.live("without a molecule that RDKit takes: the column is doubted", () =>

@@ -12,6 +12,7 @@ import * as Problem from "../../../src/dsl/Problem.ts"
 import * as Var from "../../../src/dsl/Var.ts"
 import * as Optimizer from "../../../src/levels/Optimizer.ts"
 import * as Product from "../../../src/levels/Product.ts"
+import * as Rate from "../../../src/levels/Rate.ts"
 import * as Solver from "../../../src/levels/Solver.ts"
 import * as Compiled from "../../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../../src/engines/eager/Eager.ts"
@@ -265,6 +266,40 @@ describe("Run", () => {
       ])
     }).pipe(cpu)
   )
+
+  for (const [name, optimizer] of Object.entries({
+    "a rate of the clock": Optimizer.sgd(Rate.linear({ peak: 0.3, warmup: 2, total: 9 })),
+    momentum: Optimizer.momentum(0.05, { momentum: 0.9 }),
+    adam: Optimizer.adam(0.1)
+  })) {
+    it.live(`a restart forgets the optimizer, its clock included: every round under ${name} is the first`, () =>
+      Effect.gen(function* () {
+        const lower = Level.minimize(x, {
+          name: "lower",
+          data: Dataset.none,
+          optimizer,
+          objective: square
+        }).pipe(Level.unroll(3), Level.repeat(2), Level.restart, Level.hypergradient(Hypergradient.detached))
+        const upper = Level.minimize(
+          Var.make("y", () => NdArray.scalar(4)),
+          {
+            name: "upper",
+            upstream: [lower],
+            data: Dataset.none,
+            optimizer: Optimizer.sgd(0.5),
+            objective: ({ y }) => tf.square(y)
+          }
+        )
+        const seen = yield* Run.ticks(Problem.close(upper), { ticks: 9, seed: 0 }).pipe(
+          Stream.mapEffect((tick) => Effect.map(tick.read(["x"]), (vars) => Array.from(vars.x.data))),
+          Stream.runCollect
+        )
+        assert.deepStrictEqual(seen.slice(3, 6), seen.slice(0, 3))
+        assert.deepStrictEqual(seen.slice(6), seen.slice(0, 3))
+        assert.strictEqual(new Set(seen.slice(0, 3).map(String)).size, 3)
+      }).pipe(cpu)
+    )
+  }
 
   it.live("reports contributions and residuals on diagnostic ticks", () =>
     Effect.gen(function* () {

@@ -113,6 +113,29 @@ describe("jigsaw puzzles", () => {
     }
   })
 
+  it("tile t of a puzzle is the picture's tile order[t], for the order whose place in the list is its label less one", () => {
+    const [side, wide] = [3, 3 * 3]
+    const one = (tile: number) =>
+      Array.from({ length: wide * wide }, (_, k) => {
+        const [x, y] = [k % wide, Math.floor(k / wide)]
+        return side * Math.floor(y / side) + Math.floor(x / side) === tile ? 1 : 0
+      })
+    // Nine tiles of one grey each, so that a tile tells where it came from.
+    const grey = Array.from({ length: wide * wide }, (_, k) => Array.from({ length: 9 }, (_, t) => t * one(t)[k]!))
+    const picture = grey.flatMap((tiles) => Array.from({ length: 3 }, () => tiles.reduce((a, b) => a + b, 0)))
+    const views = Float32Array.from({ length: 60 * picture.length }, (_, i) => picture[i % picture.length]!)
+    const orders = Jigsaw.permutations(6, Seed.make(2))
+    const { labels, views: cut } = Jigsaw.puzzles(views, orders, 0.2, { size: wide }, seeds[0]!)
+    assert.strictEqual(new Set(labels).size, 7)
+    for (const [i, label] of labels.entries()) {
+      const tiles = Array.from({ length: 9 }, (_, t) => {
+        const [x, y] = [side * (t % side), side * Math.floor(t / side)]
+        return cut[i * picture.length + 3 * (y * wide + x)]!
+      })
+      assert.deepStrictEqual(tiles, label === 0 ? [0, 1, 2, 3, 4, 5, 6, 7, 8] : [...orders[label - 1]!])
+    }
+  })
+
   it("labels name the order: equal labels, equal moves; the share left alone is as asked", () => {
     const one = random(1)
     const views = plain(Uint8Array.from({ length: 400 * one.length }, (_, i) => one[i % one.length]!))
