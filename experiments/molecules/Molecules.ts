@@ -33,25 +33,21 @@ const looked = Effect.fnUntraced(function* (settings: Settings.Settings) {
   return { found, encoder: file === null ? undefined : yield* Encoder.read(file, network) }
 })
 
-/** The tables, the pool and the encoder that the settings name. */
-export const prepare = Effect.fnUntraced(
-  function* (settings: Settings.Settings) {
-    const report = yield* Headway.listener(Effect.logInfo)
-    const { encoder, found: tables } = yield* looked(settings)
-    if (settings.encoder === null && settings.general.ticks === 0) {
-      yield* Effect.logWarning(
-        "everything starts from random weights: name a pretrained encoder (encoder=FILE.safetensors), or pretrain one (general.ticks)"
-      )
-    }
-    const pool = yield* Pool.make(settings, report)
-    const tasks = yield* Effect.forEach(tables, (table) => Task.make(settings, pool, table, report))
-    for (const { summary } of [pool, ...tasks]) yield* Effect.logInfo(summary)
-    const weights = settings.encoder === null ? [] : [yield* Input.ofWeights(settings.encoder)]
-    return { encoder, tasks, inputs: { data: [...pool.inputs, ...tasks.map(({ input }) => input)], weights } }
-  },
-  Effect.scoped,
-  Effect.provide(Chemistry.layer())
-)
+/** The tables, the pool and the encoder that the settings name; pictures can be read until the scope ends. */
+export const prepare = Effect.fnUntraced(function* (settings: Settings.Settings) {
+  const report = yield* Headway.listener(Effect.logInfo)
+  const { encoder, found: tables } = yield* looked(settings)
+  if (settings.encoder === null && settings.general.ticks === 0) {
+    yield* Effect.logWarning(
+      "everything starts from random weights: name a pretrained encoder (encoder=FILE.safetensors), or pretrain one (general.ticks)"
+    )
+  }
+  const pool = yield* Pool.make(settings, report)
+  const tasks = yield* Effect.forEach(tables, (table) => Task.make(settings, pool, table, report))
+  for (const { summary } of [pool, ...tasks]) yield* Effect.logInfo(summary)
+  const weights = settings.encoder === null ? [] : [yield* Input.ofWeights(settings.encoder)]
+  return { encoder, tasks, inputs: { data: [...pool.inputs, ...tasks.map(({ input }) => input)], weights } }
+}, Effect.provide(Chemistry.layer()))
 
 /** What {@link prepare} gives. */
 export type Data = Effect.Success<ReturnType<typeof prepare>>

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 /** A cache that cannot be read or written. What it has already stays good: the same command goes on from there. */
 export class CacheError extends Schema.TaggedError<CacheError>()("CacheError", {
   file: Schema.String,
-  problem: Schema.Literals(["disk full", "unwritable", "damaged"]),
+  problem: Schema.Literals(["disk full", "unusable", "damaged"]),
   reason: Schema.String
 }) {
   override get message(): string {
@@ -73,8 +73,8 @@ export const errorOf =
     }
     if (code === corrupt || code === notDatabase) return new CacheError({ file, problem: "damaged", reason: message })
     const why = code === busy ? "another process does not let go of it" : message
-    const reason = `it cannot be written (${why}): choose another folder by TAPWEIGHT_CACHE`
-    return new CacheError({ file, problem: "unwritable", reason })
+    const reason = `it cannot be used (${why}): choose another folder by TAPWEIGHT_CACHE`
+    return new CacheError({ file, problem: "unusable", reason })
   }
 
 const connect = (file: string): Sqlite.DatabaseSync => {

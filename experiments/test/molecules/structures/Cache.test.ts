@@ -232,7 +232,7 @@ layer(NodeServices.layer, { excludeTestServices: true })("Cache", (it) => {
       const folder = join(yield* temporary, "file")
       writeFileSync(folder, "")
       const error = yield* Effect.flip(counted().provided(Cache.descriptions(folder, kind, smiles)))
-      assert.strictEqual(error._tag === "CacheError" ? error.problem : error._tag, "unwritable")
+      assert.strictEqual(error._tag === "CacheError" ? error.problem : error._tag, "unusable")
     })
   )
 
