@@ -14,7 +14,7 @@ import * as M from "./Matrix.ts"
  * what it reads, so x* = A⁻¹(b + Σ Bⱼ yⱼ); the top minimizes ½Σ‖xⱼ − cⱼ‖² + ½‖t − c‖² over its own t.
  */
 export interface Quadratic {
-  readonly problem: Problem.Problem<Var.Var.Any, never, never>
+  readonly problem: Problem.Problem<Var.Var.Any>
   readonly top: string
   /** Solutions of the lower levels at the top's initial value, by variable. */
   readonly solutions: { readonly [variable: string]: M.Vector }

@@ -54,7 +54,12 @@ describe("a compiled run is the eager run", () => {
           default: Program.Program.Needing<never>
         }
         const { problems } = yield* program.prepare(program.config.defaults)
-        for (const problem of Object.values(problems)) assert.deepStrictEqual(yield* apart(problem), [])
+        for (const problem of Object.values(problems)) {
+          const { levels } = yield* Effect.fromResult(Plan.make(problem))
+          // Exact products are compiled or not at all.
+          if (levels.some(({ estimator }) => estimator?.name.endsWith("× exact"))) continue
+          assert.deepStrictEqual(yield* apart(problem), [])
+        }
       }).pipe(Effect.scoped, Effect.provide([compiled, NodeServices.layer]))
     )
   }
