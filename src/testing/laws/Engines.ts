@@ -35,8 +35,9 @@ export const boundOf = (plan: Plan.Plan): ((path: string) => number) => {
 const otherThan = (engine: Engine["Service"]): Layer.Layer<Engine, unknown> => {
   if (!engine.name.startsWith("compiled")) return Onnx.layer({ threads: 1 })
   const backend = Effect.acquireRelease(
-    Effect.sync(() => tf.getBackend()),
-    (name) => (name === "" ? Effect.void : Effect.promise(() => tf.setBackend(name)))
+    // Where nothing has asked for a backend yet there is none, whatever its type says.
+    Effect.sync((): string | undefined => tf.getBackend()),
+    (name) => (name === undefined ? Effect.void : Effect.promise(() => tf.setBackend(name)))
   )
   return Layer.fresh(Layer.unwrap(Effect.as(backend, Eager.layer("cpu"))))
 }
