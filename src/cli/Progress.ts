@@ -88,14 +88,34 @@ const block = (shown: Shown, progress: TrialTick, now: number): ReadonlyArray<st
   ]
 }
 
-/** A block of lines redrawn at most four times a second, for a terminal. */
-export const live = (write: (text: string) => void): Display => {
+/** Columns and rows of a terminal, where they are known. */
+export interface Size {
+  readonly columns?: number | undefined
+  readonly rows?: number | undefined
+}
+
+const clipped = (line: string, columns: number): string => {
+  const characters = [...line]
+  return characters.length <= columns ? line : `${characters.slice(0, columns - 1).join("")}…`
+}
+
+/**
+ * A block of lines redrawn at most four times a second, for a terminal of that size at the time. A line takes one row and the
+ * block fewer than there are, or going up by as many would leave some of it standing.
+ */
+export const live = (write: (text: string) => void, size: () => Size = () => ({})): Display => {
   let shown: Shown | undefined
   let drawn = 0
   let last = -Infinity
   const draw = (lines: ReadonlyArray<string>) => {
-    write(`${drawn > 0 ? `\u001b[${drawn}A` : ""}${lines.map((line) => `\u001b[2K${line}\n`).join("")}`)
-    drawn = lines.length
+    // A stream without columns is no terminal, and one of no columns is one that does not know.
+    const { columns, rows } = size()
+    const kept = lines.slice(-Math.max(1, (rows || 24) - 1)).map((line) => clipped(line, columns || 80))
+    const up = Math.min(drawn, (rows || 24) - 1)
+    // Without wrapping, because characters may be wider than one column.
+    const text = kept.map((line) => `\u001b[2K${line}\n`).join("")
+    write(`\u001b[?7l${up > 0 ? `\u001b[${up}A` : ""}${text}\u001b[?7h`)
+    drawn = kept.length
   }
   return {
     report: (progress) =>
@@ -140,5 +160,5 @@ export const lines = (write: (text: string) => void): Display => {
 export const forStream = (stream: NodeJS.WriteStream): Display => {
   const write = (text: string) => void stream.write(text)
   const ci = /^(1|true)$/.test(process.env["CI"] ?? "")
-  return stream.isTTY && !ci && process.env["TERM"] !== "dumb" ? live(write) : lines(write)
+  return stream.isTTY && !ci && process.env["TERM"] !== "dumb" ? live(write, () => stream) : lines(write)
 }
