@@ -62,12 +62,15 @@ const worker = Effect.gen(function* () {
   let answers: Array<Description> = []
   let wanted = 0
   let complete = Deferred.makeUnsafe<void>()
+  const ready = Deferred.makeUnsafe<void>()
   const inbox = yield* Effect.forkScoped(
-    rpc.run((description) =>
-      Effect.sync(() => {
-        answers.push(description)
-        if (answers.length === wanted) Deferred.doneUnsafe(complete, Effect.void)
-      })
+    rpc.run(
+      (description) =>
+        Effect.sync(() => {
+          answers.push(description)
+          if (answers.length === wanted) Deferred.doneUnsafe(complete, Effect.void)
+        }),
+      { onSpawn: Effect.asVoid(Deferred.succeed(ready, undefined)) }
     )
   )
   yield* Effect.addFinalizer(() => {
@@ -97,6 +100,8 @@ const worker = Effect.gen(function* () {
     seconds: number
   ) {
     ;[answers, wanted, complete] = [[], smiles.length, Deferred.makeUnsafe<void>()]
+    // Starting RDKit is no molecule's time.
+    yield* Effect.raceFirst(Deferred.await(ready), lost)
     yield* Effect.mapError(rpc.send({ descriptor, smiles }), (error) => died(error.message))
     yield* Effect.raceAllFirst([Deferred.await(complete), lost, watch(seconds)])
     return answers

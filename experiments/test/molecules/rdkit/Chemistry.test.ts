@@ -1,4 +1,7 @@
+import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { inflateRawSync } from "node:zlib"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, layer } from "@effect/vitest"
@@ -329,6 +332,33 @@ layer(bed, { excludeTestServices: true })("molecules through worker threads", (i
       assert.deepStrictEqual([asked, more.dropped], [[smiles[1]!], []])
       // And then it is there for everybody.
       assert.deepStrictEqual((yield* Molecules.structures(smiles, { folder, limits })).dropped, [])
+    })
+  )
+
+  it.effect("a script that reads molecules ends by itself, also where one was dropped, and says nothing", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporary
+      const script = join(folder, "script.ts")
+      const room = new URL("../../../molecules/", import.meta.url)
+      writeFileSync(
+        script,
+        `import * as Effect from ${JSON.stringify(import.meta.resolve("effect/Effect"))}
+        import * as Chemistry from ${JSON.stringify(new URL("rdkit/Chemistry.ts", room).href)}
+        import * as Molecules from ${JSON.stringify(new URL("structures/Molecules.ts", room).href)}
+        const limits = { atoms: 1000, rings: 9, seconds: 0.5 }
+        for (const smiles of [["CCO"], ["C".repeat(700)]]) {
+          const found = await Effect.runPromise(
+            Molecules.structures(smiles, { folder: process.argv[2], limits }).pipe(Effect.provide(Chemistry.layer()))
+          )
+          console.log(found.rows.length)
+        }`
+      )
+      const child = spawn(process.execPath, ["--conditions=tapweight-source", script, folder])
+      let [out, err] = ["", ""]
+      child.stdout.on("data", (chunk) => (out += chunk))
+      child.stderr.on("data", (chunk) => (err += chunk))
+      const code = yield* Effect.promise(() => new Promise((resolve) => child.on("close", resolve)))
+      assert.deepStrictEqual([code, out, err], [0, "1\n0\n", ""])
     })
   )
 
