@@ -139,6 +139,8 @@ const plan = (programs: Load.Programs) =>
       const { value } = yield* Launch.resolve(loaded, options)
       const { planned } = yield* Launch.ready(loaded, value)
       yield* print(Plans.written(planned))
+      const uncompiled = Plans.uncompiled(planned)
+      if (uncompiled !== undefined) yield* Effect.logWarning(`no compiled engine runs it: ${uncompiled.message}`)
     }, Effect.scoped)
   ).pipe(
     Command.withDescription(

@@ -8,7 +8,6 @@ import * as Path from "effect/Path"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Seed from "../dsl/Seed.ts"
-import { fingerprints } from "../compiler/Fingerprint.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Printable from "../files/Printable.ts"
@@ -126,10 +125,7 @@ type Fingerprints = Manifest.Manifest["program"]["problems"]
 /** The fingerprints of problems, by name. */
 export const fingerprintsOf = (planned: ReadonlyArray<Plans.Planned>): Fingerprints =>
   Object.fromEntries(
-    planned.map(({ name, plan, problem }) => {
-      const { levels, program } = fingerprints(problem, plan)
-      return [name, { fingerprint: program, levels }] as const
-    })
+    planned.map(({ fingerprints: { levels, program }, name }) => [name, { fingerprint: program, levels }] as const)
   )
 
 /** What has changed between two sets of fingerprints, with its verb; undefined where nothing has. */
@@ -221,6 +217,8 @@ export const start = Effect.fnUntraced(function* (
       saying(options.quiet)("\nstopped before the run began: what was worked out is cached, so run the same again")
     )
   )
+  const uncompiled = Options.isCompiled(options.engine) ? Plans.uncompiled(prepared.planned) : undefined
+  if (uncompiled !== undefined) return yield* uncompiled
   // Inside the engine, so that one that cannot start leaves no folder behind.
   yield* Effect.gen(function* () {
     const created = yield* makeFolder(options.runs, loaded, resolved, prepared.planned, options)

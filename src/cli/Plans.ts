@@ -1,8 +1,10 @@
 /** The plans of a program's problems, for people and for scripts. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { type Fingerprints, fingerprints } from "../compiler/Fingerprint.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import type { Var } from "../dsl/Var.ts"
+import { type CompileError, failedAt } from "../engines/Engine.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Plan from "../runtime/plan/Plan.ts"
 import * as PlanText from "../runtime/plan/PlanText.ts"
@@ -15,17 +17,30 @@ export interface Planned<out E = unknown, out R = unknown> {
   readonly name: string
   readonly problem: Problem<Var.Any, E, R>
   readonly plan: Plan.Plan
+  readonly fingerprints: Fingerprints
 }
 
 /** Plans by problem: what `plan --format json` prints, and a run folder's `plan.json` holds. */
 export const Plans = Schema.Struct({ problems: Schema.Record(Schema.String, Plan.Plan) })
 export type Plans = typeof Plans.Type
 
-/** The plan of each problem. */
+/**
+ * The plan of each problem. Every level's turn is traced, which computes nothing: an objective that throws fails here with the
+ * `StepError` of the first tick, before there is a run.
+ */
 export const of = <E, R>(problems: Problems<E, R>) =>
   Effect.forEach(Object.entries(problems), ([name, problem]) =>
-    Effect.map(Effect.fromResult(Plan.make(problem)), (plan): Planned<E, R> => ({ name, problem, plan }))
+    Effect.gen(function* () {
+      const plan = yield* Effect.fromResult(Plan.make(problem))
+      const found = fingerprints(problem, plan)
+      if (found.mistake?._tag === "StepFailure") return yield* failedAt(1)(found.mistake)
+      return { name, problem, plan, fingerprints: found } satisfies Planned<E, R> as Planned<E, R>
+    })
   )
+
+/** What keeps a compiled engine from running one of the problems; undefined where nothing does. */
+export const uncompiled = (planned: ReadonlyArray<Planned>): CompileError | undefined =>
+  planned.flatMap(({ fingerprints: { mistake } }) => (mistake?._tag === "CompileError" ? [mistake] : []))[0]
 
 /** Plans as they are written down. */
 export const written = (planned: ReadonlyArray<Planned>): Plans => ({

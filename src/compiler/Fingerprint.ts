@@ -8,8 +8,10 @@ import type { Moment } from "../runtime/plan/Moment.ts"
 import type { Plan } from "../runtime/plan/Plan.ts"
 import * as Wiring from "../runtime/plan/Wiring.ts"
 import type { Batches } from "../runtime/step/Direction.ts"
+import { StepFailure } from "../runtime/step/Failure.ts"
 import { initial, initialVars, levelsOf, type State, type Vars } from "../runtime/step/State.ts"
 import * as Step from "../runtime/step/Step.ts"
+import { CompileError } from "./graph/CompileError.ts"
 import { digest } from "./graph/Digest.ts"
 import { trace } from "./trace/Trace.ts"
 
@@ -17,6 +19,11 @@ import { trace } from "./trace/Trace.ts"
 export interface Fingerprints {
   readonly program: string
   readonly levels: { readonly [level: string]: string }
+  /**
+   * What the first level that cannot be traced says: an objective that throws, which it would do at tick 1, or, as a
+   * `CompileError`, shapes that do not fit and what no graph can hold.
+   */
+  readonly mistake: StepFailure | CompileError | undefined
 }
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
@@ -64,10 +71,15 @@ export const fingerprints = (problem: Problem.Any, plan: Plan): Fingerprints => 
   const levels = levelsOf(problem)
   const vars = initialVars(problem, Seed.make(0))
   const batches = batchTypes(plan, levels)
+  let mistake: StepFailure | CompileError | undefined
+  const untraced = (error: unknown): void => {
+    if (error instanceof StepFailure || error instanceof CompileError) mistake ??= error
+  }
   const start = (): Tree.Tree | undefined => {
     try {
       return trace(initial(problem, plan) as (vars: Vars) => State, ["vars"], [vars]).structure
-    } catch {
+    } catch (error) {
+      untraced(error)
       return undefined
     }
   }
@@ -78,7 +90,8 @@ export const fingerprints = (problem: Problem.Any, plan: Plan): Fingerprints => 
     const step = Step.make(problem, plan, turn(plan, name)) as (state: State, batches: Batches) => Tree.Tree
     try {
       return digest(namedResults(trace(step, ["state", "batch"], [state, batches])))
-    } catch {
+    } catch (error) {
+      untraced(error)
       return described(level)
     }
   }
@@ -93,7 +106,7 @@ export const fingerprints = (problem: Problem.Any, plan: Plan): Fingerprints => 
     ]),
     variables: Tree.hostEntries(vars).map(([path, { dtype, shape }]) => [path, dtype, shape])
   }
-  return { program: sha256(JSON.stringify(parts)), levels: each }
+  return { program: sha256(JSON.stringify(parts)), levels: each, mistake }
 }
 
 /** The fingerprint of the whole program. */

@@ -40,9 +40,9 @@ import * as tf from "${join(root, "node_modules/@tensorflow/tfjs-core/dist/tf-co
 import { Config, Dataset, Hypergradient, Init, Level, Optimizer, Problem, Product, Program, Solver, Var } from "SRC/index.ts"
 const x = Var.make("x", Init.ones([2]))
 const y = Var.make("y", Init.ones([2]))
-const inner = Level.minimize(x, { given: [y], data: Dataset.none, optimizer: Optimizer.sgd(0.1),
+const inner = Level.minimize(x, { name: "inner", given: [y], data: Dataset.none, optimizer: Optimizer.sgd(0.1),
   objective: ({ x, y }) => tf.sum(tf.square(tf.sub(x, y))) })${extra}
-const outer = Level.minimize(y, { upstream: [inner], data: Dataset.none, optimizer: Optimizer.sgd(0.1),
+const outer = Level.minimize(y, { name: "outer", upstream: [inner], data: Dataset.none, optimizer: Optimizer.sgd(0.1),
   objective: ({ x }) => tf.sum(tf.square(tf.sub(x, 3))) })
 export default Program.fromProblem({ name: "scratch", description: "", problem: () => Problem.close(outer),
   config: Config.make({ schema: Program.Common, defaults: { seed: 0, ticks: 5 } }) })
@@ -116,6 +116,27 @@ describe("the command line", () => {
       tapweight("verify", several, "--problem", "two").err,
       "there is no problem 'two': there is one, same"
     )
+  })
+
+  it("says before a folder is made that an objective throws or its shapes do not fit, in plan as in run", () => {
+    const objective = (text: string) => file("wrong.ts", bilevel(estimated).replace("tf.sub(x, 3)", text))
+    const thrown = objective('(() => { throw new Error("no such thing") })()')
+    for (const args of [
+      ["plan", thrown],
+      ["run", thrown, "--runs", "wrong"]
+    ]) {
+      const { code, err } = tapweight(...args)
+      assert.strictEqual(code, 1, err)
+      assert.include(err, "tick 1, level 'outer': no such thing")
+    }
+    const shapes = objective("tf.add(x, tf.ones([3]))")
+    const planned = tapweight("plan", shapes)
+    assert.match(planned.err, /warning {2}no compiled engine runs it: level 'outer': add/)
+    assert.include(planned.out, "solve at inner")
+    const run = tapweight("run", shapes, "--runs", "wrong")
+    assert.strictEqual(run.code, 2, run.err)
+    assert.match(run.err, /error {2}level 'outer': add/)
+    assert.notInclude(readdirSync(scratch), "wrong")
   })
 
   it("plans a wiring from a file, and names unknown and cyclic levels in one", () => {
