@@ -5,7 +5,6 @@ import * as Hypergradient from "../dsl/Hypergradient.ts"
 import * as NdArray from "../dsl/NdArray.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
-import type { Tree } from "../dsl/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
 import * as Product from "../levels/Product.ts"
 import * as Solver from "../levels/Solver.ts"
@@ -91,6 +90,17 @@ const array = (
   )
 }
 
+/** Whatever declares fields: a dataset, or fields alone. */
+export interface Declaring {
+  readonly fields: Dataset.Fields
+  readonly "~B"?: () => unknown
+}
+
+/** A batch on the host, by the names of what declares its fields. */
+export type BatchFor<D extends Declaring> = Dataset.HostBatch & {
+  readonly [Name in D extends { readonly "~B": () => infer B } ? keyof B : keyof D["fields"]]: NdArray.NdArray
+}
+
 /**
  * Batches of the fields that a dataset declares: normal numbers at several scales, zeros among them, and whole numbers
  * between `integers`, 0 and 1 where absent.
@@ -99,10 +109,10 @@ const array = (
  * fc.property(Arbitrary.batch(train, { integers: { min: 0, max: 9 } }), (batch) => batch.y.data.every((y) => y < 10))
  * ```
  */
-export const batch = <B extends Tree>(
-  dataset: Pick<Dataset.Dataset<B, unknown, unknown>, "fields" | "~B">,
+export const batch = <const D extends Declaring>(
+  dataset: D,
   options: { readonly integers?: { readonly min: number; readonly max: number } } = {}
-): fc.Arbitrary<Dataset.HostBatch & { readonly [Name in keyof B]: NdArray.NdArray }> =>
+): fc.Arbitrary<BatchFor<D>> =>
   fc.record(
     Object.fromEntries(
       Object.entries(dataset.fields).map(([name, field]) => [
@@ -110,4 +120,4 @@ export const batch = <B extends Tree>(
         array(field, options.integers ?? { min: 0, max: 1 })
       ])
     )
-  ) as fc.Arbitrary<Dataset.HostBatch & { readonly [Name in keyof B]: NdArray.NdArray }>
+  ) as fc.Arbitrary<BatchFor<D>>
