@@ -116,6 +116,7 @@ export const check = Effect.fnUntraced(function* (options: {
     listener: yield* Headway.listener(Launch.saying(options.quiet))
   }).pipe(Effect.provide(Chemistry.layer({ workers: options.workers })))
   const split = Molecules.scaffoldSplit(found)
+  const dropped = Molecules.tally(found)
   const missing = table.labels.reduce((count, label) => count + (Number.isNaN(label) ? 1 : 0), 0)
   const result = {
     name: schema.name,
@@ -134,14 +135,12 @@ export const check = Effect.fnUntraced(function* (options: {
   const text = [
     `${schema.name}  ${file}`,
     `${counted(schema, result.rows)}; ${labelsEach(result.labels)}, ${share} % missing`,
-    `molecules: ${Molecules.droppedWords(Molecules.tally(found))}`,
+    `molecules: ${Molecules.droppedWords(dropped)}`,
     ...rows.slice(0, 20),
     ...(rows.length > 20 ? [`  and ${rows.length - 20} more (--format json names all)`] : []),
     `${result.distinct} distinct molecules, ${result.scaffolds} Murcko scaffolds (${result.chiralScaffolds} with handedness)`,
     `scaffold split: ${result.split.train} train, ${result.split.validation} validation, ${result.split.test} test`
   ]
   yield* Launch.print(options.format, text.join("\n"), result)
-  yield* Effect.fromResult(
-    Labels.trainable(schema.name, { rows: result.rows, accepted: found.rows.length, train: split.train.length })
-  )
+  yield* Effect.fromResult(Labels.trainable(schema.name, { rows: result.rows, dropped, train: split.train.length }))
 }, Launch.hushed)

@@ -39,15 +39,19 @@ export const unitOf = (
   return Result.fail(new Dataset.DataError({ dataset: name, reason }))
 }
 
-/** Fails where RDKit accepts none of a table's molecules, or a split leaves none to train on. */
+/** Fails where all of a table's molecules were dropped, or a split leaves none to train on. */
 export const trainable = (
   name: string,
-  { accepted, rows, train }: { readonly rows: number; readonly accepted: number; readonly train: number }
+  { dropped, rows, train }: { readonly rows: number; readonly dropped: Molecules.Tally; readonly train: number }
 ): Result.Result<void, Dataset.DataError> => {
   if (train > 0) return Result.void
   const reason =
-    accepted === 0
-      ? `RDKit refuses all of its ${rows} molecules: let its schema's \`smiles\` name the column that holds them`
+    dropped.reduce((sum, one) => sum + one.rows, 0) === rows
+      ? Molecules.noneLeft(
+          `its ${rows} molecules`,
+          dropped,
+          "let its schema's `smiles` name the column that holds them"
+        )
       : "no scaffold is rare enough for its training part, which is empty: choose split=random"
   return Result.fail(new Dataset.DataError({ dataset: name, reason }))
 }

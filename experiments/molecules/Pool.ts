@@ -71,11 +71,11 @@ export const make = Effect.fnUntraced(function* (settings: Settings, listener: H
   const { dropped, keys, rows } = yield* Molecules.maccs(smiles, { limits, listener })
   const pictures = yield* picturesOf("pool", smiles, size, { limits, listener })
   const keep = Molecules.shared(rows, pictures)
-  const few = (what: string) => {
-    const reason = `${what} of the ${smiles.length} molecules drawn from ${files.join(", ")}: let pool.files name others`
-    return Effect.fail(new Dataset.DataError({ dataset: "pool", reason }))
-  }
-  if (keep.length === 0) return yield* few("RDKit refuses all")
+  const drops = Molecules.tally({ dropped }, pictures)
+  const drawn = `the ${smiles.length} molecules drawn from ${files.join(", ")}`
+  const others = "let pool.files name others"
+  const few = (reason: string) => Effect.fail(new Dataset.DataError({ dataset: "pool", reason }))
+  if (keep.length === 0) return yield* few(Molecules.noneLeft(drawn, drops, others))
   if (keep.length < batch.pretrain) {
     const reason = `it has ${keep.length} molecules, fewer than one batch: give more (pool.molecules, pool.files), or lower batch.pretrain, which is ${batch.pretrain}`
     return yield* new Dataset.DataError({ dataset: "pool", reason })
@@ -93,14 +93,14 @@ export const make = Effect.fnUntraced(function* (settings: Settings, listener: H
       }
     )
   )
-  if (found[0]!.k < 2) return yield* few("there are no two kinds to tell apart")
+  if (found[0]!.k < 2) return yield* few(`there are no two kinds to tell apart of ${drawn}: ${others}`)
   const ends = lists.map((_, i) => lists.slice(0, i + 1).reduce((sum, { length }) => sum + length, 0))
   const fileOf = Array.from(smiles, (_, place) => ends.findIndex((end) => order[place]! < end))
   const kept = keep.map((i) => fileOf[rows[i]!]!)
   const inputs = yield* Effect.forEach(files, (file, i) => {
     const own = [dropped, pictures.dropped].map((rows) => ({ dropped: rows.filter(({ row }) => fileOf[row] === i) }))
-    const drawn = kept.filter((other) => other === i).length
-    const split = { rule: "unlabelled molecules drawn at random", rows: { drawn } }
+    const count = kept.filter((other) => other === i).length
+    const split = { rule: "unlabelled molecules drawn at random", rows: { drawn: count } }
     const input = { name: pool.files[i]!, version: null, file, read: lists[i]!.length, split }
     return Input.ofFile({ ...input, dropped: Molecules.tally(...own) })
   })
@@ -112,7 +112,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings, listener: H
     ),
     clusters: NdArray.int32([keep.length, 3] as const, labels),
     counts: found.map(({ k }) => k),
-    summary: `pool: ${smiles.length} of ${all.length} molecules, ${Molecules.droppedWords(Molecules.tally({ dropped }, pictures))}`,
+    summary: `pool: ${smiles.length} of ${all.length} molecules, ${Molecules.droppedWords(drops)}`,
     inputs
   } satisfies Pool as Pool
 })

@@ -76,7 +76,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.fromResult(
     Labels.trainable(schema.name, {
       rows: table.smiles.length,
-      accepted: keep.length,
+      dropped: drops,
       train: rows.train
     })
   )

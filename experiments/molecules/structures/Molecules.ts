@@ -66,10 +66,17 @@ export const tally = (...all: ReadonlyArray<Pick<Accepted, "dropped">>): Tally =
 
 const refused = Descriptor.wordsOf({ reason: "refused" })
 
-/** What was dropped, in words; that RDKit refused none is said as well. */
+/** What became of molecules of which none is left, in words, and what to change. */
+export const noneLeft = (molecules: string, tally: Tally, unread: string): string =>
+  tally.every(({ reason }) => reason === refused)
+    ? `RDKit refuses all of ${molecules}: ${unread}`
+    : `nothing is left of ${molecules} (${droppedWords(tally)}): raise limits.atoms, limits.rings or limits.seconds`
+
+/** What was dropped, in words, beginning with what RDKit refused, none included. */
 export const droppedWords = (tally: Tally): string => {
-  const none = tally.some(({ reason }) => reason === refused) ? [] : [{ reason: refused, rows: 0 }]
-  return `${[...none, ...tally].map(({ reason, rows }) => `${rows} ${reason}`).join(", ")} and dropped`
+  const first = tally.find(({ reason }) => reason === refused) ?? { reason: refused, rows: 0 }
+  const others = tally.filter(({ reason }) => reason !== refused)
+  return `${[first, ...others].map(({ reason, rows }) => `${rows} ${reason}`).join(", ")} and dropped`
 }
 
 const described = (descriptor: Descriptor.Descriptor, smiles: ReadonlyArray<string>, { folder, ...options }: Options) =>

@@ -101,6 +101,16 @@ describe("a table that nothing can be learned from", () => {
     })
   )
 
+  it.live("of molecules that are all too large: the limits are named", () =>
+    Effect.gen(function* () {
+      const limits = { atoms: 2, rings: 9, seconds: 9 }
+      assert.match(
+        yield* refusal(["CCO,0", "CCCC,1", "xx,1"], { limits }),
+        /nothing is left of its 3 molecules \(1 refused by RDKit, 2 more than 2 atoms and dropped\): raise limits\.atoms/
+      )
+    })
+  )
+
   it.live("of one scaffold: another split is proposed", () =>
     Effect.gen(function* () {
       const chains = Array.from({ length: 20 }, (_, i) => `${"C".repeat(i + 1)},${i % 2}`)
