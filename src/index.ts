@@ -3,6 +3,8 @@ import "./tensor/registerGradients.ts"
 
 // The language
 export * as Dataset from "./dsl/Dataset.ts"
+/** What a command exits with; an error class says which under Effect's `errorExitCode`. */
+export * as ExitCode from "./dsl/ExitCode.ts"
 export * as Hypergradient from "./dsl/Hypergradient.ts"
 export * as Level from "./dsl/Level.ts"
 export * as NdArray from "./dsl/NdArray.ts"

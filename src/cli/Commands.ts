@@ -2,10 +2,12 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as Verify from "../runtime/run/Verify.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
@@ -21,6 +23,9 @@ import * as Plans from "./Plans.ts"
 
 /** A check that was asked for and did not hold. */
 export class CheckError extends Schema.TaggedError<CheckError>()("CheckError", { reason: Schema.String }) {
+  override get [errorExitCode](): number {
+    return ExitCode.check
+  }
   override get message(): string {
     return this.reason
   }

@@ -6,7 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as References from "effect/References"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Config from "../runs/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
@@ -27,6 +29,9 @@ export type Settings = Program.Settings["Type"]
 
 /** A run that is still going on somewhere. */
 export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { reason: Schema.String }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     return this.reason
   }

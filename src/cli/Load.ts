@@ -2,7 +2,9 @@ import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import type { NodeServices } from "../files/NodeServices.ts"
 import * as RegularFile from "../files/RegularFile.ts"
 import * as Program from "../runs/Program.ts"
@@ -12,6 +14,9 @@ export class ProgramError extends Schema.TaggedError<ProgramError>()("ProgramErr
   program: Schema.String,
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     return `program '${this.program}': ${this.reason}`
   }

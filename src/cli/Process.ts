@@ -4,7 +4,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as Sentence from "../dsl/Sentence.ts"
 import * as Printable from "../files/Printable.ts"
 import { codeOf, codes } from "./Exit.ts"
@@ -14,6 +16,9 @@ export class StrayError extends Schema.TaggedError<StrayError>()("StrayError", {
   reason: Schema.String,
   cause: Schema.Defect()
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.failed
+  }
   override get message(): string {
     return `${this.reason} (thrown where nothing awaits it)`
   }

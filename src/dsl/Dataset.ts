@@ -1,8 +1,10 @@
 import * as Effect from "effect/Effect"
 import { type Pipeable, Prototype } from "effect/Pipeable"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as tf from "@tensorflow/tfjs-core"
+import * as ExitCode from "./ExitCode.ts"
 import * as NdArray from "./NdArray.ts"
 import * as Seed from "./Seed.ts"
 import type { Host, Tree } from "./Tree.ts"
@@ -12,6 +14,9 @@ export class DataError extends Schema.TaggedError<DataError>()("DataError", {
   dataset: Schema.String,
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
   override get message(): string {
     return `dataset '${this.dataset}': ${this.reason}`
   }

@@ -1,7 +1,9 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import { CompileError } from "../compiler/graph/CompileError.ts"
 import type { Host, Tree } from "../dsl/Tree.ts"
 import type { StepFailure } from "../runtime/step/Evaluation.ts"
@@ -19,6 +21,9 @@ export class StepError extends Schema.TaggedError<StepError>()("StepError", {
   level: Schema.String,
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.failed
+  }
   override get message(): string {
     const where = this.level === "" ? "" : `, level '${this.level}'`
     return `tick ${this.tick}${where}: ${this.reason}`
@@ -35,6 +40,10 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
   tick: Schema.NullOr(Schema.Int),
   reason: Schema.String
 }) {
+  // An engine that does not start was asked for where it is not to be had; one that failed has failed the run.
+  override get [errorExitCode](): number {
+    return this.kind === "Refused" ? ExitCode.usage : ExitCode.failed
+  }
   override get message(): string {
     return `engine '${this.engine}'${this.tick === null ? "" : `, tick ${this.tick}`}: ${this.reason}`
   }

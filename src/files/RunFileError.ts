@@ -1,4 +1,6 @@
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as Disk from "./Disk.ts"
 
 /** A file of a run folder that cannot be written, or does not hold what it should. */
@@ -6,6 +8,9 @@ export class RunFileError extends Schema.TaggedError<RunFileError>()("RunFileErr
   file: Schema.String,
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
   override get message(): string {
     return `${this.file}: ${this.reason}`
   }

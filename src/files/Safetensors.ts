@@ -1,5 +1,7 @@
 import * as Result from "effect/Result"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as NdArray from "../dsl/NdArray.ts"
 
 /**
@@ -11,6 +13,9 @@ export class SafetensorsError extends Schema.TaggedError<SafetensorsError>()("Sa
   found: Schema.String,
   expected: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
   override get message(): string {
     return `safetensors, byte ${this.offset}: found ${this.found}, expected ${this.expected}`
   }

@@ -4,7 +4,9 @@
  */
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Result from "effect/Result"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as NdArray from "../dsl/NdArray.ts"
 import * as ResNet from "./ResNet.ts"
 
@@ -16,6 +18,9 @@ export class StateDictError extends Schema.TaggedError<StateDictError>()("StateD
   misshapen: Schema.Array(Schema.String),
   remedy: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
   override get message(): string {
     const list = (what: string, names: ReadonlyArray<string>) =>
       names.length === 0

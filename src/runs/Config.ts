@@ -1,7 +1,9 @@
 import * as Effect from "effect/Effect"
 import { hasProperty, isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 
 /** A setting that is unknown or has the wrong type. The message says which, where it came from and what was expected. */
@@ -10,6 +12,9 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
   origin: Schema.String,
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     return `config '${this.key}' (${this.origin}): ${this.reason}`
   }

@@ -3,7 +3,9 @@ import { lstatSync, statSync } from "node:fs"
 import type * as Sqlite from "node:sqlite"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import { RunFileError } from "../files/JsonFile.ts"
 
 /** A run folder that cannot be had: another process works in it (`Held`), it is gone, or its disk knows no locks. */
@@ -12,6 +14,9 @@ export class FolderLockError extends Schema.TaggedError<FolderLockError>()("Fold
   folder: Schema.String,
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     return `${this.folder}: ${this.reason}`
   }

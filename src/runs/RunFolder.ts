@@ -4,7 +4,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as Disk from "../files/Disk.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as FolderLock from "./FolderLock.ts"
@@ -22,6 +24,9 @@ export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFol
   reason: Schema.String,
   candidates: Schema.Array(Schema.String)
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     const list = this.candidates.map((candidate) => `\n  ${candidate}`)
     return `run '${this.selector}': ${this.reason}${list.join("")}`

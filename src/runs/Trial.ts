@@ -7,8 +7,10 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import { whole } from "../dsl/Numbers.ts"
 import * as Seed from "../dsl/Seed.ts"
@@ -33,6 +35,9 @@ import * as TickRecords from "./TickRecords.ts"
 
 /** A trial that is asked for what it cannot give. */
 export class TrialError extends Schema.TaggedError<TrialError>()("TrialError", { reason: Schema.String }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     return this.reason
   }

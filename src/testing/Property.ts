@@ -2,9 +2,11 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import fc from "fast-check"
+import * as ExitCode from "../dsl/ExitCode.ts"
 import * as Numbers from "../dsl/Numbers.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import type { Var } from "../dsl/Var.ts"
@@ -19,6 +21,9 @@ export class LawError extends Schema.TaggedError<LawError>()("LawError", {
   seed: Schema.Int,
   path: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.check
+  }
   override get message(): string {
     return (
       `the law '${this.law}' does not hold: ${this.reason}\n` +

@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Pool from "effect/Pool"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import { ExitCode } from "tapweight"
 import * as Worker from "effect/workers/Worker"
 import type { Description, Descriptor } from "./Descriptor.ts"
 import * as Limits from "./Limits.ts"
@@ -17,6 +19,9 @@ import type { Request } from "./worker.ts"
 export class ChemistryError extends Schema.TaggedError<ChemistryError>()("ChemistryError", {
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.failed
+  }
   override get message(): string {
     return `RDKit: ${this.reason}`
   }

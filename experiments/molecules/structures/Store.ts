@@ -4,7 +4,9 @@ import { dirname } from "node:path"
 import type * as Sqlite from "node:sqlite"
 import { crc32 } from "node:zlib"
 import * as Effect from "effect/Effect"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import { ExitCode } from "tapweight"
 
 /** A cache that cannot be read or written. What it has already stays good: the same command goes on from there. */
 export class CacheError extends Schema.TaggedError<CacheError>()("CacheError", {
@@ -12,6 +14,9 @@ export class CacheError extends Schema.TaggedError<CacheError>()("CacheError", {
   problem: Schema.Literals(["disk full", "unusable", "damaged"]),
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
   override get message(): string {
     return `cache ${this.file}: ${this.reason}`
   }

@@ -1,11 +1,12 @@
 /** Files over HTTP that may take several attempts: what has arrived is kept, and the rest asked for. */
 import * as Effect from "effect/Effect"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientError } from "effect/http/HttpClientError"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
-import { FileHash, JsonFile } from "tapweight"
+import { ExitCode, FileHash, JsonFile } from "tapweight"
 import * as PartFile from "./PartFile.ts"
 
 /** A file that could not be fetched, or is not the one that was declared. */
@@ -14,6 +15,9 @@ export class FetchError extends Schema.TaggedError<FetchError>()("FetchError", {
   problem: Schema.Literals(["no connection", "refused", "interrupted", "too large", "wrong file", "unwritable"]),
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
   override get message(): string {
     return `${this.url}: ${this.reason}`
   }
@@ -52,7 +56,11 @@ class Setback extends Schema.TaggedError<Setback>()("Setback", {
   reason: Schema.String,
   /** Whether the server could not even be reached. */
   unreachable: Schema.Boolean
-}) {}
+}) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
+}
 
 const setback = (reason: string): Setback => new Setback({ reason, unreachable: false })
 

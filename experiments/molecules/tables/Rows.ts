@@ -5,7 +5,9 @@ import { createInterface } from "node:readline"
 import { Duplex, pipeline, type Readable } from "node:stream"
 import { createGunzip } from "node:zlib"
 import { CsvError, parse } from "csv-parse"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import { ExitCode } from "tapweight"
 import * as Stream from "effect/Stream"
 
 /** A table that cannot be read, or is not what its schema declares. */
@@ -16,6 +18,9 @@ export class TableError extends Schema.TaggedError<TableError>()("TableError", {
   line: Schema.optionalKey(Schema.Int),
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
   override get message(): string {
     return `${this.file}${this.line === undefined ? "" : `, line ${this.line}`}: ${this.reason}`
   }

@@ -1,4 +1,6 @@
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../../dsl/ExitCode.ts"
 
 /** An engine that cannot be started, or a step that it cannot compile. */
 export class CompileError extends Schema.TaggedError<CompileError>()("CompileError", {
@@ -6,6 +8,9 @@ export class CompileError extends Schema.TaggedError<CompileError>()("CompileErr
   level: Schema.String,
   reason: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     return this.level === "" ? `${this.op}: ${this.reason}` : `level '${this.level}': ${this.op}: ${this.reason}`
   }

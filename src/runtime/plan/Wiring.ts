@@ -1,4 +1,6 @@
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../../dsl/ExitCode.ts"
 import * as Hypergradient from "../../dsl/Hypergradient.ts"
 import type { Definition } from "../../dsl/Level.ts"
 import type { Optimizer } from "../../dsl/Optimizer.ts"
@@ -73,6 +75,9 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
   found: Schema.String,
   remedy: Schema.String
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     return `level '${this.level}': ${this.found}: ${this.remedy}`
   }

@@ -4,7 +4,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Result from "effect/Result"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../../dsl/ExitCode.ts"
 import type * as NdArray from "../../dsl/NdArray.ts"
 import { whole } from "../../dsl/Numbers.ts"
 import * as Tree from "../../dsl/Tree.ts"
@@ -23,6 +25,9 @@ export class CheckpointError extends Schema.TaggedError<CheckpointError>()("Chec
   reason: Schema.String,
   found: Schema.Array(Found)
 }) {
+  override get [errorExitCode](): number {
+    return ExitCode.refused
+  }
   override get message(): string {
     const list = this.found.map(({ name, reason }) => `\n  ${name}: ${reason}`)
     return `checkpoints in ${this.directory}: ${this.reason}${list.join("")}`

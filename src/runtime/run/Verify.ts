@@ -1,7 +1,9 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as ExitCode from "../../dsl/ExitCode.ts"
 import type { DataError } from "../../dsl/Dataset.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
@@ -78,6 +80,9 @@ export interface Verification {
 
 /** The level asked for is not one whose hypergradient can be verified. */
 export class VerifyError extends Schema.TaggedError<VerifyError>()("VerifyError", { reason: Schema.String }) {
+  override get [errorExitCode](): number {
+    return ExitCode.usage
+  }
   override get message(): string {
     return this.reason
   }
