@@ -6,6 +6,7 @@ import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import { Engine } from "../../src/engines/Engine.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
+import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as WorkerClient from "../../src/engines/onnx/WorkerClient.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import * as Verify from "../../src/runtime/run/Verify.ts"
@@ -64,6 +65,31 @@ describe("what an engine does wrong is the engine's fault", () => {
         assert.deepInclude(error, { _tag: "EngineError", kind: "Died" })
       })
     )
+  )
+
+  it.live("what an optimizer throws is its level's, at no engine's door", () =>
+    Effect.gen(function* () {
+      for (const part of ["init", "update"] as const) {
+        const optimizer = Optimizer.make({
+          ...Optimizer.sgd(0.1),
+          [part]: () => {
+            throw new Error("out of cheese")
+          }
+        })
+        for (const layer of [Eager.layer("cpu"), Compiled.layer({ threads: 1 })]) {
+          const error = yield* Stream.runDrain(Run.ticks(triLevel({ optimizer }), { ticks: 3, seed: 1 })).pipe(
+            Effect.flip,
+            Effect.provide(layer)
+          )
+          assert.deepInclude(error, {
+            _tag: "StepError",
+            kind: "Objective",
+            level: "pretrain",
+            reason: "out of cheese"
+          })
+        }
+      }
+    })
   )
 
   it.live("a step that another engine has compiled", () =>

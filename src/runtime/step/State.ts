@@ -101,7 +101,10 @@ export const initial =
               sweep.hops.map((hop) => {
                 const { hypergradient: estimator, optimizer } = byName.get(hop.level)!
                 const like = moving(optimizer, vars[hop.variable]!)
-                return [hop.level, estimator?._tag === "Implicit" ? estimator.solver.init(like) : {}]
+                return [
+                  hop.level,
+                  estimator?._tag === "Implicit" ? inLevel(hop.level, () => estimator.solver.init(like)) : {}
+                ]
               })
             )
           ])

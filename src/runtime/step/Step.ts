@@ -68,8 +68,10 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
       Sweep.direction(level, levels, sweeps.get(level.name)!, seen, batch, batches, moment)
     )
   }
+  const apply = (state: State, { name }: PlannedLevel, direction: Sweep.Direction): State =>
+    Objective.inLevel(name, () => applied(state, levels.get(name)!, direction))
   const begin = (state: State): State =>
-    moment.restarting.reduce((sofar, name) => restarted(sofar, levels.get(name)!), state)
+    moment.restarting.reduce((sofar, name) => Objective.inLevel(name, () => restarted(sofar, levels.get(name)!)), state)
 
   return (before, batches) => {
     let state = begin(before)
@@ -78,14 +80,14 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
       const snapshot = state
       const found = acting.map((planned) => [planned, find(planned, snapshot, batches, 0)] as const)
       for (const [planned, direction] of found) {
-        state = applied(state, levels.get(planned.name)!, direction)
+        state = apply(state, planned, direction)
         metrics[planned.name] = direction.metrics
       }
     } else {
       for (const planned of acting) {
         for (let j = 0; j < planned.repeat; j++) {
           const found = find(planned, state, batches, j)
-          state = applied(state, levels.get(planned.name)!, found)
+          state = apply(state, planned, found)
           metrics[planned.name] = found.metrics
         }
       }
