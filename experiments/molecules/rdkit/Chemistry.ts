@@ -111,13 +111,14 @@ const worker = Effect.gen(function* () {
     yield* Effect.raceAllFirst([Deferred.await(complete), lost, watch(seconds)])
     return answers
   })
-  const held = <A, E>(effect: Effect.Effect<A, E>) =>
+  /** Keeps the process alive while there is work. */
+  const working = <A, E>(effect: Effect.Effect<A, E>) =>
     Effect.acquireUseRelease(
       Effect.sync(() => thread.ref()),
       () => effect,
       () => Effect.sync(() => thread.unref())
     )
-  return { describe: (...request: Parameters<typeof describe>) => held(describe(...request)) }
+  return { describe: (...request: Parameters<typeof describe>) => working(describe(...request)) }
 })
 
 /** A pool of this many threads, each started when it is first needed and ended with the scope. */

@@ -38,8 +38,8 @@ const refused: Description = { reason: "refused" }
 const structure = (rdkit: MainModule, mol: Mol): Description => {
   const scaffold = Murcko.scaffold(rdkit, mol)
   if (scaffold === undefined) return refused
-  const found: Structure = [mol.get_smiles(), scaffold.chiral, scaffold.flat]
-  return new TextEncoder().encode(JSON.stringify(found))
+  const names: Structure = [mol.get_smiles(), scaffold.chiral, scaffold.flat]
+  return new TextEncoder().encode(JSON.stringify(names))
 }
 
 /** Describes a molecule, given by its SMILES. */

@@ -16,9 +16,9 @@ let rdkit = await Rdkit.load()
 const describers = new Map<string, ReturnType<typeof Rdkit.describer>>()
 
 const describer = (descriptor: Descriptor): ReturnType<typeof Rdkit.describer> => {
-  const found = describers.get(label(descriptor)) ?? Rdkit.describer(rdkit, descriptor)
-  describers.set(label(descriptor), found)
-  return found
+  const own = describers.get(label(descriptor)) ?? Rdkit.describer(rdkit, descriptor)
+  describers.set(label(descriptor), own)
+  return own
 }
 
 /** Undefined where RDKit chokes, which may leave it unusable, and so is started anew. */

@@ -38,7 +38,7 @@ const readNote = Effect.fnUntraced(function* (file: string, url: string) {
   // A fifo in its place would be waited for, a device read for ever.
   const regular = yield* Effect.promise(() =>
     lstat(name).then(
-      (found) => found.isFile() && found.size <= longestNote,
+      (stats) => stats.isFile() && stats.size <= longestNote,
       () => false
     )
   )
@@ -53,9 +53,9 @@ const openOwn = async (name: string): Promise<FileHandle | undefined> => {
   const handle = await openFile(name, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
     () => undefined
   )
-  const found = await handle?.stat()
+  const stats = await handle?.stat()
   // A second name of the same bytes is somebody else's.
-  if (found?.isFile() === true && found.nlink === 1) return handle
+  if (stats?.isFile() === true && stats.nlink === 1) return handle
   await handle?.close()
   return undefined
 }
