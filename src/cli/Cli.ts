@@ -13,6 +13,7 @@ import { commands } from "./Commands.ts"
 import * as Launch from "./Launch.ts"
 import type * as Load from "./Load.ts"
 import { logger } from "./Log.ts"
+import * as Place from "./Place.ts"
 import * as Process from "./Process.ts"
 
 /** A command of one's own, which needs no more than a command line gives. */
@@ -45,6 +46,8 @@ export const make = <const P extends { readonly [name: string]: Program.Any } = 
 
 /** Runs a command line on the process's arguments, and ends the process with its exit code. */
 export const run = (cli: Cli): void => {
+  // Between an author's code and where it throws there may be many frames of kernels.
+  Error.stackTraceLimit = Math.max(Error.stackTraceLimit, 50)
   const tapweight = Command.make("tapweight").pipe(
     Command.withDescription("Multi-level optimization as a typed language: run, plan, resume and verify programs"),
     Command.withSubcommands([...commands(cli.programs), ...cli.commands])
@@ -56,7 +59,15 @@ export const run = (cli: Cli): void => {
       const said = Predicate.hasProperty(error, "_tag") && error._tag === "ShowHelp"
       return said || Cause.hasInterruptsOnly(cause)
         ? Effect.void
-        : Console.error(Printable.lines(`error  ${Sentence.of(error)}`))
+        : Console.error(
+            Printable.lines(
+              [
+                `error  ${Sentence.of(error)}`,
+                ...Place.linesOf(error),
+                ...(Place.isDebugging(process.argv) ? [Place.stackOf(error)] : [])
+              ].join("\n")
+            )
+          )
     }),
     Effect.provide([NodeServices.layer, Logger.layer([logger])])
   )

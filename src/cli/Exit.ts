@@ -7,7 +7,8 @@ export const codes = ExitCode
 
 /** The exit code of an error: its own, that of wrong usage where Effect's command line refuses what was typed, else a failure's. */
 export const codeOf = (error: unknown): number => {
-  if (Predicate.hasProperty(error, errorExitCode) && typeof error[errorExitCode] === "number")
-    return error[errorExitCode]
-  return Predicate.isTagged(error, "ShowHelp") ? ExitCode.usage : ExitCode.failed
+  // Effect's own code for it is 1.
+  if (Predicate.isTagged(error, "ShowHelp")) return ExitCode.usage
+  const own = Predicate.hasProperty(error, errorExitCode) ? error[errorExitCode] : undefined
+  return typeof own === "number" ? own : ExitCode.failed
 }

@@ -8,6 +8,7 @@ import * as Path from "effect/Path"
 import * as References from "effect/References"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as Sentence from "../dsl/Sentence.ts"
 import * as ExitCode from "../dsl/ExitCode.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Config from "../runs/Config.ts"
@@ -93,9 +94,7 @@ export const ready = Effect.fnUntraced(function* ({ program, source }: Load.Load
   const { problems, run } = yield* program.prepare(settings).pipe(
     // A program is made of plain constructors, which throw a plain sentence for a bad value.
     Effect.catchDefect((cause) =>
-      Effect.fail(
-        new Load.ProgramError({ program: source, reason: cause instanceof Error ? cause.message : String(cause) })
-      )
+      Effect.fail(Sentence.causedBy(new Load.ProgramError({ program: source, reason: Sentence.of(cause) }), cause))
     )
   )
   const planned = yield* Plans.of(problems)

@@ -4,10 +4,12 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as Sentence from "../dsl/Sentence.ts"
 import * as ExitCode from "../dsl/ExitCode.ts"
 import type { NodeServices } from "../files/NodeServices.ts"
 import * as RegularFile from "../files/RegularFile.ts"
 import * as Program from "../runs/Program.ts"
+import * as Place from "./Place.ts"
 
 /** A program that cannot be found or loaded. */
 export class ProgramError extends Schema.TaggedError<ProgramError>()("ProgramError", {
@@ -71,7 +73,7 @@ export const load = Effect.fnUntraced(function* (programs: Programs, source: str
     try: () => import(url.href) as Promise<{ readonly default?: unknown }>,
     // What a program throws while it is made (a negative rate, say) is the author's to read as it was said.
     catch: (cause) =>
-      new ProgramError({ program: source, reason: cause instanceof Error ? cause.message : String(cause) })
+      Sentence.causedBy(new ProgramError({ program: source, reason: Sentence.of(cause) }), Place.syntaxOf(cause, file))
   })
   const program = module.default
   if (!Program.isProgram(program)) {

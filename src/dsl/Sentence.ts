@@ -8,3 +8,7 @@ export const of = (error: unknown): string => {
   if (typeof error === "string") return error
   return Predicate.hasProperty(error, "reason") ? of(error.reason) : Formatter.format(error)
 }
+
+/** An error that another one is the cause of. That is not part of what the error says, and two are equal without it. */
+export const causedBy = <E extends Error>(error: E, cause: unknown): E =>
+  Object.defineProperty(error, "cause", { value: cause, enumerable: false, configurable: true, writable: true })

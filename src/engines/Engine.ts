@@ -4,6 +4,7 @@ import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as ExitCode from "../dsl/ExitCode.ts"
+import * as Sentence from "../dsl/Sentence.ts"
 import { CompileError } from "../compiler/graph/CompileError.ts"
 import type { Host, Tree } from "../dsl/Tree.ts"
 import type { StepFailure } from "../runtime/step/Evaluation.ts"
@@ -64,7 +65,8 @@ export const failedAt =
     switch (failure._tag) {
       case "StepFailure": {
         const { level, reason } = failure
-        return new StepError({ kind: level === "" ? "Evaluation" : "Objective", tick, level, reason })
+        const error = new StepError({ kind: level === "" ? "Evaluation" : "Objective", tick, level, reason })
+        return Sentence.causedBy(error, failure)
       }
       case "EngineError":
         return new EngineError({ ...failure, tick: failure.tick ?? tick })

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
+import * as Sentence from "../dsl/Sentence.ts"
 import type { Var } from "../dsl/Var.ts"
 import { EngineError, StepError } from "../engines/Engine.ts"
 import type * as JsonFile from "../files/JsonFile.ts"
@@ -45,7 +46,9 @@ export const trialFolder = (folder: RunFolder, name: string): RunFolder =>
 
 /** The error of a trial says which one, where several are run. */
 const ofTrial = <E>(name: string, error: E): E | StepError | EngineError => {
-  if (error instanceof StepError) return new StepError({ ...error, reason: `${error.reason} (trial ${name})` })
+  if (error instanceof StepError) {
+    return Sentence.causedBy(new StepError({ ...error, reason: `${error.reason} (trial ${name})` }), error)
+  }
   if (error instanceof EngineError) return new EngineError({ ...error, reason: `${error.reason} (trial ${name})` })
   return error
 }

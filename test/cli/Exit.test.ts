@@ -40,7 +40,7 @@ describe("exit codes", () => {
   })
 
   it("are 2 for what the command line refuses, and 1 for what nobody knows", () => {
-    assert.strictEqual(Exit.codeOf({ _tag: "ShowHelp" }), 2)
+    assert.strictEqual(Exit.codeOf({ _tag: "ShowHelp", [errorExitCode]: 1 }), 2)
     for (const unknown of [new Error("x"), "x", undefined, { _tag: "Unheard" }])
       assert.strictEqual(Exit.codeOf(unknown), 1)
   })

@@ -86,6 +86,31 @@ describe("the command line", () => {
     assert.notInclude(readdirSync(scratch), "runs")
   })
 
+  it("says where in a program a mistake is: file, line and the code there, and the stack where it is asked for", () => {
+    const table: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+      ["syntax.ts", ["const a: number = 1", "const b = (2 +", "export default 3 3"]],
+      ["syntax.mjs", ["const a = 1", "foo bar"]],
+      ["thrown.ts", ["const rate = (r: number) => {", '  throw new RangeError("bad rate")', "}", "rate(1)"]],
+      ["object.ts", ["// An object that is no error.", 'throw { code: "E7" }']]
+    ]
+    const lines: { readonly [name: string]: number } = { "syntax.ts": 3, "syntax.mjs": 2, "thrown.ts": 2 }
+    for (const [name, text] of table) {
+      const { code, err } = tapweight("plan", file(name, text.join("\n")))
+      assert.strictEqual(code, 2, err)
+      assert.notInclude(err, "[object Object]")
+      const line = lines[name]
+      if (line === undefined) assert.include(err, "E7")
+      else assert.match(err, new RegExp(`  at ${name}:${line}(:\\d+)?\n`), name)
+    }
+    assert.match(tapweight("plan", join(scratch, "thrown.ts")).err, /\n {6}throw new RangeError\("bad rate"\)\n {12}\^/)
+    const objective = bilevel(estimated)
+      .replace("tf.sub(x, 3)", "nothing.at(x)")
+      .replace("const x =", "const nothing = undefined as any\nconst x =")
+    const { err } = tapweight("run", file("objective.ts", objective), "--log-level", "debug")
+    assert.match(err, /  at objective\.ts:\d+:\d+\n.*nothing\.at\(x\)/)
+    assert.match(err, /\n\s+at .*objective\.ts/)
+  })
+
   it("plans as text, Mermaid and JSON, and runs nothing", () => {
     assert.include(tapweight("plan", hyper).out, "solve at fit")
     assert.match(tapweight("plan", hyper, "--format", "mermaid").out, /^flowchart LR\n/)

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Sentence from "../../dsl/Sentence.ts"
 import type { NdArray } from "../../dsl/NdArray.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import { type Device, Engine, EngineError, type Failure } from "../Engine.ts"
@@ -16,7 +17,7 @@ export type Backend = "cpu" | "wasm" | "webgpu" | "tensorflow" | "tensorflow-gpu
 
 const refused = (engine: Backend, reason: string): EngineError =>
   new EngineError({ kind: "Refused", engine, tick: null, reason })
-const said = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+const said = Sentence.of
 
 const addons = {
   wasm: "@tensorflow/tfjs-backend-wasm",

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Sentence from "../../dsl/Sentence.ts"
 import { float32 } from "../../dsl/NdArray.ts"
 import { whole } from "../../dsl/Numbers.ts"
 import type * as Tree from "../../dsl/Tree.ts"
@@ -45,7 +46,7 @@ const arraysOf = (host: unknown): ReadonlyArray<Numbers> =>
 
 const toFailure = (cause: unknown): Failure => {
   if (cause instanceof CompileError || cause instanceof StepFailure) return cause
-  return WorkerClient.failure("Threw", cause instanceof Error ? cause.message : String(cause))
+  return WorkerClient.failure("Threw", Sentence.of(cause))
 }
 
 const partOf = ({ draws, feeds, model }: Lowered, provider: Provider): Part => ({

@@ -1,3 +1,5 @@
+import * as Sentence from "../../dsl/Sentence.ts"
+
 /** What went wrong inside a step, with the level it went wrong in; a run turns it into a `StepError`, which has a tick. */
 export class StepFailure extends Error {
   readonly _tag = "StepFailure"
@@ -24,7 +26,7 @@ export const inLevel = <A>(level: string, f: () => A): A => {
     return f()
   } catch (cause) {
     if (cause instanceof StepFailure) throw cause
-    throw new StepFailure(level, cause instanceof Error ? cause.message : String(cause), cause)
+    throw new StepFailure(level, Sentence.of(cause), cause)
   } finally {
     current = outer
   }
