@@ -6,8 +6,8 @@ import { triLevel } from "./programs.ts"
 /** A stochastic three-level program that checkpoints often: something to kill. */
 export default Program.make({
   name: "killable",
-  description: "A three-level program that checkpoints every 15 ticks",
-  config: Config.make({ schema: Program.Common, defaults: { seed: 3, ticks: 700 } }),
+  description: "A three-level program that checkpoints every 5 ticks",
+  config: Config.make({ schema: Program.Common, defaults: { seed: 3, ticks: 300 } }),
   prepare: () => Effect.void,
   problems: () => ({ killable: triLevel() }),
   run: (session, { problems, settings: { seed, ticks } }) =>
@@ -16,7 +16,7 @@ export default Program.make({
         problem: problems.killable,
         seed,
         ticks,
-        checkpointEvery: 15,
+        checkpointEvery: 5,
         validation: {
           every: 20,
           rows: 12,
