@@ -54,6 +54,8 @@ export interface Dataset<out B extends Tree, out E = never, out R = never> exten
   readonly name: string
   readonly fields: Fields
   readonly open: Effect.Effect<(seed: Seed.Seed, index: number) => Effect.Effect<HostBatch, E>, E, R | Scope.Scope>
+  /** What batches are drawn by in place of the level's name: levels that take datasets of one such name draw the same. */
+  readonly draws?: string
   readonly "~B": () => B
   readonly "~E": () => E
   readonly "~R": () => R
@@ -197,6 +199,37 @@ export const constant = <const C extends Columns>(name: string, columns: C): Dat
     Object.entries(columns).map(([key, c]) => [key, { dtype: c.dtype, shape: c.shape }])
   )
   return make(name, { fields, open: Effect.succeed(() => Effect.succeed(columns)) } as never) as never
+}
+
+/**
+ * The same batch, at the same index, for every level that takes it: the support and the query of one task, each level
+ * reading its own fields. Without it each level draws for itself. A level's index counts its own updates: where levels
+ * differ in these, see {@link reindexed}.
+ */
+export const shared = <B extends Tree, E, R>(self: Dataset<B, E, R>): Dataset<B, E, R> =>
+  Object.assign(Object.create(Prototype), self, { draws: self.name })
+
+/**
+ * The batch at `of(index)` in place of the one at `index`, which counts a level's own updates from 0: `(i) => Math.floor(i / 5)`
+ * stays with a batch for five updates, `(i) => i % 3` goes round among three. A `DataError` says where `of` gives
+ * something else than a whole number of at least 0.
+ *
+ * ```ts
+ * const rows = Dataset.fromRows("rows", { x: NdArray.float32([4], [1, 2, 3, 4]) }, { batch: 1 })
+ * Dataset.reindexed(rows, (index) => Math.floor(index / 5)).fields // => { x: { dtype: "float32", shape: [1] } }
+ * ```
+ */
+export const reindexed = <B extends Tree, E, R>(
+  self: Dataset<B, E, R>,
+  of: (index: number) => number
+): Dataset<B, E | DataError, R> => {
+  const open = Effect.map(self.open, (sample) => (seed: Seed.Seed, index: number) => {
+    const other = of(index)
+    if (Number.isSafeInteger(other) && other >= 0) return sample(seed, other)
+    const reason = `reindexed gives ${other} for index ${index}: give a whole number of at least 0`
+    return Effect.fail(new DataError({ dataset: self.name, reason }))
+  })
+  return Object.assign(Object.create(Prototype), self, { open })
 }
 
 /** A dataset for objectives that read no data. */

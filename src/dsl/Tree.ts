@@ -37,13 +37,32 @@ const mapAny = (node: Any, f: (leaf: never, path: string) => unknown, path: stri
   )
 }
 
-const flattenAny = (node: unknown, path: string, out: Array<readonly [string, unknown]>): void => {
+// A dot or nothing in a key may make of two places one path: `a.b` and `a: { b }`. Optimizers, checkpoints and comparisons
+// of trees know leaves by path alone.
+const distinct = <E extends ReadonlyArray<readonly [path: string, leaf: unknown]>>(found: E, odd: boolean): E => {
+  if (!odd) return found
+  const seen = new Set<string>()
+  for (const [path] of found) {
+    if (seen.has(path)) {
+      throw new TypeError(`Tree: two leaves have the path '${path}', as 'a.b' and a: { b } do: rename one of the keys`)
+    }
+    seen.add(path)
+  }
+  return found
+}
+
+/** Puts the leaves into `out`; whether a key was such that two of them might have one path. */
+const flattenAny = (node: unknown, path: string, out: Array<readonly [string, unknown]>): boolean => {
   if (isLeaf(node)) {
     out.push([path, node])
+    return false
   } else if (typeof node === "object" && node !== null) {
+    let odd = false
     for (const key of Object.keys(node)) {
-      flattenAny((node as { readonly [key: string]: unknown })[key], path === "" ? key : `${path}.${key}`, out)
+      const child = (node as { readonly [key: string]: unknown })[key]
+      odd = flattenAny(child, path === "" ? key : `${path}.${key}`, out) || odd || key === "" || key.includes(".")
     }
+    return odd
   } else {
     throw new TypeError(`Tree: '${path}' is neither a tensor nor a record of tensors (found ${typeof node})`)
   }
@@ -76,15 +95,13 @@ export const toHost = <T extends Tree>(tree: T, f: (leaf: tf.Tensor, path: strin
 /** `[path, leaf]` of every leaf, in the tree's own order. */
 export const entries = (tree: Tree): ReadonlyArray<readonly [path: string, leaf: tf.Tensor]> => {
   const out: Array<readonly [string, unknown]> = []
-  flattenAny(tree, "", out)
-  return out as never
+  return distinct(out, flattenAny(tree, "", out)) as never
 }
 
 /** `[path, array]` of every host leaf, in the tree's own order. */
 export const hostEntries = (tree: HostTree): ReadonlyArray<readonly [path: string, leaf: NdArray]> => {
   const out: Array<readonly [string, unknown]> = []
-  flattenAny(tree, "", out)
-  return out as never
+  return distinct(out, flattenAny(tree, "", out)) as never
 }
 
 /** Every tensor of the tree, in its own order. */

@@ -26,14 +26,18 @@ export type Feed<E> = (indices: {
   readonly [level: string]: ReadonlyArray<number>
 }) => Effect.Effect<Host<Batches>, E | DataError>
 
-/** Opens the dataset of every level. Each level draws from a seed of its own, folded from the run's. */
+/** Opens the dataset of every level. Each level draws from a seed of its own, folded from the run's; from one of
+ * the dataset's where that is shared. */
 export const open = Effect.fnUntraced(function* <V extends Var.Any, E, R>(problem: Problem<V, E, R>, seed: Seed.Seed) {
   const samplers = new Map<string, (index: number) => Effect.Effect<HostBatch, E | DataError>>()
   for (const level of Wiring.definitions(problem)) {
     // A definition forgets how its data fails and what that needs; the problem's type knows it of all together.
     const dataset = level.data as Dataset<Tree, E, R>
     const sample = yield* dataset.open
-    const own = Seed.fold(Seed.fold(seed, "data"), level.name)
+    const own =
+      dataset.draws === undefined
+        ? Seed.fold(Seed.fold(seed, "data"), level.name)
+        : Seed.fold(Seed.fold(seed, "shared data"), dataset.draws)
     samplers.set(level.name, (index) =>
       Effect.flatMap(sample(own, index), (batch) => {
         const reason = mismatch(dataset, batch)

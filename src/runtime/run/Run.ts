@@ -20,7 +20,7 @@ import * as Pace from "./Pace.ts"
 import * as Plan from "../plan/Plan.ts"
 import * as Prefetch from "./Prefetch.ts"
 import { broken, type LevelReport, reportOf, type Unsound, unsound } from "./LevelReport.ts"
-import { type HostVars, initial, initialVars, levelsOf, type State, type Vars } from "../step/State.ts"
+import { ambiguousPath, type HostVars, initial, initialVars, levelsOf, type State, type Vars } from "../step/State.ts"
 import * as Step from "../step/Step.ts"
 import type * as Sweep from "../step/Direction.ts"
 import type { WiringError } from "../plan/Wiring.ts"
@@ -89,9 +89,11 @@ const acquireCell = (
   Effect.acquireRelease(
     Effect.map(
       options.from === undefined
-        ? engine
-            .start(initial(problem, plan), initialVars(problem, Seed.make(options.seed)))
-            .pipe(Effect.mapError(failedAt(0)))
+        ? Effect.suspend(() => {
+            const vars = initialVars(problem, Seed.make(options.seed))
+            const ambiguous = ambiguousPath(problem, vars)
+            return ambiguous === undefined ? engine.start(initial(problem, plan), vars) : Effect.fail(ambiguous)
+          }).pipe(Effect.mapError(failedAt(0)))
         : engine.upload<State>(options.from.state),
       (state) => Cell.make(engine, options.from?.tick ?? 0, state)
     ),

@@ -7,7 +7,7 @@ import * as Tree from "../../dsl/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import type { Plan } from "../plan/Plan.ts"
 import * as Wiring from "../plan/Wiring.ts"
-import { inLevel } from "./Failure.ts"
+import { inLevel, StepFailure } from "./Failure.ts"
 import { moving } from "./Stationary.ts"
 
 /** Values by variable name, buffers among them. */
@@ -56,6 +56,21 @@ export const initialVars = (problem: Problem.Any, seed: Seed.Seed): { readonly [
     ),
     ...Object.fromEntries(Wiring.fixed(problem).map((f) => [f.variable.name, f.value ?? draw(f.variable)]))
   }
+}
+
+/** The failure of the first level with a variable two of whose leaves have one path. */
+export const ambiguousPath = (problem: Problem.Any, vars: HostVars): StepFailure | undefined => {
+  for (const level of Wiring.definitions(problem)) {
+    for (const { name } of Wiring.owned(level)) {
+      try {
+        Tree.hostEntries({ [name]: vars[name]! })
+      } catch (error) {
+        if (error instanceof TypeError) return new StepFailure(level.name, error.message, error)
+        throw error
+      }
+    }
+  }
+  return undefined
 }
 
 /** The variables that a level's objective sees, its own first. */
