@@ -104,8 +104,11 @@ const resume = (programs: Load.Programs) =>
           const reason = `it is not the program that run ${folder.id} was started with: ${change} changed. Restore it, or start a new run`
           return yield* new Load.ProgramError({ program: source, reason })
         }
-        const { provider, threads: begun } = manifest.engine
-        const engine = Option.getOrElse(options.engine, () => provider as Options.EngineName)
+        const { provider, threads: begun } = yield* Effect.mapError(
+          Schema.decodeUnknownEffect(Options.Recorded)(manifest.engine),
+          JsonFile.because(path.join(folder.path, "manifest.json"))
+        )
+        const engine = Option.getOrElse(options.engine, () => provider)
         const own = engine === provider && Options.isCompiled(engine) ? Option.some(begun) : Option.none<number>()
         const computing = { engine, threads: Option.orElse(options.threads, () => own) }
         const hash = Object.values(manifest.program.files)[0]!

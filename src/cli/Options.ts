@@ -44,14 +44,22 @@ export const engineFlag = Flag.Literals("engine", engines).pipe(
 /** Which engine steps run on: the compiled one where nothing is said. */
 export const engine = engineFlag.pipe(Flag.withDefault("compiled"))
 
+/** So many threads are more than any operation has use for; of some thousands, ONNX Runtime ends the process. */
+export const Threads = Schema.Int.check(
+  Schema.isBetween({ minimum: 1, maximum: 256 }, { message: "Expected a number of threads between 1 and 256" })
+)
+
 /** Threads inside one operation of a compiled engine. */
 export const threads = Flag.Int("threads").pipe(
   Flag.withDescription(
     "Threads inside one operation of a compiled engine; sums are rounded in an order that depends on them (2 where absent)"
   ),
-  Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+  Flag.withSchema(Threads),
   Flag.optional
 )
+
+/** The engine that a run's manifest names, whoever wrote that. */
+export const Recorded = Schema.Struct({ provider: Schema.Literals(engines), threads: Threads })
 
 /** An engine, and the threads asked for. */
 export interface Computing {

@@ -71,6 +71,7 @@ describe("the command line", () => {
       [["plan", file("unestimated.ts", bilevel(""))], "states no estimator"],
       [["run", hyper, "--engine", "tensorflow"], "npm install @tensorflow/tfjs-node"],
       [["run", hyper, "--threads", "0"], "threads"],
+      [["run", hyper, "--threads", "3000"], "between 1 and 256"],
       [["run", hyper, "--engine", "wasm", "--threads", "2"], "takes no number of threads"],
       [["resume", "nothing"], "nothing"],
       [["verify", hyper, "--level", "nobody"], "levels are"],
@@ -80,7 +81,7 @@ describe("the command line", () => {
       const { code, err, out } = tapweight(...args)
       assert.strictEqual(code, 2, `${args.join(" ")}: ${err}`)
       assert.include(err + out, sentence, args.join(" "))
-      assert.notMatch(err, /\n\s+at /, args.join(" "))
+      assert.notMatch(err, /\n {4,}at /, args.join(" "))
     }
     // An engine that could not start left no folder.
     assert.notInclude(readdirSync(scratch), "runs")
@@ -261,7 +262,7 @@ describe("the command line", () => {
     const folder = JSON.parse(run.out).run
     rmSync(join(folder, "result.json"))
     const manifest = readFileSync(join(folder, "manifest.json"), "utf8")
-    const forged = (change: (m: { program: { files: object }; cwd: string }) => void) => {
+    const forged = (change: (m: { program: { files: object }; cwd: string; engine: object }) => void) => {
       const { sha256: _, ...value } = JSON.parse(manifest)
       change(value)
       const sha256 = hash("sha256", JSON.stringify(value))
@@ -292,6 +293,15 @@ describe("the command line", () => {
     const resumed = at("home", "resume", folder)
     assert.strictEqual(resumed.code, 0, resumed.err)
     rmSync(join(folder, "result.json"))
+    for (const engine of [
+      { provider: "compiled", threads: 3000 },
+      { provider: "constructor", threads: 1 }
+    ]) {
+      forged((value) => (value.engine = engine))
+      const { code, err } = at("home", "resume", folder)
+      assert.strictEqual(code, 4, err)
+      assert.include(err, "manifest.json")
+    }
     forged((value) => (value.cwd = tmpdir()))
     const stayed = at("home", "resume", folder)
     assert.strictEqual(stayed.code, 0, stayed.err)
