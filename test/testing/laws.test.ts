@@ -189,6 +189,22 @@ describe("a law", () => {
       ).pipe(Effect.provide(compiled))
   )
 
+  it.live("says where it has nothing to go by, and does not hold then", () =>
+    Effect.gen(function* () {
+      const lone = Problem.close(
+        Level.minimize(
+          Var.make("w", () => NdArray.float32([2], [1, 2])),
+          { data: Dataset.none, optimizer: Optimizer.sgd(0.1), objective: ({ w }) => tf.sum(tf.square(w)) }
+        )
+      )
+      const nothing = yield* Effect.flip(Law.hypergradient(lone))
+      assert.match(nothing.message, /no level's gradient contains the response of another/)
+      const rough = planted({ upper: ({ w }) => tf.sum(tf.sin(tf.mul(1e5, w!))) })
+      const noise = yield* Effect.flip(Law.hypergradient(rough, { cases: 1, solveTicks: 20 }))
+      assert.match(noise.message, /differences of the loss of 'upper' say nothing: at half the radius/)
+    }).pipe(Effect.provide(cpu))
+  )
+
   it.live("says what an engine or data did wrong in its own error", () =>
     Effect.gen(function* () {
       const starved = Dataset.fromRows("starved", { y: NdArray.float32([0, 2], []) }, { batch: 1 })

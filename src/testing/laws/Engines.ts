@@ -44,7 +44,8 @@ const otherThan = (engine: Engine["Service"]): Layer.Layer<Engine, unknown> => {
 
 /**
  * Eager and compiled, a run comes to the same state, to what float32 allows: the engine of the context is held against one
- * of the other kind. An objective that computes something else when it is traced breaks it.
+ * of the other kind. An objective that computes something else when it is traced breaks it. Exact products are compiled only,
+ * so that no problem with them can be held against it.
  *
  * ```ts
  * yield* Law.engines(problem, { ticks: 10 }).pipe(Effect.provide(OnnxEngine.layer()))

@@ -10,10 +10,14 @@ export interface Options extends Property.Options, Omit<Verify.Options, "seed" |
   readonly tolerance?: number
 }
 
+/** Differences that change by more than this at half the radius could agree with anything. */
+const mostNoise = 0.2
+
 /**
  * Every level's hypergradient is what its estimators claim: central differences of the problem solved again for implicit
  * ones, of the last updates for unrolled ones. A gradient that does not follow from the loss, an estimator that is too
- * coarse, or levels below that are not solved break it; no gradient at all does as well.
+ * coarse, or levels below that are not solved break it; no gradient at all does as well, nor has a problem without responses
+ * anything to obey it with.
  *
  * ```ts
  * yield* Law.hypergradient(problem, { solveTicks: 500, tolerance: 0.01 })
@@ -24,11 +28,18 @@ export const hypergradient = ((problem, options: Options = {}) => {
   return Property.holds("hypergradient", fc.record({ seed: Property.seeds }), options, ({ seed }) =>
     Effect.gen(function* () {
       const plan = yield* Effect.fromResult(Plan.make(problem))
-      for (const { hops, level } of plan.sweeps) {
-        if (hops.length === 0) continue
+      const sweeps = plan.sweeps.filter(({ hops }) => hops.length > 0)
+      if (sweeps.length === 0)
+        return "no level's gradient contains the response of another: there is nothing to compare"
+      for (const { level } of sweeps) {
         const found = yield* Verify.verify(problem, { ...verifying, seed, level })
         if (found.silent.length > 0)
           return `no gradient of '${level}' arrives at ${found.silent.map((at) => `'${at}'`).join(", ")}`
+        if (!(found.noise <= mostNoise))
+          return (
+            `differences of the loss of '${level}' say nothing: at half the radius they change by ` +
+            `${found.noise.toExponential(1)} of their size. Give another radius, or the levels below more solveTicks`
+          )
         if (!(found.error <= tolerance + found.noise))
           return (
             `the gradient of '${level}' is off by ${found.error.toExponential(1)} of the differences, which are good ` +
