@@ -34,7 +34,6 @@ export const execute = Effect.fnUntraced(function* <E, R>(
   program: string,
   run: Program.Prepared<E, R>["run"],
   display: Display,
-  say: (text: string) => Effect.Effect<void>,
   attempt: number
 ) {
   const path = yield* Path.Path
@@ -65,7 +64,9 @@ export const execute = Effect.fnUntraced(function* <E, R>(
   }).pipe(Effect.scoped)
   return yield* work.pipe(
     Effect.onExit((exit) => Effect.ignore(status(stateOf(exit), Process.codeOfExit(exit), reasonOf(exit)))),
-    Effect.onExit(() => Effect.flatMap(engine.live, (after) => say(`\ntensors the run left behind: ${after - before}`)))
+    Effect.onExit(() =>
+      Effect.flatMap(engine.live, (after) => Effect.logDebug(`tensors the run left behind: ${after - before}`))
+    )
   )
 })
 

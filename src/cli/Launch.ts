@@ -198,7 +198,7 @@ export const finish = Effect.fnUntraced(function* (
 ) {
   const say = saying(options.quiet)
   const display = options.quiet ? Progress.quiet : Progress.forStream(process.stderr)
-  const said = yield* execute(folder, lock, program.name, run, display, say, attempt).pipe(
+  const said = yield* execute(folder, lock, program.name, run, display, attempt).pipe(
     Effect.onInterrupt(() => say(`\nstopped; go on with:  tapweight resume ${folder.path}`))
   )
   yield* print(options.format, said.text, { run: folder.path, result: said.result })

@@ -3,11 +3,12 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Problem } from "../dsl/Problem.ts"
-import * as Tree from "../dsl/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
 import type { Engine } from "../engines/Engine.ts"
-import type { HostVars } from "../runtime/run/Run.ts"
 import type * as Config from "./Config.ts"
+import * as LambdaChart from "./LambdaChart.ts"
+import * as OutcomeText from "./OutcomeText.ts"
+import * as Records from "./Records.ts"
 import type { Session } from "./Session.ts"
 
 const TypeId = "~tapweight/runs/Program"
@@ -110,16 +111,6 @@ export const make = <
     })
 })
 
-const shown = 64
-
-// A result shows what a person could read: variables that are one short array. All of them are in final.safetensors.
-const small = (vars: HostVars): { readonly [variable: string]: ReadonlyArray<number> } =>
-  Object.fromEntries(
-    Tree.hostEntries(vars).flatMap(([path, { data }]) =>
-      path in vars && data.length <= shown ? [[path, Array.from(data)] as const] : []
-    )
-  )
-
 /** A program that is one problem, run once. Its settings include {@link common}. */
 export const fromProblem = <S extends Settings, V extends Var.Any, E, R>(spec: {
   readonly name: string
@@ -143,10 +134,13 @@ export const fromProblem = <S extends Settings, V extends Var.Any, E, R>(spec: {
           ticks,
           ...(spec.diagnosticsEvery === undefined ? {} : { diagnosticsEvery: spec.diagnosticsEvery })
         })
-        const variables = small(outcome.vars)
-        const lines = Object.entries(variables).map(
-          ([path, values]) => `${path}  ${values.map((v) => Number(v.toPrecision(5))).join(" ")}`
-        )
-        return { result: { tick: outcome.tick, variables }, text: lines.join("\n") }
+        const records = yield* Records.read(session.folder)
+        const lambda = OutcomeText.lambdas(records)
+        const chart = yield* LambdaChart.make(session.folder, [""], `seed ${seed}`)
+        return {
+          result: { tick: outcome.tick, variables: OutcomeText.short(outcome.vars), lambda },
+          text: OutcomeText.text(outcome.vars, lambda),
+          ...(chart === undefined ? {} : { charts: { "lambda.svg": chart } })
+        }
       })
   })

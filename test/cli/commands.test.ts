@@ -221,6 +221,17 @@ describe("the command line", () => {
     assert.strictEqual(unsolved.code, 3, unsolved.out)
   })
 
+  it("a program's own weights are printed as they were shown while it ran, and drawn", () => {
+    const example = join(root, "examples/03-tapweight.ts")
+    const { code, err, out } = tapweight("run", example, "-s", "ticks=30", "--runs", "drawn")
+    assert.strictEqual(code, 0, err)
+    assert.match(out, /^theta +266 numbers in 4 tensors: mean /m)
+    assert.match(out, /^λ +useful 0\.\d{3} {2}useless 0\.\d{3} {2}\(reweight, at its last update\)$/m)
+    const folder = /saved in (.*)/.exec(err)![1]!
+    assert.match(readFileSync(join(scratch, folder, "lambda.svg"), "utf8"), /^<svg[^]*useful/)
+    assert.notInclude(err, "left behind")
+  })
+
   it("resumes only the program that was started", () => {
     const program = file("edited.ts", bilevel(estimated))
     const folder = JSON.parse(
