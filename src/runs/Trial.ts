@@ -156,7 +156,8 @@ const prepare = Effect.fnUntraced(function* <V extends Var.Any>(
 /**
  * Runs a problem into a folder: a record of every tick, checkpoints, the selected and the last values. Started again on
  * the same folder it goes on from the newest usable checkpoint, and ends with the bytes of an undisturbed run; a trial
- * that has ended is not run again.
+ * that has ended is not run again. With more ticks one that has ended goes on from its newest checkpoint, to the bytes of
+ * an undisturbed longer run; that is refused where there would be others.
  */
 export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = never, R2 = never>(
   folder: RunFolder,
@@ -182,9 +183,16 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
   })
   if (yield* Effect.orElseSucceed(fs.exists(at("done.json")), () => false)) {
     const done = yield* JsonFile.readSealed(at("done.json"), Done)
-    if (done.program === program && done.seed === seed && done.ticks === ticks) return yield* given(done)
-    const reason = "it is the end of another program, seed or length: run into a new folder"
-    return yield* new JsonFile.RunFileError({ file: at("done.json"), reason })
+    const refuse = (reason: string) =>
+      new JsonFile.RunFileError({ file: at("done.json"), reason: `${reason}: run into a new folder` })
+    if (done.program !== program || done.seed !== seed) return yield* refuse("it is the end of another program or seed")
+    // One that had stopped early would have stopped there as well.
+    if (done.ticks === ticks || (done.ticks < ticks && done.tick < done.ticks)) return yield* given(done)
+    if (done.ticks > ticks) return yield* refuse(`it is the end of a longer run, of ${done.ticks} ticks`)
+    if (select !== undefined && done.ticks % options.validation!.every !== 0) {
+      const scored = `${done.ticks} ticks end between two scores of ${options.validation!.every} ticks`
+      return yield* refuse(`${scored}, and the one taken there would not be taken in a longer run`)
+    }
   }
 
   const from = yield* resumed

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -114,17 +114,63 @@ describe("Trial", () => {
     ).pipe(services)
   )
 
-  it.live("refuses to select by a score that there is not, and another length in the same folder", () =>
+  it.live(
+    "refuses to select by a score that there is not, and a shorter length or another seed in the same folder",
+    () =>
+      inFolder((folder) =>
+        Effect.gen(function* () {
+          const error = yield* Effect.flip(Trial.run(folder, options("accuracy")))
+          assert.include((error as Error).message, "'accuracy'")
+          assert.include((error as Error).message, "loss")
+          const ended = { ...folder, path: `${folder.path}-2` }
+          const { tick } = yield* Trial.run(ended, options())
+          // It had stopped early, and so would a longer one.
+          assert.strictEqual((yield* Trial.run(ended, { ...options(), ticks: 30 })).tick, tick)
+          const shorter = yield* Effect.flip(Trial.run(ended, { ...options(), ticks: 19 }))
+          assert.include((shorter as Error).message, "the end of a longer run, of 20 ticks")
+          const other = yield* Effect.flip(Trial.run(ended, { ...options(), seed: 2 }))
+          assert.include((other as Error).message, "another program or seed")
+        })
+      ).pipe(services)
+  )
+
+  it.live("one that has ended goes on with more ticks, to the bytes of an undisturbed longer run", () =>
     inFolder((folder) =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(Trial.run(folder, options("accuracy")))
-        assert.include((error as Error).message, "'accuracy'")
-        assert.include((error as Error).message, "loss")
-        yield* Trial.run({ ...folder, path: `${folder.path}-2` }, options())
-        const other = yield* Effect.flip(
-          Trial.run({ ...folder, path: `${folder.path}-2` }, { ...options(), ticks: 30 })
+        const other = { ...folder, path: `${folder.path}-whole` }
+        const length = (ticks: number, every = 2) => ({
+          problem: triLevel(),
+          ticks,
+          seed: 1,
+          checkpointEvery: 4,
+          validation: {
+            every,
+            rows: 1,
+            score: (tick: { readonly index: number }) => Effect.succeed({ loss: Math.abs(tick.index - 8) }),
+            select: { metric: "loss", mode: "min" as const }
+          }
+        })
+        yield* Trial.run(folder, length(6))
+        const { test: _, ...longer } = yield* Trial.run(folder, length(14))
+        const { test: __, ...whole } = yield* Trial.run(other, length(14))
+        assert.deepStrictEqual(longer, whole)
+        assert.deepStrictEqual(longer.selection.best, { tick: 8, score: 0 })
+        const bytes = ({ path }: typeof folder, name: string) => readFileSync(join(path, name))
+        for (const name of ["final.safetensors", "best.safetensors"])
+          assert.deepStrictEqual(bytes(folder, name), bytes(other, name), name)
+        const steps = (of: typeof folder) =>
+          Effect.map(Records.read(of), (records) =>
+            records.flatMap((r) =>
+              r.t === "step" ? [`${r.k} ${r.level} ${r.loss}`] : r.t === "eval" ? [`${r.k} ${r.metrics["loss"]}`] : []
+            )
+          )
+        assert.deepStrictEqual(yield* steps(folder), yield* steps(other))
+        assert.match((yield* Effect.flip(Trial.run(folder, length(6)))).message, /end of a longer run, of 14 ticks/)
+        // A score that only the shorter run would take must not decide for the longer one.
+        assert.match(
+          (yield* Effect.flip(Trial.run(folder, length(20, 3)))).message,
+          /end between two scores of 3 ticks/
         )
-        assert.include((other as Error).message, "another program, seed or length")
       })
     ).pipe(services)
   )
