@@ -5,11 +5,30 @@ import * as Seed from "../dsl/Seed.ts"
 /** A shape's initial value as a function of the seed. */
 export type Init<S extends ReadonlyArray<number>> = (seed: Seed.Seed) => NdArray.NdArray<NdArray.TensorOf<S>>
 
+/** Bytes that one variable's tensor has at most; a run holds several of its size: gradients, moments, what an engine computes with. */
+const most = 2 ** 31
+
+/** Elements of a shape that there may be; a width typed with some zeros too many is refused before memory is asked for. */
+const countOf = (shape: ReadonlyArray<number>): number => {
+  const count = NdArray.size(shape)
+  const named = `an initial value of shape [${shape.join(", ")}]`
+  if (!shape.every((n) => Number.isInteger(n) && n >= 0)) {
+    throw new RangeError(`Init: ${named}: a shape is of whole numbers of at least 0`)
+  }
+  if (4 * count > most) {
+    const takes = (count / 2 ** 28).toPrecision(3)
+    throw new RangeError(
+      `Init: ${named} takes ${takes} GiB, of ${most / 2 ** 30} GiB that a tensor may take: make it smaller`
+    )
+  }
+  return count
+}
+
 /** Every element `value`. */
 export const constant =
   <const S extends ReadonlyArray<number>>(value: number, shape: S): Init<S> =>
   () =>
-    NdArray.float32(shape, new Float32Array(NdArray.size(shape)).fill(value))
+    NdArray.float32(shape, new Float32Array(countOf(shape)).fill(value))
 
 /**
  * Every element 0.
@@ -30,7 +49,7 @@ export const normal =
   (seed) =>
     NdArray.float32(
       shape,
-      Seed.normal(seed, NdArray.size(shape)).map((z) => stddev * z)
+      Seed.normal(seed, countOf(shape)).map((z) => stddev * z)
     )
 
 /** Uniform in [-limit, limit). */
@@ -39,7 +58,7 @@ export const uniform =
   (seed) =>
     NdArray.float32(
       shape,
-      Seed.uniform(seed, NdArray.size(shape)).map((u) => limit * (2 * u - 1))
+      Seed.uniform(seed, countOf(shape)).map((u) => limit * (2 * u - 1))
     )
 
 /**
