@@ -144,6 +144,11 @@ describe("rooms", () => {
     }
   })
 
+  it("only a split and the end of a trial know what a test part conceals", () => {
+    const readers = imports.filter((found) => targetOf(found) === join("dsl", "Concealed.ts")).map(({ file }) => file)
+    assert.sameMembers(readers, [join("dsl", "Split.ts"), join("runs", "Trial.ts")])
+  })
+
   it("a room's internal folder is its own", () => {
     for (const found of imports) {
       if (found.from.includes("/internal/")) assert.strictEqual(roomAt(targetOf(found)!), found.room, found.file)

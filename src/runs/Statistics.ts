@@ -16,13 +16,6 @@ export const spread = (values: ReadonlyArray<number>, scale: number, digits: num
   return `${(scale * mean(values)).toFixed(digits)}${around}`
 }
 
-/** Weights λ of parameters β. */
-export const softmax = (beta: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const exponentials = beta.map((b) => Math.exp(b - Math.max(...beta)))
-  const total = exponentials.reduce((sum, e) => sum + e, 0)
-  return exponentials.map((e) => e / total)
-}
-
 /** Ranks from 1; equal values share the mean of theirs. */
 const ranks = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
   values.map((v) => values.filter((w) => w < v).length + (1 + values.filter((w) => w === v).length) / 2)

@@ -178,6 +178,26 @@ describe("the recipe", () => {
 
 // What follows must not compile.
 export const refusals = () => {
+  const spec = { optimizer, loss: () => tf.scalar(0), warmup: 0 }
+  type Third = TapWeight.Spec<
+    Model,
+    Model,
+    Rows,
+    Rows,
+    Rows,
+    "one",
+    never,
+    never,
+    never,
+    Dataset.DataError,
+    never
+  >["reweight"]
+  // @ts-expect-error: level III reads validation data, and this is trained on
+  const trained: Third = { ...spec, data: labelled.train }
+  // @ts-expect-error: rows that no split has named
+  const anybodys: Third = { ...spec, data: rows("validation") }
+  const validated: Third = { ...spec, data: labelled.validation }
+  assert.isDefined([trained, anybodys, validated])
   const data = rows("corpus")
   const one = { one: () => tf.scalar(1) }
   TapWeight.pretraining(theta, Simplex.make("beta", ["one"]), {
