@@ -58,6 +58,7 @@ const hash = (text: string): number => {
  * ```
  */
 export const fold = (seed: Seed, label: string | number): Seed => {
+  if (typeof label === "number") whole("Seed.fold: label", label, -Infinity)
   // Counter word 1 keeps folds apart from drawn bits, which use 0, and names apart from numbers.
   const [c0, c1] = typeof label === "number" ? [label | 0, -1] : [hash(label), 1 + label.length]
   threefry(seed.key[0], seed.key[1], c0, c1, block, 0)
@@ -66,6 +67,7 @@ export const fold = (seed: Seed, label: string | number): Seed => {
 
 /** `count` unsigned 32-bit integers. */
 export const bits = (seed: Seed, count: number): Uint32Array => {
+  whole("Seed: count", count, 0)
   const out = new Uint32Array(count + (count & 1))
   for (let i = 0; i < count; i += 2) threefry(seed.key[0], seed.key[1], i >>> 1, 0, out, i)
   return out.subarray(0, count)
@@ -91,8 +93,10 @@ export const normal = (seed: Seed, count: number): Float32Array => {
 }
 
 /** `count` integers, uniform in [0, bound). */
-export const integers = (seed: Seed, count: number, bound: number): Int32Array =>
-  Int32Array.from(bits(seed, count), (b) => Math.floor((b / 0x1_0000_0000) * bound))
+export const integers = (seed: Seed, count: number, bound: number): Int32Array => {
+  whole("Seed.integers: bound", bound, 1)
+  return Int32Array.from(bits(seed, count), (b) => Math.floor((b / 0x1_0000_0000) * bound))
+}
 
 /**
  * A permutation of 0 … n-1 (Fisher-Yates).

@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as ExitCode from "../../dsl/ExitCode.ts"
 import type { DataError } from "../../dsl/Dataset.ts"
+import { positive, whole } from "../../dsl/Numbers.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/Seed.ts"
 import type { Host } from "../../dsl/Tree.ts"
@@ -149,8 +150,12 @@ export const verify = <V extends Var.Any, E, R>(
   Verification,
   E | DataError | Wiring.WiringError | CompileError | EngineError | StepError | VerifyError,
   Exclude<R, Scope.Scope> | Engine
-> =>
-  Effect.scoped(
+> => {
+  const { directions: count, radius, solveTicks } = { ...defaults, ...options }
+  whole("Verify.verify: directions", count, 1)
+  whole("Verify.verify: solveTicks", solveTicks, 0)
+  positive("Verify.verify: radius", radius)
+  return Effect.scoped(
     Effect.gen(function* () {
       const engine = yield* Engine
       const plan = yield* Effect.fromResult(Plan.make(problem))
@@ -163,7 +168,6 @@ export const verify = <V extends Var.Any, E, R>(
           reason: `there is no level '${name}': levels are ${[...levels.keys()].join(", ")}`
         })
       }
-      const { directions: count, radius, solveTicks } = { ...defaults, ...options }
       const claim = Claim.phases(plan, sweep)
       const below = Wiring.closure(level).flatMap((l) => (l === level ? [] : [l.name]))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
@@ -291,6 +295,7 @@ export const verify = <V extends Var.Any, E, R>(
       }
     }).pipe(Effect.mapError((error) => (isFailure(error) ? failedAt(0)(error) : error)))
   )
+}
 
 /** What a verification holds against a program, if its error may be at most `most`; nothing where it passes. */
 export const failing = (found: Verification, most: number): string | undefined => {

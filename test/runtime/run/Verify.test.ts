@@ -58,6 +58,17 @@ describe("Verify", () => {
     }).pipe(Effect.provide(Eager.layer("cpu")))
   )
 
+  it("refuses numbers that are none", () => {
+    const { problem } = Quadratic.random(Seed.make(1), 2, estimator(Solver.identity))
+    const options = { directions: 0, solveTicks: 1.5, radius: Number.NaN }
+    for (const [name, value] of Object.entries(options)) {
+      assert.throws(
+        () => Verify.verify(problem as Problem.Problem<any>, { seed: 0, [name]: value }),
+        `${name} is ${value}`
+      )
+    }
+  })
+
   it.live("refuses a level that is not there", () =>
     Effect.gen(function* () {
       const { problem } = Quadratic.random(Seed.make(1), 2, estimator(Solver.identity))
