@@ -339,7 +339,7 @@ layer(bed, { excludeTestServices: true })("Fetch", (it) => {
       const file = yield* target
       const { url } = yield* serving((request, response) => send(request, response, { etag: '"1"' }))
       yield* Effect.all(
-        [1, 2, 3].map(() => Fetch.download(url, file, { pause: 1 })),
+        [1, 2, 3].map(() => Fetch.download(url, file, { attempts: 20, pause: 1 })),
         { concurrency: "unbounded" }
       )
       assert.isTrue(readFileSync(file).equals(content))
