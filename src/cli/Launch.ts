@@ -181,8 +181,7 @@ export const makeFolder = Effect.fnUntraced(function* (
         },
         data: [],
         weights: [],
-        engine: { provider: computing.engine, threads: Options.threadsOf(computing), gpu: null },
-        parent: null
+        engine: { provider: computing.engine, threads: Options.threadsOf(computing) }
       })
     })
   )

@@ -51,8 +51,7 @@ export const Given = Struct({
   versions: Record(String, String),
   seeds: Struct({ root: Int, algorithm: String, levels: Record(String, Schema.Tuple([Int, Int])) }),
   ...Inputs.fields,
-  engine: Struct({ provider: String, threads: Int, gpu: NullOr(String) }),
-  parent: NullOr(Struct({ run: String, tick: Int, kind: Schema.Literals(["fork", "resume"]) }))
+  engine: Struct({ provider: String, threads: Int })
 })
 
 /** `manifest.json`: what is needed to say what a run was, and to repeat it. */
@@ -123,7 +122,7 @@ export const write = Effect.fnUntraced(function* (folder: RunFolder, cwd: string
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
   const file = path.join(folder.path, "manifest.json")
   if (yield* Effect.mapError(fs.exists(file), JsonFile.because(file))) {
-    return yield* new JsonFile.RunFileError({ file, reason: "a manifest is written once: fork the run to change it" })
+    return yield* new JsonFile.RunFileError({ file, reason: "a manifest is written once: start a new run" })
   }
   const checkout = yield* readGit(cwd)
   if (checkout?.patch !== undefined) yield* JsonFile.replace(path.join(folder.path, "git.patch"), checkout.patch)

@@ -30,9 +30,7 @@ export const Step = Struct({
   tick: Int,
   loss: Number,
   parts: optionalKey(Schema.Record(String, Number)),
-  gnorm: optionalKey(Number),
-  lr: optionalKey(Number),
-  n: optionalKey(Int)
+  gnorm: optionalKey(Number)
 })
 /** The tradeoff weights after a step. */
 export const Lambda = Struct({
@@ -53,26 +51,14 @@ export const Hyper = Struct({
   ...where,
   norm: Number,
   direct: Number,
-  parts: Schema.Array(Struct({ via: Schema.Array(String), norm: Number, cos: Number, to: optionalKey(numbers) })),
+  parts: Schema.Array(Struct({ via: Schema.Array(String), norm: Number, cos: Number })),
   solves: Schema.Array(
     Struct({
       level: String,
       solver: String,
-      iters: optionalKey(Int),
-      residual: Schema.NullOr(Number),
-      ok: optionalKey(Schema.Boolean)
+      residual: Schema.NullOr(Number)
     })
-  ),
-  eps: optionalKey(Number)
-})
-/** What a level costs: milliseconds per phase, passes, memory. */
-export const Cost = Struct({
-  t: Schema.tag("cost"),
-  ...where,
-  ms: Schema.Array(Struct({ phase: String, p50: Number })),
-  fwd: Number,
-  bwd: Number,
-  peakBytes: optionalKey(Number)
+  )
 })
 /** Metrics on a split. There is no test split here: it is scored once, in `result.json`. */
 export const Eval = Struct({
@@ -84,15 +70,14 @@ export const Eval = Struct({
 })
 /** A checkpoint was written, at this path inside the run folder. */
 export const Ckpt = Struct({ t: Schema.tag("ckpt"), k: Int, path: String })
-/** The attempt's end. An attempt that was killed has none; the exit code of one that was stopped is in `status.json`. */
+/** The attempt's end. An attempt that was killed has none; exit codes are in `status.json`. */
 export const End = Struct({
   t: Schema.tag("end"),
-  state: Schema.Literals(["done", "failed", "cancelled", "interrupted"]),
-  exit: optionalKey(Int)
+  state: Schema.Literals(["done", "failed", "interrupted"])
 })
 
 /** Every record of `metrics-N.ndjson` (format 1). NaN and infinities are written as strings. */
-export const Record = Schema.Union([Head, Step, Lambda, Hyper, Cost, Eval, Ckpt, End])
+export const Record = Schema.Union([Head, Step, Lambda, Hyper, Eval, Ckpt, End])
 export type Record = typeof Record.Type
 const Line = Schema.fromJsonString(Schema.toCodecJson(Record))
 const encode = Schema.encodeEffect(Line)

@@ -210,7 +210,7 @@ describe("the command line", () => {
       origin: "-s"
     })
     const { engine } = JSON.parse(readFileSync(join(scratch, folder, "manifest.json"), "utf8"))
-    assert.deepStrictEqual(engine, { provider: "compiled", threads: 3, gpu: null })
+    assert.deepStrictEqual(engine, { provider: "compiled", threads: 3 })
     const again = tapweight("resume", "@latest", "--format", "json", "--quiet")
     assert.deepStrictEqual(JSON.parse(again.out).result, result)
     const verified = tapweight("verify", program, "--require", "0.01", "--format", "json")

@@ -38,8 +38,7 @@ const given: typeof Manifest.Given.Type = {
     }
   ],
   weights: [],
-  engine: { provider: "cpu", threads: 2, gpu: null },
-  parent: null
+  engine: { provider: "cpu", threads: 2 }
 }
 
 layer(NodeServices.layer)("Manifest", (it) => {

@@ -24,13 +24,12 @@ const ticks = (records: ReadonlyArray<Records.Record>) => records.flatMap((r) =>
 
 /** The examples of the format's description, to the letter. */
 const examples = `{"t":"head","v":1,"run":"20261122-211530-k3f9","attempt":2,"from":4000,"at":"2026-11-22T21:40:02Z"}
-{"t":"step","k":4100,"w":1632.4,"level":"pretrain","tick":4100,"loss":2.31,"parts":{"mlm":1.9,"cl":0.3,"sop":0.11},"gnorm":0.82,"lr":2e-5,"n":512}
+{"t":"step","k":4100,"w":1632.4,"level":"pretrain","tick":4100,"loss":2.31,"parts":{"mlm":1.9,"cl":0.3,"sop":0.11},"gnorm":0.82}
 {"t":"lambda","k":4100,"w":1632.6,"level":"reweight","names":["mlm","cl","sop"],"beta":[0.4,-0.2,0.1],"lambda":[0.44,0.24,0.32],"entropy":1.06}
-{"t":"hyper","k":4100,"level":"reweight","norm":0.031,"direct":0,"parts":[{"via":["finetune","pretrain"],"norm":0.031,"cos":1,"to":[0.02,-0.01,-0.01]}],"solves":[{"level":"finetune","solver":"cg","iters":8,"residual":0.003,"ok":true},{"level":"pretrain","solver":"identity","residual":null}],"eps":0.01}
-{"t":"cost","k":4100,"level":"pretrain","ms":[{"phase":"step","p50":310},{"phase":"hyper","p50":92}],"fwd":3,"bwd":1,"peakBytes":81200000}
+{"t":"hyper","k":4100,"level":"reweight","norm":0.031,"direct":0,"parts":[{"via":["finetune","pretrain"],"norm":0.031,"cos":1}],"solves":[{"level":"finetune","solver":"cg","residual":0.003},{"level":"pretrain","solver":"identity","residual":null}]}
 {"t":"eval","k":4100,"level":"reweight","split":"validation","n":950,"metrics":{"mcc":0.584}}
 {"t":"ckpt","k":4000,"path":"checkpoints/00004000-a2"}
-{"t":"end","state":"done","exit":0}
+{"t":"end","state":"done"}
 `
 
 layer(NodeServices.layer)("Records", (it) => {
@@ -42,7 +41,7 @@ layer(NodeServices.layer)("Records", (it) => {
       const records = yield* Records.read(folder)
       assert.deepStrictEqual(
         records.map(({ t }) => t),
-        ["head", "step", "lambda", "hyper", "cost", "eval", "ckpt", "end"]
+        ["head", "step", "lambda", "hyper", "eval", "ckpt", "end"]
       )
       yield* fs.remove(`${folder.path}/metrics-2.ndjson`)
       yield* write(folder, 2, 4000, ...records.slice(1))
@@ -102,7 +101,7 @@ layer(NodeServices.layer)("Records", (it) => {
       const folder = yield* run
       yield* write(folder, 1, 0, ckpt(1000), ckpt(4000), ckpt(4001), ckpt(6000))
       assert.deepStrictEqual(ticks(yield* Records.read(folder)), [1000, 4000, 4001, 6000])
-      yield* write(folder, 2, 4000, ckpt(4500), ckpt(5000), { t: "end", state: "interrupted", exit: 75 })
+      yield* write(folder, 2, 4000, ckpt(4500), ckpt(5000), { t: "end", state: "interrupted" })
       assert.deepStrictEqual(ticks(yield* Records.read(folder)), [1000, 4000, 4500, 5000])
       yield* write(folder, 10, 2000, ckpt(2500))
       const records = yield* Records.read(folder)
