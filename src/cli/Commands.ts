@@ -68,6 +68,11 @@ const resume = (programs: Load.Programs) =>
         Flag.withDescription("The program, where it is not the file that the run was started with, or lies elsewhere"),
         Flag.optional
       ),
+      ticks: Flag.Int("ticks").pipe(
+        Flag.withDescription("Makes the run longer: the tick that it goes on to, whether or not it had ended"),
+        Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+        Flag.optional
+      ),
       changed: Flag.Boolean("changed").pipe(
         Flag.withDescription("Accepts a program file that has changed since the run was started"),
         Flag.withDefault(false)
@@ -84,7 +89,7 @@ const resume = (programs: Load.Programs) =>
         const found = yield* RunFolder.resolve(options.runs, options.run)
         const folder = { ...found, path: path.resolve(found.path) }
         const done = yield* stored(folder)
-        if (done !== undefined) {
+        if (done !== undefined && Option.isNone(options.ticks)) {
           yield* Launch.print(options.format, done.text, { run: folder.path, result: done.result })
           return yield* Launch.saying(options.quiet)(`\nrun ${folder.id} was done already`)
         }
@@ -97,11 +102,18 @@ const resume = (programs: Load.Programs) =>
         const { source } = loaded
         yield* Launch.goTo(manifest.cwd)
         const entries = yield* JsonFile.readSealed(path.join(folder.path, "config.json"), Config.Entries)
-        const resolved = yield* Config.resolve(loaded.program.config, { stored: entries })
+        const overrides = Option.match(options.ticks, { onNone: () => [], onSome: (ticks) => [`ticks=${ticks}`] })
+        const resolved = yield* Config.resolve(loaded.program.config, { stored: entries, overrides })
+        if (Option.isSome(options.ticks)) yield* Launch.refuseShorter(folder, entries, options.ticks.value)
         const ready = yield* Launch.ready(loaded, resolved.value)
         const change = Launch.changed(manifest.program.problems, Launch.fingerprintsOf(ready.planned))
         if (change !== undefined) {
-          const reason = `it is not the program that run ${folder.id} was started with: ${change} changed. Restore it, or start a new run`
+          const reason = Option.match(options.ticks, {
+            onNone: () =>
+              `it is not the program that run ${folder.id} was started with: ${change} changed. Restore it, or start a new run`,
+            onSome: (ticks) =>
+              `run ${folder.id} cannot be made ${ticks} ticks long: ${change} changed, by its length or since it was started. Start a new run`
+          })
           return yield* new Load.ProgramError({ program: source, reason })
         }
         const { provider, threads: begun } = yield* Effect.mapError(
@@ -116,6 +128,7 @@ const resume = (programs: Load.Programs) =>
           const reason = `its file is not the one that run ${folder.id} was started with: what its functions compute may have changed. Restore it, start a new run, or say --changed if the change makes no difference`
           return yield* new Load.ProgramError({ program: source, reason })
         }
+        if (Option.isSome(options.ticks)) yield* Launch.lengthen(folder, loaded, resolved)
         const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
         yield* Launch.saying(options.quiet)(
           `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`

@@ -3,6 +3,7 @@ import { createRequire } from "node:module"
 import * as Arr from "effect/Array"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as References from "effect/References"
@@ -19,6 +20,7 @@ import * as Manifest from "../runs/Manifest.ts"
 import type * as Program from "../runs/Program.ts"
 import * as RunFolder from "../runs/RunFolder.ts"
 import * as Status from "../runs/Status.ts"
+import * as Trial from "../runs/Trial.ts"
 import { execute } from "./Execute.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
@@ -185,6 +187,38 @@ export const makeFolder = Effect.fnUntraced(function* (
       })
     })
   )
+})
+
+/** Only a run that is one trial can be made longer: of several, some start from what others ended with. */
+export const refuseShorter = Effect.fnUntraced(function* (
+  folder: RunFolder.RunFolder,
+  entries: Config.Entries,
+  ticks: number
+) {
+  const path = yield* Path.Path
+  const refuse = (reason: string) =>
+    new Trial.TrialError({ reason: `run ${folder.id} cannot be made ${ticks} ticks long: ${reason}` })
+  if (existsSync(path.join(folder.path, "trials"))) {
+    return yield* refuse("it has several trials, which may start from what others ended with. Start a new run")
+  }
+  const before = entries["ticks"]?.value
+  if (typeof before === "number" && before > ticks) return yield* refuse(`it has ${before}. Give more, or none`)
+})
+
+/** Writes a longer run's settings in place of its shorter self's, whose result is no longer the run's. */
+export const lengthen = Effect.fnUntraced(function* (
+  folder: RunFolder.RunFolder,
+  { program }: Load.Loaded,
+  resolved: Config.Resolved<Settings>
+) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const result = path.join(folder.path, "result.json")
+  yield* JsonFile.writeSealed(
+    path.join(folder.path, "config.json"),
+    Config.Entries,
+    Config.entries(program.config, resolved)
+  )
+  yield* Effect.mapError(fs.remove(result, { force: true }), JsonFile.because(result))
 })
 
 /** Runs a program in its folder, shows progress, and prints what it says. */

@@ -221,6 +221,33 @@ describe("the command line", () => {
     assert.strictEqual(unsolved.code, 3, unsolved.out)
   })
 
+  it("a finished run is made longer, as if it had been so from the start", () => {
+    const program = file("longer.ts", bilevel(estimated))
+    const ran = (ticks: number) =>
+      JSON.parse(tapweight("run", program, "-s", `ticks=${ticks}`, "--format", "json", "-q", "--runs", "longer").out)
+    const short = ran(12)
+    const longer = tapweight("resume", short.run, "--ticks", "30", "--format", "json", "-q")
+    assert.strictEqual(longer.code, 0, longer.err)
+    assert.deepStrictEqual(JSON.parse(longer.out).result, ran(30).result)
+    assert.strictEqual(JSON.parse(tapweight("resume", short.run, "--format", "json", "-q").out).result.tick, 30)
+    assert.include(tapweight("resume", short.run, "--ticks", "20").err, "it has 30")
+    // A rate that falls over the whole run is another one in a longer run.
+    const falling = file(
+      "falling.ts",
+      bilevel(estimated)
+        .replace(
+          "problem: () => Problem.close(outer)",
+          "problem: ({ ticks }) => Problem.close(Level.minimize(y, { data: Dataset.none, optimizer: Optimizer.sgd(Rate.linear({ peak: 0.1, warmup: 0, total: ticks })), objective: ({ y }) => tf.sum(tf.square(y)) }))"
+        )
+        .replace("import { Config", "import { Rate, Config")
+    )
+    const { run } = JSON.parse(tapweight("run", falling, "--format", "json", "-q", "--runs", "longer").out)
+    const refused = tapweight("resume", run, "--ticks", "9")
+    assert.strictEqual(refused.code, 2, refused.err)
+    assert.match(refused.err, /cannot be made 9 ticks long: what y computes has changed, by its length/)
+    assert.include(readdirSync(join(scratch, run)), "result.json")
+  })
+
   it("a program's own weights are printed as they were shown while it ran, and drawn", () => {
     const example = join(root, "examples/03-tapweight.ts")
     const { code, err, out } = tapweight("run", example, "-s", "ticks=30", "--runs", "drawn")
