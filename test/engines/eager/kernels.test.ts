@@ -83,6 +83,17 @@ const cases: ReadonlyArray<readonly [string, (...xs: Array<any>) => tf.Tensor, R
       ]
     ],
     [
+      "convolution with steps longer than its window",
+      (x, w) => tf.conv2d(x, w, 2, "same"),
+      [
+        [2, 6, 5, 2],
+        [3, 1, 2, 2]
+      ]
+    ],
+    ["overlapping max-pool", (x) => tf.maxPool(x, 2, 1, "valid"), [[1, 5, 5, 2]]],
+    ["mean pool with padding", (x) => tf.avgPool(x, 3, 2, "same"), [[2, 5, 4, 2]]],
+    ["resize of what is not square", (x) => tf.image.resizeBilinear(x, [5, 3]), [[2, 4, 6, 2]]],
+    [
       "valid convolution",
       (x, w) => tf.conv2d(x, w, [2, 1], "valid"),
       [

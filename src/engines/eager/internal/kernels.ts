@@ -157,6 +157,43 @@ const transposedFirst =
     return result
   }
 
+interface Convolution {
+  readonly strides: number | [number, number]
+  readonly pad: "valid" | "same" | number
+  readonly dilations: number | [number, number]
+  readonly dataFormat: "NHWC" | "NCHW"
+}
+
+/** A convolution that pads first: with the padding `same`, wasm's own gives zeros where a step is longer than the window. */
+const paddedFirst =
+  (convolve: tf.KernelFunc) =>
+  (args: Args): tf.TensorInfo => {
+    const { attrs, backend, inputs } = args
+    const { dataFormat, dilations, pad, strides } = attrs as unknown as Convolution
+    const { filter, x } = inputs as { readonly x: tf.TensorInfo; readonly filter: tf.TensorInfo }
+    const plain = () => convolve(args as unknown as Parameters<tf.KernelFunc>[0]) as tf.TensorInfo
+    if (pad !== "same" || dataFormat !== "NHWC") return plain()
+    const [image, window] = [x.shape, filter.shape] as [
+      [number, number, number, number],
+      [number, number, number, number]
+    ]
+    const info = tf.backend_util.computeConv2DInfo(image, window, strides, dilations, pad)
+    if (info.strideHeight <= info.effectiveFilterHeight && info.strideWidth <= info.effectiveFilterWidth) return plain()
+    const { bottom, left, right, top } = info.padInfo
+    const wasm = backend as WasmBackend
+    const paddings = [
+      [0, 0],
+      [top, bottom],
+      [left, right],
+      [0, 0]
+    ]
+    const padding = tf.getKernel("PadV2", "wasm").kernelFunc
+    const padded = padding({ inputs: { x }, backend: wasm, attrs: { paddings, constantValue: 0 } }) as tf.TensorInfo
+    const result = convolve({ inputs: { x: padded, filter }, backend: wasm, attrs: { ...attrs!, pad: "valid" } })
+    wasm.disposeData(padded.dataId)
+    return result as tf.TensorInfo
+  }
+
 const replace = (kernelName: string, backendName: string, kernelFunc: (args: Args) => tf.TensorInfo): void => {
   // A kernel's set-up, which looks up its wasm function, still runs when the backend starts.
   const known = tf.getKernel(kernelName, backendName) as tf.KernelConfig | undefined
@@ -164,17 +201,20 @@ const replace = (kernelName: string, backendName: string, kernelFunc: (args: Arg
   tf.registerKernel({ ...known, kernelName, backendName, kernelFunc: kernelFunc as unknown as tf.KernelFunc })
 }
 
-// The replacement calls what it replaces: doing so twice would only add a layer.
-let matMulReplaced = false
+// Replacements that call what they replace: doing so twice would only add a layer.
+let wrapped = false
+
+const lacking = ["DepthwiseConv2dNativeBackpropFilter", "DepthwiseConv2dNativeBackpropInput"]
+/** Of pools some of the last places get nothing on wasm, and convolutions of volumes hand back something else. */
+const wrong = ["MaxPoolGrad", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2"]
 
 /** Registers the kernels that training needs and that a backend lacks, or has only in a form too slow to train with. */
 export const registerTrainingKernels = (backend: "cpu" | "wasm"): void => {
   replace("UnsortedSegmentSum", backend, unsortedSegmentSum)
   if (backend === "cpu") return
   replace("Conv2DBackpropFilter", backend, conv2dBackpropFilter)
-  if (!matMulReplaced) replace("BatchMatMul", backend, transposedFirst(tf.getKernel("BatchMatMul", backend).kernelFunc))
-  matMulReplaced = true
-  for (const name of ["DepthwiseConv2dNativeBackpropFilter", "DepthwiseConv2dNativeBackpropInput"]) {
-    replace(name, backend, borrowed(name))
-  }
+  if (!wrapped) replace("BatchMatMul", backend, transposedFirst(tf.getKernel("BatchMatMul", backend).kernelFunc))
+  if (!wrapped) replace("Conv2D", backend, paddedFirst(tf.getKernel("Conv2D", backend).kernelFunc))
+  wrapped = true
+  for (const name of [...lacking, ...wrong]) replace(name, backend, borrowed(name))
 }
