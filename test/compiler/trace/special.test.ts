@@ -113,6 +113,12 @@ const random: ReadonlyArray<Case> = Object.keys(kinds).flatMap((kind) =>
 )
 
 const constants: ReadonlyArray<Case> = [
+  // Programs that differ in nothing else.
+  ...[Number.NaN, Infinity, -Infinity, 3].map((value) => ({
+    name: `nothing but ${value}`,
+    f: () => tf.fill([2], value),
+    x: NdArray.float32([2], [1, 2])
+  })),
   {
     name: "paddings that differ only in what they pad with",
     f: (x) =>
