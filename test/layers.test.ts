@@ -8,7 +8,7 @@ const src = join(root, "src")
 
 /** What needs no other room: the language, files, and what all need of tensors. */
 const ground = ["dsl", "files", "tensor"]
-const compiler = ["compiler/graph", "compiler/tangent", "compiler/trace", "compiler/onnx"]
+const compiler = ["compiler/graph", "compiler/tangent", "compiler/trace", "compiler/onnx", "compiler/stablehlo"]
 
 /** Which rooms a room may import from, beside itself. A room with floors is named with its floor. */
 const may: { readonly [room: string]: ReadonlyArray<string> } = {
@@ -25,9 +25,11 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "compiler/trace": ["dsl", "tensor", "runtime/step", "compiler/graph", "compiler/tangent"],
   "compiler/onnx": ["dsl", "tensor", "compiler/graph"],
   compiler: ["dsl", "runtime/plan", "runtime/step", "compiler/graph", "compiler/trace"],
+  "compiler/stablehlo": ["compiler/graph"],
   engines: ["dsl", "runtime/step", "compiler/graph"],
   "engines/eager": [...ground, "runtime/step", "engines"],
   "engines/onnx": [...ground, "runtime/step", ...compiler, "engines"],
+  "engines/xla": [...ground, "runtime/step", ...compiler, "engines"],
   "runtime/run": [...ground, "runtime/plan", "runtime/step", "engines"],
   runs: [...ground, "compiler", "runtime/plan", "runtime/step", "runtime/run", "engines"],
   cli: [
@@ -39,6 +41,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
     "engines",
     "engines/eager",
     "engines/onnx",
+    "engines/xla",
     "runs"
   ],
   // What everything public may be tested with: nothing imports it.

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
+import * as XlaEngine from "../../src/engines/xla/XlaEngine.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import { workloads } from "./workloads.ts"
 
@@ -18,7 +19,11 @@ const { levels, problem, ticks } = workload
 const few = kind === "wasm"
 const [settling, steps] = few ? [1, Math.ceil(workload.steps / 20)] : [workload.settling, workload.steps]
 const engine =
-  kind === "wasm" ? Eager.layer("wasm") : Compiled.layer({ threads: Number(threads), spinning: kind === "spinning" })
+  kind === "wasm"
+    ? Eager.layer("wasm")
+    : kind === "xla"
+      ? XlaEngine.layer()
+      : Compiled.layer({ threads: Number(threads), spinning: kind === "spinning" })
 
 const main = Effect.gen(function* () {
   const begun = performance.now()

@@ -7,6 +7,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Compiled from "../engines/onnx/OnnxEngine.ts"
 import * as Eager from "../engines/eager/Eager.ts"
 import { EngineError, type Engine } from "../engines/Engine.ts"
+import * as XlaEngine from "../engines/xla/XlaEngine.ts"
 
 /** Which program: a file, or one of these names. */
 export const program = (names: ReadonlyArray<string>) =>
@@ -31,15 +32,17 @@ export const settings = {
 const compiled = { compiled: "cpu", "compiled-cuda": "cuda", "compiled-webgpu": "webgpu" } as const
 const eager = ["wasm", "cpu", "webgpu", "tensorflow", "tensorflow-gpu"] as const
 /** An engine by the name that the command line has for it. */
-export type EngineName = keyof typeof compiled | (typeof eager)[number]
-const engines: ReadonlyArray<EngineName> = [...(Object.keys(compiled) as Array<keyof typeof compiled>), ...eager]
+export type EngineName = keyof typeof compiled | "xla" | (typeof eager)[number]
+const engines: ReadonlyArray<EngineName> = [...(Object.keys(compiled) as Array<keyof typeof compiled>), "xla", ...eager]
 
 /** Whether an engine runs compiled graphs. */
 export const isCompiled = (name: EngineName): name is keyof typeof compiled => name in compiled
 
 /** Which engine steps run on, where that may be left open. */
 export const engineFlag = Flag.Literals("engine", engines).pipe(
-  Flag.withDescription("Where steps run: compiled graphs, or kernel by kernel on a TensorFlow.js backend")
+  Flag.withDescription(
+    "Where steps run: compiled graphs on ONNX Runtime or on XLA, or kernel by kernel on a TensorFlow.js backend"
+  )
 )
 /** Which engine steps run on: the compiled one where nothing is said. */
 export const engine = engineFlag.pipe(Flag.withDefault("compiled"))
@@ -87,7 +90,7 @@ export const engineLayer = (
   }
   const reason = "it takes no number of threads: leave --threads out, or choose a compiled engine"
   return Option.match(threads, {
-    onNone: () => Eager.layer(engine),
+    onNone: () => (engine === "xla" ? XlaEngine.layer() : Eager.layer(engine)),
     onSome: () => Layer.effectContext(Effect.fail(new EngineError({ kind: "Refused", engine, tick: null, reason })))
   })
 }

@@ -17,6 +17,7 @@ import type * as Program from "../../src/runs/Program.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import { Engine } from "../../src/engines/Engine.ts"
+import * as XlaEngine from "../../src/engines/xla/XlaEngine.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as PlanText from "../../src/runtime/plan/PlanText.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
@@ -29,6 +30,11 @@ type Any = Problem.Problem<Var.Var.Any, unknown, never>
 
 const eager = Layer.fresh(Eager.layer("cpu"))
 const compiled = Compiled.layer({ threads: 1 })
+/** Engines that compile: XLA's too where its plugin is named, as `npm run check:xla` does. */
+const compiling: ReadonlyArray<readonly [string, typeof compiled]> = [
+  ["compiled", compiled],
+  ...(process.env["TAPWEIGHT_PJRT_PLUGIN"] === undefined ? [] : [["xla", XlaEngine.layer()] as const])
+]
 const seed = 3
 
 /** Leaves in which a compiled run differs from an eager one by more than it may. */
@@ -39,7 +45,7 @@ const apart = (problem: Any, eagerly: Any = problem) =>
     return Snapshots.differences(wanted, yield* Snapshots.after(problem, { ticks: 10, seed }), bound)
   })
 
-describe("a compiled run is the eager run", () => {
+describe.each(compiling)("a run on the engine %s is the eager run", (_, compiled) => {
   const examples = fileURLToPath(new URL("../../examples", import.meta.url))
 
   const programs = readdirSync(examples).filter(
@@ -121,7 +127,7 @@ const interrupted = (problem: Any, at: number) =>
 describe("interrupted anywhere and gone on from its checkpoint, a run ends in the bits of an undisturbed one", () => {
   for (const [name, engine] of [
     ["cpu", eager],
-    ["compiled", compiled]
+    ...compiling
   ] as const) {
     it.live(name, () =>
       Effect.gen(function* () {
