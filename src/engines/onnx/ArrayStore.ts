@@ -1,5 +1,5 @@
 /** Arrays that a worker holds between runs. A step writes into arrays that earlier steps have left, never into its own inputs. */
-import type { Numbers } from "./Protocol.ts"
+import type { Numbers } from "../Packed.ts"
 import type { LeafType } from "../../compiler/graph/Graph.ts"
 import { size } from "../../dsl/NdArray.ts"
 

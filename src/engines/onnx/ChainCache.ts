@@ -1,7 +1,7 @@
 /** ExecutableCache made of executables that are asked for one after another again and again. */
 import * as Effect from "effect/Effect"
 import { chain, parts, type Piece, room } from "../../compiler/onnx/Chain.ts"
-import type { Numbers } from "./Protocol.ts"
+import type { Numbers } from "../Packed.ts"
 import type { ExecutableCache } from "./ExecutableCache.ts"
 
 /** How often a sequence is asked for before a executable is made of it: shorter runs would not get back what that takes. */

@@ -4,9 +4,10 @@ import type { Compiled, EngineError, Failure, Sequences } from "../Engine.ts"
 import type { Called, ChainCache } from "./ChainCache.ts"
 import type { Piece } from "../../compiler/onnx/Chain.ts"
 import type * as Tree from "../../dsl/Tree.ts"
-import { collect, deviceOf, heldBy, hostOf, type Shaped, type Types } from "./Handles.ts"
+import { collect, deviceOf, heldBy, hostOf, type Shaped, type Types } from "../Handles.ts"
 import { type Numbering, outside } from "../../runtime/step/Numbering.ts"
-import type { Numbers, Replies } from "./Protocol.ts"
+import type { Numbers } from "../Packed.ts"
+import type { Replies } from "./Protocol.ts"
 import { failure as engineFailure } from "./WorkerClient.ts"
 
 /** A executable in the worker, with the trees of what it takes, keeps and sends back. */

@@ -1,5 +1,6 @@
 /** What batches send to the worker: an array that is in them twice goes once, and one that comes again and again stays there. */
-import { bits, type Load, type Loan, type Numbers } from "./Protocol.ts"
+import { bits, type Numbers } from "../Packed.ts"
+import type { Load, Loan } from "./Protocol.ts"
 
 /** Bytes: smaller arrays are as well sent again, larger ones would take memory twice that nobody expects to be taken. */
 const [smallest, largest, most] = [2 ** 10, 2 ** 20, 2 ** 25]

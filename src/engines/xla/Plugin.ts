@@ -2,10 +2,10 @@
 import { existsSync, readdirSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
 import * as Effect from "effect/Effect"
-import { CompileError } from "../../compiler/graph/CompileError.ts"
+import { EngineError } from "../Engine.ts"
 import type { Koffi } from "./Api.ts"
 
-const refuse = (reason: string) => new CompileError({ op: "--engine xla", level: "", reason })
+const refuse = (reason: string) => new EngineError({ kind: "Refused", engine: "xla", tick: null, reason })
 
 /** Files that hold a plugin, from a folder of Python packages on; the first that exists is taken. */
 const known = [
@@ -39,7 +39,7 @@ const sitePackages = (): ReadonlyArray<string> => {
 }
 
 /** The plugin to use: the one that `TAPWEIGHT_PJRT_PLUGIN` names, else one in the Python environment at hand. */
-export const find: Effect.Effect<string, CompileError> = Effect.suspend(() => {
+export const find: Effect.Effect<string, EngineError> = Effect.suspend(() => {
   const named = process.env["TAPWEIGHT_PJRT_PLUGIN"]
   if (named !== undefined && named !== "") {
     return existsSync(named)
@@ -52,7 +52,7 @@ export const find: Effect.Effect<string, CompileError> = Effect.suspend(() => {
 })
 
 /** The npm package `koffi`, which calls C functions. */
-export const foreign: Effect.Effect<Koffi, CompileError> = Effect.tryPromise({
+export const foreign: Effect.Effect<Koffi, EngineError> = Effect.tryPromise({
   try: async () => ((await import("koffi")) as unknown as { readonly default: Koffi }).default,
   catch: () => refuse("it needs the npm package koffi: npm install koffi")
 })

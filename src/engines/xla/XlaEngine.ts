@@ -6,8 +6,8 @@ import type { LeafType } from "../../compiler/graph/Graph.ts"
 import { type Aliases, lower } from "../../compiler/stablehlo/Lower.ts"
 import { trace } from "../../compiler/trace/Trace.ts"
 import * as Tree from "../../dsl/Tree.ts"
-import { StepFailure } from "../../runtime/step/Evaluation.ts"
-import { CompileError, Engine, type Failure, type Sequences } from "../Engine.ts"
+import { inLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
+import { CompileError, type Compiled, Engine, EngineError, type Failure, type Sequences } from "../Engine.ts"
 import {
   collect,
   deviceOf,
@@ -18,8 +18,8 @@ import {
   type Shaped,
   shaped,
   type Types
-} from "../onnx/Handles.ts"
-import { typesOf, wordsOf } from "../onnx/Handles.ts"
+} from "../Handles.ts"
+import { typesOf, wordsOf } from "../Handles.ts"
 import * as Api from "./Api.ts"
 import * as Client from "./Client.ts"
 import * as Plugin from "./Plugin.ts"
@@ -44,12 +44,11 @@ interface Loaded {
 /** Milliseconds up to which waiting on this thread costs less than being told from another. */
 const short = 4
 
-const toFailure = (cause: unknown): Failure => {
-  if (cause instanceof CompileError) return cause
-  if (cause instanceof StepFailure) return { level: cause.level, reason: cause.message }
-  if (cause instanceof Api.XlaError) return { level: "", reason: `XLA: ${cause.message}` }
-  return { level: "", reason: cause instanceof Error ? cause.message : String(cause) }
-}
+const failed = (kind: EngineError["kind"], cause: unknown): EngineError =>
+  new EngineError({ kind, engine: "xla", tick: null, reason: cause instanceof Error ? cause.message : String(cause) })
+
+const toFailure = (cause: unknown): Failure =>
+  cause instanceof CompileError || cause instanceof StepFailure ? cause : failed("Threw", cause)
 
 /** Of results that stay, the inputs whose place they take: those of a state that a step hands on. */
 const aliasesOf = (inputs: ReadonlyArray<LeafType>, kept: ReadonlyArray<LeafType>): Aliases =>
@@ -105,7 +104,9 @@ const engineOf = (
   ) {
     const { kept, program, results, sent, takes } = yield* Effect.try({
       try: () => {
-        const traced = trace(f as never, names, args)
+        // What the function itself throws is its own fault, not the engine's.
+        const own = (...args: ReadonlyArray<never>) => inLevel("", () => f(...args))
+        const traced = trace(own as never, names, args)
         const trees = traced.structure as unknown as readonly [Types, Types]
         const [kept, sent] = [shaped(trees[0]), shaped(trees[1])]
         const aliases: Aliases = owns ? aliasesOf(traced.inputs as ReadonlyArray<LeafType>, kept.leaves) : new Map()
@@ -118,7 +119,7 @@ const engineOf = (
     })
     const executable = yield* Effect.tryPromise({
       try: () => client.compile(program, takes, results),
-      catch: (cause) => new CompileError({ op: "XLA", level: "", reason: toFailure(cause).reason })
+      catch: (cause) => failed("Refused", cause)
     })
     return { executable, kept, sent, batch: typesOf(args.at(-1)), milliseconds: Infinity } satisfies Loaded as Loaded
   })
@@ -208,8 +209,6 @@ const engineOf = (
     )
   }
 
-  const steps = new WeakMap<object, Specialized>()
-
   /** See `Engine.Sequences`: all steps are started before the first is waited for. */
   const sequence: Sequences["run"] = Effect.fnUntraced(function* (device, given) {
     const { form: first, handles } = heldBy(device)
@@ -217,7 +216,7 @@ const engineOf = (
     const calls: Array<{ readonly loaded: Loaded; readonly batch: ReadonlyArray<Client.Numbers> }> = []
     let failure: Failure | undefined
     for (const { batch, step } of given) {
-      const loaded = yield* Effect.result(steps.get(step)!(tree, form, batch))
+      const loaded = yield* Effect.result((step as unknown as Step).find(tree, form, batch))
       if (loaded._tag === "Failure") {
         failure = loaded.failure
         break
@@ -270,8 +269,7 @@ const engineOf = (
     name: `xla/${client.platform}`,
     compile: (step) =>
       Effect.map(specialized(step as never, true), (find) => {
-        const compiled = calling(find, true)
-        steps.set(compiled, find)
+        const compiled: Step = { run: calling(find, true) as never, find }
         return compiled as never
       }),
     sequences: { run: sequence, bytes: (device) => 4 * wordsOf(leavesOf(device)) },
@@ -287,26 +285,38 @@ const engineOf = (
         ({ executable }) => Effect.sync(() => client.unload(executable))
       ),
     upload: (host) =>
-      Effect.sync(() => {
-        const tree = typesOf(host)
-        const types = leavesOf<LeafType>(tree)
-        const buffers = arraysOf(tree, host).map((array, i) => client.upload(array, types[i]!))
-        return deviceOf({ tree, form: formOf(tree) }, keep(buffers))
+      Effect.try({
+        try: () => {
+          const tree = typesOf(host)
+          const types = leavesOf<LeafType>(tree)
+          const buffers: Array<Client.DeviceBuffer> = []
+          try {
+            for (const [i, array] of arraysOf(tree, host).entries()) buffers.push(client.upload(array, types[i]!))
+          } catch (cause) {
+            client.release(buffers)
+            throw cause
+          }
+          return deviceOf({ tree, form: formOf(tree) }, keep(buffers))
+        },
+        catch: (cause) => failed("Threw", cause)
       }),
     download: (device) =>
-      Effect.orDie(
-        Effect.tryPromise(async () => {
+      Effect.tryPromise({
+        try: async () => {
           const numbers = await client.download(stateOf(heldBy(device).handles), true)
           let at = 0
-          return Tree.map(
-            device as never,
-            ({ dtype, shape }) => ({ dtype, shape, data: numbers[at++]! }) as never
-          ) as never
-        })
-      ),
+          return Tree.map(device as never, ({ dtype, shape }) => ({ dtype, shape, data: numbers[at++]! }) as never)
+        },
+        catch: (cause) => failed("Threw", cause)
+      }) as never,
     release: (device) => Effect.sync(() => drop(heldBy(device).handles)),
     live: Effect.sync(() => arrays.size)
   }
+}
+
+/** A step of this engine: a sequence needs its compiled forms. */
+interface Step extends Compiled<never, never, never> {
+  readonly find: Specialized
 }
 
 /** The compiled form of a function for a state of this form and this batch. */
@@ -319,12 +329,12 @@ const open = Effect.fnUntraced(function* (options: Options) {
   return yield* Effect.acquireRelease(
     Effect.try({
       try: () => Client.make(Api.load(koffi, path)),
-      catch: (cause) => new CompileError({ op: "--engine xla", level: "", reason: toFailure(cause).reason })
+      catch: (cause) => failed("Refused", cause)
     }),
     (client) => Effect.sync(client.destroy)
   )
 })
 
 /** The engine on XLA's devices. */
-export const layer = (options: Options = {}): Layer.Layer<Engine, CompileError> =>
+export const layer = (options: Options = {}): Layer.Layer<Engine, EngineError> =>
   Layer.effect(Engine, Effect.flatMap(open(options), service))

@@ -1,8 +1,8 @@
 /** What the main thread knows of arrays that a worker holds: trees of handles, and the types of trees. */
-import * as Tree from "../../dsl/Tree.ts"
-import { size } from "../../dsl/NdArray.ts"
-import { type Numbers, type Packed, unpack } from "./Protocol.ts"
-import type { LeafType } from "../../compiler/graph/Graph.ts"
+import * as Tree from "../dsl/Tree.ts"
+import { size } from "../dsl/NdArray.ts"
+import { type Numbers, type Packed, unpack } from "./Packed.ts"
+import type { LeafType } from "../compiler/graph/Graph.ts"
 
 /** A tree of the types of leaves. */
 export type Types = { readonly "~types": true }

@@ -1,0 +1,64 @@
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
+import koffi from "koffi"
+import * as XlaEngine from "../../../src/engines/xla/XlaEngine.ts"
+import * as Run from "../../../src/runtime/run/Run.ts"
+import { triLevel } from "../../support/programs.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "tapweight-stub-"))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const plugin = join(folder, "stub.so")
+const source = fileURLToPath(new URL("./stub.c", import.meta.url))
+const compiler = spawnSync("cc", ["-shared", "-fPIC", "-O1", "-o", plugin, source])
+const built = compiler.status === 0
+if (!built) process.stdout.write("skipped: no C compiler is here to build the stub of a PJRT plugin\n")
+
+describe.runIf(built)("a plugin whose n-th call fails", () => {
+  it.live("gives a typed error and leaves nothing on the device, whichever call that is", () =>
+    Effect.gen(function* () {
+      const library = koffi.load(plugin)
+      const failAt = library.func("stub_fail_at", "void", ["int"])
+      const calls = library.func("stub_calls", "int", [])
+      const alive = library.func("stub_alive", "int", ["int"])
+      const leftOver = () => [0, 1, 2, 3].map((what) => alive(what))
+      const run = Effect.exit(
+        Run.ticks(triLevel(), { ticks: 3, seed: 1 }).pipe(
+          Stream.tap((tick) => tick.snapshot),
+          Stream.runDrain,
+          Effect.provide(XlaEngine.layer({ plugin }))
+        )
+      )
+      failAt(0)
+      assert.isTrue(Exit.isSuccess(yield* run))
+      const all = calls()
+      assert.isAbove(all, 40)
+      assert.deepStrictEqual(leftOver(), [0, 0, 0, 0])
+      let failures = 0
+      for (let n = 1; n <= all; n++) {
+        failAt(n)
+        const exit = yield* run
+        assert.deepStrictEqual(leftOver(), [0, 0, 0, 0], `call ${n}`)
+        if (Exit.isSuccess(exit)) continue
+        failures++
+        assert.lengthOf(
+          exit.cause.reasons.filter((reason) => !Cause.isFailReason(reason)),
+          0,
+          `call ${n}: ${Cause.pretty(exit.cause)}`
+        )
+        const error = Cause.squash(exit.cause) as { readonly _tag: string; readonly message: string }
+        assert.strictEqual(error._tag, "EngineError", `call ${n}`)
+        assert.match(error.message, /[A-Z][A-Za-z]+_[A-Za-z]+: the stub fails here/)
+      }
+      // Only of what ends a run nobody is left to be told: destructions at its end.
+      assert.isAbove(failures, all / 2)
+    })
+  )
+})
