@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process"
 import { readFileSync, statSync } from "node:fs"
 import { relative } from "node:path"
 import { fileURLToPath } from "node:url"
+import { errorExitCode } from "effect/Runtime"
 
 interface Place {
   readonly file: string
@@ -52,9 +53,14 @@ const codeAt = ({ column, file, line }: Place): ReadonlyArray<string> => {
   }
 }
 
-/** The place of an error, in lines of text; none where no code but this library's is to blame. */
+// What a program refuses in so many words says itself what and where: its exit code marks it as such.
+const isRefusal = (error: Error): boolean => errorExitCode in error
+
+/** The place of an error, in lines of text; none where no code but this library's is to blame, or what it says is enough. */
 export const linesOf = (error: unknown): ReadonlyArray<string> => {
-  for (const { stack = "" } of chainOf(error)) {
+  for (const cause of chainOf(error)) {
+    if (isRefusal(cause)) continue
+    const { stack = "" } = cause
     const place = headed(stack) ?? framed(stack)
     if (place === undefined) continue
     const near = relative(process.cwd(), place.file)

@@ -125,10 +125,7 @@ const interrupted = (problem: Any, at: number) =>
   })
 
 describe("interrupted anywhere and gone on from its checkpoint, a run ends in the bits of an undisturbed one", () => {
-  for (const [name, engine] of [
-    ["cpu", eager],
-    ...compiling
-  ] as const) {
+  for (const [name, engine] of [["cpu", eager], ...compiling] as const) {
     it.live(name, () =>
       Effect.gen(function* () {
         const { live } = yield* Engine

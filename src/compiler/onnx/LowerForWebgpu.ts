@@ -67,9 +67,9 @@ const log1p: Lowering = (e, [x]) => {
 const turned = (e: Emitter, x: string, { shape }: Node): string =>
   e.emit("Transpose", [x], { perm: shape.map((_, i) => (i < shape.length - 2 ? i : 2 * shape.length - 3 - i)) })
 
-const matmul: Lowering = (e, [a, b], { attrs, inputs }) => {
+const matmul: Lowering = (e, [a, b], { attrs, dtype, inputs }) => {
   const [ta, tb] = [Boolean(attrs["ta"]), Boolean(attrs["tb"])]
-  if (inputs[0]!.shape.length === 2 && inputs[1]!.shape.length === 2)
+  if (dtype === "float32" && inputs[0]!.shape.length === 2 && inputs[1]!.shape.length === 2)
     return e.emit("Gemm", [a!, b!], { transA: Number(ta), transB: Number(tb) })
   return e.emit("MatMul", [ta ? turned(e, a!, inputs[0]!) : a!, tb ? turned(e, b!, inputs[1]!) : b!])
 }

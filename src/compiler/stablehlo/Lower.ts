@@ -74,10 +74,10 @@ const matmul: Lowering = (e, [a, b], { attrs, shape }) => {
   const head =
     `stablehlo.dot_general ${left.name}, ${right.name}, ${batching}` +
     `contracting_dims = [${ta ? n : n + 1}] x [${tb ? n + 1 : n}], precision = [HIGHEST, HIGHEST]`
-  return e.typed("f32", shape, head, [left, right])
+  return e.typed(left.element, shape, head, [left, right])
 }
 
-/** Rows along an axis by number. XLA moves a number that is no place to the nearest place. */
+/** Rows along an axis by number. XLA would take the nearest row for one that there is none of: here that is NaN. */
 const gather: Lowering = (e, [x, ids], { attrs, inputs, shape }) => {
   const axis = attrs["axis"] as number
   const { element, shape: source } = x!
@@ -88,7 +88,13 @@ const gather: Lowering = (e, [x, ids], { attrs, inputs, shape }) => {
     `${offsets.length === 0 ? "" : `offset_dims = [${offsets.join(", ")}], `}collapsed_slice_dims = [${axis}], ` +
     `start_index_map = [${axis}], index_vector_dim = ${rank}>, indices_are_sorted = false, ` +
     `slice_sizes = ${longs(source.with(axis, 1))}}>`
-  return e.typed(element, shape, head, [x!, ids!])
+  const rows = e.typed(element, shape, head, [x!, ids!])
+  if (inputs[1]!.values !== undefined || element === "i1") return rows
+  const numbers = (value: number) => e.full(value, "i32", ids!.shape)
+  const [low, high] = [e.compare("GE", ids!, numbers(0)), e.compare("LT", ids!, numbers(source[axis]!))]
+  const along = shape.map((n, i) => (i >= axis && i < axis + rank ? n : 1))
+  const inside = e.broadcast(e.reshape(e.same("and", low, high), along), shape)
+  return e.select(inside, rows, e.full(element === "f32" ? Number.NaN : -(2 ** 31), element, shape))
 }
 
 const segmentSum: Lowering = (e, [x, ids], { inputs, shape }) => {

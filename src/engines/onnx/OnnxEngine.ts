@@ -8,6 +8,7 @@ import type * as Tree from "../../dsl/Tree.ts"
 import { CompileError, Engine, EngineError, type Failure } from "../Engine.ts"
 import { refuseTf32 } from "../tf32.ts"
 import { inLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
+import { numbered, outsideOf } from "../../runtime/step/Numbering.ts"
 import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, shaped, type Types } from "../Handles.ts"
 import { typesOf, wordsOf } from "../Handles.ts"
 import type { Piece } from "../../compiler/onnx/Chain.ts"
@@ -123,9 +124,7 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
       batch: typesOf(batch),
       kept: shaped(trees[0]),
       sent: shaped(trees[1]),
-      numberings: numberings.flatMap(({ input, ...each }) =>
-        input < held ? [] : [{ ...each, array: input - held, rows: executable.inputs[input]!.shape[0] ?? 1 }]
-      )
+      numberings: numbered(numberings, executable.inputs, held)
     } satisfies Loaded
   })
 
@@ -198,8 +197,11 @@ export const service = (client: WorkerClient.WorkerClient, options: Options = {}
       const { form, handles } = heldBy(device)
       const arrays: Array<Numbers> = []
       const executable = find(form, batch, arrays)
-      const checked = (loaded: Loaded, given: ReadonlyArray<Numbers>) => {
-        const failure = Sequence.outsideOf(loaded, given)
+      const checked = (
+        loaded: Loaded,
+        given: ReadonlyArray<Numbers>
+      ): Effect.Effect<readonly [never, Tree.Host<never>], Failure> => {
+        const failure = outsideOf(loaded.numberings, given)
         if (failure === undefined) return run(loaded, given, handles, owns)
         return owns ? Effect.andThen(release(device), Effect.fail(failure)) : Effect.fail(failure)
       }

@@ -5,7 +5,7 @@ import type { Called, ChainCache } from "./ChainCache.ts"
 import type { Piece } from "../../compiler/onnx/Chain.ts"
 import type * as Tree from "../../dsl/Tree.ts"
 import { collect, deviceOf, heldBy, hostOf, type Shaped, type Types } from "../Handles.ts"
-import { type Numbering, outside } from "../../runtime/step/Numbering.ts"
+import { type Numbered, outsideOf } from "../../runtime/step/Numbering.ts"
 import type { Numbers } from "../Packed.ts"
 import type { Replies } from "./Protocol.ts"
 import { failure as engineFailure } from "./WorkerClient.ts"
@@ -18,16 +18,7 @@ export interface Loaded {
   readonly kept: Shaped
   readonly sent: Shaped
   /** Which arrays of a batch number rows or classes. */
-  readonly numberings: ReadonlyArray<Numbering & { readonly array: number; readonly rows: number }>
-}
-
-/** What is wrong with the numbers of a batch's arrays, if something is. */
-export const outsideOf = ({ numberings }: Loaded, arrays: ReadonlyArray<Numbers>): Failure | undefined => {
-  for (const each of numberings) {
-    const failure = outside(each, arrays[each.array]!, each.rows)
-    if (failure !== undefined) return failure
-  }
-  return undefined
+  readonly numberings: ReadonlyArray<Numbered>
 }
 
 /** The executables of one function. */
@@ -86,7 +77,7 @@ export const make = ({ owner, ran, release, shorten }: Needs): Sequences["run"] 
         executable = made.success
         collect(executable.batch, batch, arrays)
       }
-      failure = outsideOf(executable, arrays)
+      failure = outsideOf(executable.numberings, arrays)
       if (failure !== undefined) break
       calls.push({ ...executable, arrays })
       form = executable.kept.form

@@ -55,7 +55,7 @@ export const make = (client: Client): UploadCache => {
       return { buffer, passing: false }
     },
     clear: () => {
-      for (const id of [...entries.keys()]) end(id)
+      for (const id of entries.keys()) end(id)
     }
   }
 }

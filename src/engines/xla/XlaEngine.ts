@@ -7,18 +7,9 @@ import { type Aliases, lower } from "../../compiler/stablehlo/Lower.ts"
 import { trace } from "../../compiler/trace/Trace.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import { inLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
+import { type Numbered, numbered, outsideOf } from "../../runtime/step/Numbering.ts"
 import { CompileError, type Compiled, Engine, EngineError, type Failure, type Sequences } from "../Engine.ts"
-import {
-  collect,
-  deviceOf,
-  formOf,
-  heldBy,
-  hostOf,
-  leavesOf,
-  type Shaped,
-  shaped,
-  type Types
-} from "../Handles.ts"
+import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, type Shaped, shaped, type Types } from "../Handles.ts"
 import { typesOf, wordsOf } from "../Handles.ts"
 import * as Api from "./Api.ts"
 import * as Client from "./Client.ts"
@@ -37,6 +28,8 @@ interface Loaded {
   readonly batch: Types
   readonly kept: Shaped
   readonly sent: Shaped
+  /** Which arrays of a batch number rows or classes. */
+  readonly numberings: ReadonlyArray<Numbered>
   /** Milliseconds of its last run, by which the next one is waited for here or aside. */
   milliseconds: number
 }
@@ -102,7 +95,7 @@ const engineOf = (
     args: ReadonlyArray<unknown>,
     owns: boolean
   ) {
-    const { kept, program, results, sent, takes } = yield* Effect.try({
+    const { kept, numberings, program, results, sent, takes } = yield* Effect.try({
       try: () => {
         // What the function itself throws is its own fault, not the engine's.
         const own = (...args: ReadonlyArray<never>) => inLevel("", () => f(...args))
@@ -113,7 +106,9 @@ const engineOf = (
         const split = kept.leaves.length
         const program = lower(traced.inputs, traced.results.slice(0, split), traced.results.slice(split), aliases)
         const list: ReadonlyArray<LeafType> = sent.words === 0 ? [] : [{ dtype: "float32", shape: [sent.words] }]
-        return { kept, sent, program, results: [...kept.leaves, ...list], takes: traced.inputs.length }
+        const held = traced.inputs.length - leavesOf(args.at(-1)).length
+        const numberings = numbered(traced.numberings, traced.inputs, held)
+        return { kept, numberings, sent, program, results: [...kept.leaves, ...list], takes: traced.inputs.length }
       },
       catch: toFailure
     })
@@ -121,16 +116,25 @@ const engineOf = (
       try: () => client.compile(program, takes, results),
       catch: (cause) => failed("Refused", cause)
     })
-    return { executable, kept, sent, batch: typesOf(args.at(-1)), milliseconds: Infinity } satisfies Loaded as Loaded
+    return {
+      executable,
+      kept,
+      numberings,
+      sent,
+      batch: typesOf(args.at(-1)),
+      milliseconds: Infinity
+    } satisfies Loaded as Loaded
   })
 
   /** Starts a function: what it keeps and what it sends, on the device. */
   const begin = (
-    { batch, executable, kept }: Loaded,
+    { batch, executable, kept, numberings }: Loaded,
     state: ReadonlyArray<Client.DeviceBuffer>,
     numbers: ReadonlyArray<Client.Numbers>,
     donate: boolean
   ) => {
+    const failure = outsideOf(numberings, numbers)
+    if (failure !== undefined) throw failure
     const types = leavesOf<LeafType>(batch)
     const brought: Array<Client.DeviceBuffer> = []
     const passing: Array<Client.DeviceBuffer> = []

@@ -64,3 +64,28 @@ export const outside = (
   }
   return undefined
 }
+
+/** A numbering with the array of a batch that it is of, and how many rows that has. */
+export type Numbered = Numbering & { readonly array: number; readonly rows: number }
+
+/** Numberings of a traced function's inputs, the first `held` of which are no batch's. */
+export const numbered = (
+  numberings: ReadonlyArray<Numbering & { readonly input: number }>,
+  inputs: ReadonlyArray<{ readonly shape: ReadonlyArray<number> }>,
+  held: number
+): ReadonlyArray<Numbered> =>
+  numberings.flatMap(({ input, ...each }) =>
+    input < held ? [] : [{ ...each, array: input - held, rows: inputs[input]!.shape[0] ?? 1 }]
+  )
+
+/** What is wrong with the numbers of a batch's arrays, if something is. */
+export const outsideOf = (
+  numberings: ReadonlyArray<Numbered>,
+  arrays: ReadonlyArray<ArrayLike<number>>
+): StepFailure | undefined => {
+  for (const each of numberings) {
+    const failure = outside(each, arrays[each.array]!, each.rows)
+    if (failure !== undefined) return failure
+  }
+  return undefined
+}

@@ -127,10 +127,10 @@ describe("a traced step", () => {
         %10 = reshape(%9): [3]  // fit
         %11 = sum(%10, axes=[0]): []  // fit
         %12 = sqrt(%11): []  // fit
-        %13 = mul(%8, 0.1): [3, 1]
-        %14 = reshape(%13): [3]
-        %15 = sub(state.vars.w, %14): [3]
-        %16 = add(state.clock.fit, 1): int32[]
+        %13 = mul(%8, 0.1): [3, 1]  // fit
+        %14 = reshape(%13): [3]  // fit
+        %15 = sub(state.vars.w, %14): [3]  // fit
+        %16 = add(state.clock.fit, 1): int32[]  // fit
         0.vars.w ← %15
         0.clock.fit ← %16
         1.fit.loss ← %5
