@@ -57,6 +57,8 @@ export * as Plan from "./runtime/plan/Plan.ts"
 /** A plan as text or as a flowchart. */
 export * as PlanText from "./runtime/plan/PlanText.ts"
 export * as Wiring from "./runtime/plan/Wiring.ts"
+/** Steps on any device that a PJRT plugin drives: as StableHLO, compiled by XLA, the state on the device. */
+export * as XlaEngine from "./engines/xla/XlaEngine.ts"
 /** A run's state on disk: there whole or not at all. */
 export * as Checkpoint from "./runtime/run/Checkpoint.ts"
 /** A problem run as a stream of ticks. */

@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import * as Command from "effect/cli/Command"
-import type { WiringMistake } from "../dsl/Level.ts"
 import * as Sentence from "../dsl/Sentence.ts"
 import * as NodeServices from "../files/NodeServices.ts"
 import * as Printable from "../files/Printable.ts"
@@ -33,7 +32,7 @@ type Missing<P> = P extends Program<infer _S, infer _E, infer R> ? Exclude<R, Lo
 type Served<P> = {
   readonly [Name in keyof P]: [Missing<P[Name]>] extends [never]
     ? P[Name]
-    : WiringMistake<`this program needs a service '${KeyOf<Missing<P[Name]>>}' that no command line gives: provide it in prepare and run`>
+    : `this program needs a service '${KeyOf<Missing<P[Name]>>}' that no command line gives: provide it in prepare and run`
 }
 
 /**

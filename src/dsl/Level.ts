@@ -68,13 +68,8 @@ export declare namespace Level {
   export type Buffers<L> = L extends Level<any, any, any, any, any, infer B> ? B : never
 }
 
-/** What the compiler shows in place of a type when levels are wired wrongly. */
-export interface WiringMistake<Message extends string> {
-  readonly "~mistake": Message
-}
-
-/** A type, or in its place the mistakes that were found. */
-export type Unless<Mistakes extends string, T> = [Mistakes] extends [never] ? T : WiringMistake<Mistakes>
+/** A type, or in its place the sentences that say what is wrong: the compiler shows a type that nothing fits first of all. */
+export type Unless<Mistakes extends string, T> = [Mistakes] extends [never] ? T : Mistakes
 
 type Without<V extends Var.Any, N> = V extends { readonly name: N } ? never : V
 // A name computed at run time matches every name: what it hits is left to the plan.

@@ -2,11 +2,16 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Var } from "../dsl/Var.ts"
-import { StepError } from "../engines/Engine.ts"
+import { CompileError, EngineError, StepError } from "../engines/Engine.ts"
 import * as Records from "./Records.ts"
 import { type Session, trialFolder } from "./Session.ts"
 import * as Statistics from "./Statistics.ts"
 import type * as Trial from "./Trial.ts"
+
+/** What fails one trial and says nothing of the others. An engine that died computes none of them. */
+type Own = StepError | CompileError | EngineError
+const isOwn = (error: unknown): error is Own =>
+  error instanceof StepError || error instanceof CompileError || (error instanceof EngineError && error.kind !== "Died")
 
 /** One method on one task with one seed. */
 export interface Cell<out M extends string = string> {
@@ -96,7 +101,7 @@ export const run = Effect.fnUntraced(function* <M extends string, T extends { re
   const failures: Array<Failure<M>> = []
   const done: Array<Done> = []
   const known = new Set<string>()
-  let broken: StepError | undefined
+  let broken: Own | undefined
   for (const seed of seeds) {
     for (const task of tasks) {
       for (const method of methods) {
@@ -110,7 +115,7 @@ export const run = Effect.fnUntraced(function* <M extends string, T extends { re
         const gave = yield* Effect.result(train({ method, task, seed }, trials))
         if (Result.isFailure(gave)) {
           const error = gave.failure
-          if (!(error instanceof StepError)) return yield* Effect.fail(error)
+          if (!isOwn(error)) return yield* Effect.fail(error)
           yield* Effect.logWarning(`${task.name}, seed ${seed}, ${method} failed: ${error.message}`)
           broken ??= error
           failures.push({ ...cell, reason: error.message })

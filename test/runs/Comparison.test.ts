@@ -10,6 +10,7 @@ import * as Dataset from "../../src/dsl/Dataset.ts"
 import * as Level from "../../src/dsl/Level.ts"
 import * as Problem from "../../src/dsl/Problem.ts"
 import * as Var from "../../src/dsl/Var.ts"
+import { EngineError } from "../../src/engines/Engine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Init from "../../src/models/Init.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
@@ -100,6 +101,26 @@ describe("a comparison", () => {
         const error = yield* Effect.flip(Comparison.run(session(), comparison(["wild"])))
         assert.strictEqual(error._tag, "StepError")
         assert.match(error.message, /trial one\/seed-0\/wild/)
+      })
+    ).pipe(services)
+  )
+
+  it.live("an engine that refuses one trial fails that one, and one that died ends it all", () =>
+    inFolder((session) =>
+      Effect.gen(function* () {
+        const failing = (kind: EngineError["kind"]) =>
+          Comparison.run(session(), {
+            methods: ["refused", "run"],
+            tasks: [{ name: "one" }],
+            seeds: [0],
+            train: ({ method }) =>
+              method === "run"
+                ? Effect.succeed({ end: 1 })
+                : Effect.fail(new EngineError({ kind, engine: "made", tick: 1, reason: "it cannot" }))
+          })
+        const { failures, rows } = yield* failing("Refused")
+        assert.deepStrictEqual([failures.map(({ method }) => method), rows.map(({ end }) => end)], [["refused"], [1]])
+        assert.match((yield* Effect.flip(failing("Died"))).message, /it cannot/)
       })
     ).pipe(services)
   )

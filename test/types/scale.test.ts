@@ -52,6 +52,6 @@ describe("fifty levels", () => {
     const source = program(50, chain, 37).replace(/^export const bound.*$/m, "")
     const { errors } = await check({ program: source })
     expect(errors("program")).toHaveLength(1)
-    expect(errors("program")[0]).toContain(`WiringMistake<"no level minimizes 'x37'">`)
+    expect(errors("program")[0]).toContain(`"no level minimizes 'x37'"`)
   })
 })

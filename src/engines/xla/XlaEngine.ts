@@ -43,6 +43,10 @@ const failed = (kind: EngineError["kind"], cause: unknown): EngineError =>
 const toFailure = (cause: unknown): Failure =>
   cause instanceof CompileError || cause instanceof StepFailure ? cause : failed("Threw", cause)
 
+/** Work that other threads may have a hand in: what it reads and writes must be there until it is over. */
+const whole = <A, E>(options: { readonly try: () => Promise<A>; readonly catch: (cause: unknown) => E }) =>
+  Effect.uninterruptible(Effect.tryPromise(options))
+
 /** Of results that stay, the inputs whose place they take: those of a state that a step hands on. */
 const aliasesOf = (inputs: ReadonlyArray<LeafType>, kept: ReadonlyArray<LeafType>): Aliases =>
   new Map(
@@ -112,7 +116,7 @@ const engineOf = (
       },
       catch: toFailure
     })
-    const executable = yield* Effect.tryPromise({
+    const executable = yield* whole({
       try: () => client.compile(program, takes, results),
       catch: (cause) => failed("Refused", cause)
     })
@@ -159,7 +163,7 @@ const engineOf = (
   const stateOf = (handles: ReadonlyArray<number>) => handles.map((handle) => arrays.get(handle)!)
 
   const run = (loaded: Loaded, batch: ReadonlyArray<Client.Numbers>, handles: ReadonlyArray<number>, owns: boolean) =>
-    Effect.tryPromise({
+    whole({
       try: async () => {
         const started = performance.now()
         const made = (() => {
@@ -251,9 +255,7 @@ const engineOf = (
     }
     const long = calls.some(({ loaded }) => loaded.milliseconds > short)
     for (const [i, buffers] of sent.entries()) {
-      const list = yield* Effect.result(
-        Effect.tryPromise({ try: () => client.download(buffers, long), catch: toFailure })
-      )
+      const list = yield* Effect.result(whole({ try: () => client.download(buffers, long), catch: toFailure }))
       if (list._tag === "Failure") {
         failure = list.failure
         break
@@ -305,7 +307,7 @@ const engineOf = (
         catch: (cause) => failed("Threw", cause)
       }),
     download: (device) =>
-      Effect.tryPromise({
+      whole({
         try: async () => {
           const numbers = await client.download(stateOf(heldBy(device).handles), true)
           let at = 0
