@@ -86,6 +86,11 @@ export class Block {
   read(offset: number): Pointer {
     return this.#words.getBigUint64(offset, true)
   }
+  /** Bytes from the front on. */
+  write(bytes: Uint8Array): this {
+    new Uint8Array(this.#words.buffer, this.#words.byteOffset, bytes.length).set(bytes)
+    return this
+  }
   readInt(offset: number): number {
     return this.#words.getInt32(offset, true)
   }

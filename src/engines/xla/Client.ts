@@ -235,11 +235,13 @@ export const make = (api: Api): Client => {
   }
 
   const compile: Client["compile"] = async (text, count, results) => {
-    const code = new TextEncoder().encode(text)
+    // In memory of its own: the other thread reads it while this one may collect what nobody here looks at any more.
+    const bytes = new TextEncoder().encode(text)
+    const code = words(Math.ceil(bytes.length / 8)).write(bytes)
     const program = words(6)
       .word(0, 48)
-      .word(16, address(code))
-      .word(24, code.length)
+      .word(16, code.at)
+      .word(24, bytes.length)
       .word(32, address(format))
       .word(40, format.length)
     const args = block("Client_Compile")
@@ -254,8 +256,7 @@ export const make = (api: Api): Client => {
       for (let i = 0; i < count; i++) all.word(8 * i, i)
       return { pointer: args.read(48), results, given: words(count), made: words(results.length), all }
     } finally {
-      program.free()
-      args.free()
+      for (const each of [program, args, code]) each.free()
     }
   }
 
