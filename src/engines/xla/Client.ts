@@ -169,8 +169,12 @@ export const make = (api: Api): Client => {
     return { pointer, dtype, shape }
   }
 
-  const execute: Client["execute"] = ({ all, given, made, pointer, results }, args, donated) => {
+  const loaded = new Set<Executable>()
+  const execute: Client["execute"] = (executable, args, donated) => {
     if (broken !== undefined) throw broken
+    // What is gone would not be an error to XLA, but the end of the process.
+    if (!loaded.has(executable)) throw new Error("this step's executable is unloaded: its scope is over")
+    const { all, given, made, pointer, results } = executable
     args.forEach((buffer, i) => given.word(8 * i, buffer.pointer))
     const others = args.length - donated
     options.word(56, others === 0 ? 0n : all.at + BigInt(8 * donated)).word(64, others)
@@ -254,7 +258,10 @@ export const make = (api: Api): Client => {
       alive.executables++
       const all = words(count)
       for (let i = 0; i < count; i++) all.word(8 * i, i)
-      return { pointer: args.read(48), results, given: words(count), made: words(results.length), all }
+      const pointer = args.read(48)
+      const executable: Executable = { pointer, results, given: words(count), made: words(results.length), all }
+      loaded.add(executable)
+      return executable
     } finally {
       for (const each of [program, args, code]) each.free()
     }
@@ -269,7 +276,9 @@ export const make = (api: Api): Client => {
     execute,
     download,
     release,
-    unload: ({ all, given, made, pointer }) => {
+    unload: (executable) => {
+      if (!loaded.delete(executable)) return
+      const { all, given, made, pointer } = executable
       const args = block("LoadedExecutable_Destroy").word(16, pointer)
       alive.executables--
       using([args, all, given, made], () => end("LoadedExecutable_Destroy", args))

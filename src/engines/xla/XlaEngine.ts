@@ -13,6 +13,7 @@ import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, type Shaped, shape
 import { typesOf, wordsOf } from "../Handles.ts"
 import * as Api from "./Api.ts"
 import * as Client from "./Client.ts"
+import * as ExecutablePool from "./ExecutablePool.ts"
 import * as Plugin from "./Plugin.ts"
 import * as UploadCache from "./UploadCache.ts"
 
@@ -25,6 +26,7 @@ export interface Options {
 /** A compiled function, with the trees of what it takes, keeps and sends back. */
 interface Loaded {
   readonly executable: Client.Executable
+  readonly program: string
   readonly batch: Types
   readonly kept: Shaped
   readonly sent: Shaped
@@ -66,19 +68,25 @@ const arraysOf = (types: Types, batch: unknown): ReadonlyArray<Client.Numbers> =
 const service = (client: Client.Client): Effect.Effect<Engine["Service"], never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => ({ arrays: new Map<number, Client.DeviceBuffer>(), uploads: UploadCache.make(client) })),
-      ({ arrays, uploads }) =>
-        Effect.sync(() => {
+      Effect.sync(() => ({
+        arrays: new Map<number, Client.DeviceBuffer>(),
+        executables: ExecutablePool.make(client),
+        uploads: UploadCache.make(client)
+      })),
+      ({ arrays, executables, uploads }) =>
+        Effect.promise(async () => {
           uploads.clear()
           client.release(arrays.values())
+          await executables.clear()
         })
     ),
-    ({ arrays, uploads }) => engineOf(client, arrays, uploads)
+    ({ arrays, executables, uploads }) => engineOf(client, arrays, executables, uploads)
   )
 
 const engineOf = (
   client: Client.Client,
   arrays: Map<number, Client.DeviceBuffer>,
+  executables: ExecutablePool.ExecutablePool,
   uploads: UploadCache.UploadCache
 ): Engine["Service"] => {
   let next = 1
@@ -117,11 +125,12 @@ const engineOf = (
       catch: toFailure
     })
     const executable = yield* whole({
-      try: () => client.compile(program, takes, results),
+      try: () => executables.load(program, takes, results),
       catch: (cause) => failed("Refused", cause)
     })
     return {
       executable,
+      program,
       kept,
       numberings,
       sent,
@@ -192,7 +201,7 @@ const engineOf = (
     Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => new Map<string, Loaded>()),
-        (loadedBy) => Effect.sync(() => loadedBy.forEach(({ executable }) => client.unload(executable)))
+        (loadedBy) => Effect.sync(() => loadedBy.forEach(({ program }) => executables.unload(program)))
       ),
       (loadedBy): Specialized =>
         (tree, form, batch) =>
@@ -288,7 +297,7 @@ const engineOf = (
       Effect.acquireUseRelease(
         load(((given: never) => [f(given), []]) as never, ["input"], [input], false),
         (loaded) => Effect.map(run(loaded, arraysOf(loaded.batch, input), [], false), ([state]) => state),
-        ({ executable }) => Effect.sync(() => client.unload(executable))
+        ({ program }) => Effect.sync(() => executables.unload(program))
       ),
     upload: (host) =>
       Effect.try({
