@@ -54,7 +54,7 @@ export const make = (client: Client): ExecutablePool => {
       for (const [text, each] of idle.slice(0, Math.max(0, idle.length - mostIdle))) void end(text, each)
     },
     clear: async () => {
-      for (const [program, entry] of [...entries]) await end(program, entry)
+      for (const [program, entry] of entries) await end(program, entry)
     }
   }
 }
