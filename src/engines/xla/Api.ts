@@ -2,7 +2,9 @@
  * The PJRT C API (openxla/xla, `xla/pjrt/c/pjrt_c_api.h`) through `koffi`: a table of functions, each of which takes one
  * structure of arguments and gives an error or nothing.
  */
+import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../../dsl/ExitCode.ts"
 
 /** What a PJRT plugin refuses or fails at, in XLA's words. */
 export class XlaError extends Schema.TaggedError<XlaError>()("XlaError", {
@@ -13,6 +15,9 @@ export class XlaError extends Schema.TaggedError<XlaError>()("XlaError", {
 }) {
   override get message(): string {
     return `${this.call}: ${this.reason}`
+  }
+  override get [errorExitCode](): number {
+    return ExitCode.failed
   }
 }
 
