@@ -82,24 +82,24 @@ export * as Safetensors from "./files/Safetensors.ts"
 /** Safetensors files larger than memory: the tensors that are needed, each at its place. */
 export * as SafetensorsFile from "./files/SafetensorsFile.ts"
 /** Methods compared over tasks and seeds. */
-export * as Comparison from "./runs/Comparison.ts"
+export * as Comparison from "./runs/statistics/Comparison.ts"
 /** A comparison for people: means over seeds, paired differences, what failed. */
-export * as ComparisonText from "./runs/ComparisonText.ts"
-export * as Config from "./runs/Config.ts"
+export * as ComparisonText from "./runs/view/ComparisonText.ts"
+export * as Config from "./runs/trial/Config.ts"
 /** Tradeoff weights over the steps of trials, as a picture. */
-export * as LambdaChart from "./runs/LambdaChart.ts"
-export * as Manifest from "./runs/Manifest.ts"
+export * as LambdaChart from "./runs/view/LambdaChart.ts"
+export * as Manifest from "./runs/folder/Manifest.ts"
 /** Scores of predictions: accuracy, F1, area under ROC, errors. */
-export * as Metrics from "./runs/Metrics.ts"
+export * as Metrics from "./runs/statistics/Metrics.ts"
 export * as Program from "./runs/Program.ts"
 /** What a run writes down tick by tick (`metrics.jsonl`). */
-export * as Records from "./runs/Records.ts"
-export * as RunFolder from "./runs/RunFolder.ts"
+export * as Records from "./runs/folder/Records.ts"
+export * as RunFolder from "./runs/folder/RunFolder.ts"
 /** A run folder and the trials in it: what a program may use while it runs. */
-export * as Session from "./runs/Session.ts"
+export * as Session from "./runs/trial/Session.ts"
 /** Means, deviations, correlations, and tests of differences. */
-export * as Statistics from "./runs/Statistics.ts"
+export * as Statistics from "./runs/statistics/Statistics.ts"
 /** Tables as text. */
-export * as TextTable from "./runs/TextTable.ts"
+export * as TextTable from "./runs/view/TextTable.ts"
 /** One problem run into a folder: records, checkpoints, selection, resumption. */
-export * as Trial from "./runs/Trial.ts"
+export * as Trial from "./runs/trial/Trial.ts"

@@ -8,7 +8,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Program from "../src/runs/Program.ts"
-import * as Session from "../src/runs/Session.ts"
+import * as Session from "../src/runs/trial/Session.ts"
 import * as Compiled from "../src/engines/onnx/OnnxEngine.ts"
 
 const examples = fileURLToPath(new URL("../examples", import.meta.url))

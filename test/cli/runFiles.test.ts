@@ -14,7 +14,7 @@ import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { commands } from "../../src/cli/Commands.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Sentence from "../../src/dsl/Sentence.ts"
-import * as RunFolder from "../../src/runs/RunFolder.ts"
+import * as RunFolder from "../../src/runs/folder/RunFolder.ts"
 import { filling } from "../support/failingDisk.ts"
 import unruly from "../support/unruly.ts"
 

@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
-import * as FolderLock from "../../src/runs/FolderLock.ts"
+import * as FolderLock from "../../src/runs/folder/FolderLock.ts"
 
 const main = Effect.gen(function* () {
   const held = yield* Effect.result(FolderLock.hold(process.argv[2]!))

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import * as Config from "../../src/runs/Config.ts"
+import * as Config from "../../src/runs/trial/Config.ts"
 import * as Program from "../../src/runs/Program.ts"
 import { triLevel } from "./programs.ts"
 

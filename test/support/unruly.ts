@@ -9,7 +9,7 @@ import * as Problem from "../../src/dsl/Problem.ts"
 import * as Var from "../../src/dsl/Var.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Init from "../../src/models/Init.ts"
-import * as Config from "../../src/runs/Config.ts"
+import * as Config from "../../src/runs/trial/Config.ts"
 import * as Program from "../../src/runs/Program.ts"
 
 const ways = ["no", "throw", "object", "deaf", "delete", "move"] as const

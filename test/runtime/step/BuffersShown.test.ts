@@ -20,7 +20,7 @@ import * as Plan from "../../../src/runtime/plan/Plan.ts"
 import { mermaid, text } from "../../../src/runtime/plan/PlanText.ts"
 import * as Run from "../../../src/runtime/run/Run.ts"
 import * as Safetensors from "../../../src/files/Safetensors.ts"
-import * as Trial from "../../../src/runs/Trial.ts"
+import * as Trial from "../../../src/runs/trial/Trial.ts"
 import { counting, weight, running, bilevel, run, still, average, meanOf, type Some } from "../../support/buffers.ts"
 
 const cpu = Effect.provide(Eager.layer("cpu"))

@@ -3,7 +3,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
-import * as JsonFile from "../files/JsonFile.ts"
+import * as JsonFile from "../../files/JsonFile.ts"
 import * as FolderLock from "./FolderLock.ts"
 import type { RunFolder } from "./RunFolder.ts"
 

@@ -8,7 +8,7 @@ import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as JsonFile from "../files/JsonFile.ts"
+import * as JsonFile from "../../files/JsonFile.ts"
 import type { RunFolder } from "./RunFolder.ts"
 
 const { Array, Int, NullOr, Number, Record, String, Struct } = Schema

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import * as Effect from "effect/Effect"
-import * as Metrics from "../../src/runs/Metrics.ts"
+import * as Metrics from "../../../src/runs/statistics/Metrics.ts"
 import sklearn from "./metrics.json" with { type: "json" }
 
 const classes = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4 }))

@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
-import * as Records from "./Records.ts"
-import type { RunFolder } from "./RunFolder.ts"
-import { trialFolder } from "./Session.ts"
-import * as Statistics from "./Statistics.ts"
+import * as Records from "../folder/Records.ts"
+import type { RunFolder } from "../folder/RunFolder.ts"
+import { trialFolder } from "../trial/Session.ts"
+import * as Statistics from "../statistics/Statistics.ts"
 
 /**
  * λ over the steps of trials of a run, their mean where there are several, as an SVG (the paper's figure 2); `of` says what

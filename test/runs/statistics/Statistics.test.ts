@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import * as Statistics from "../../src/runs/Statistics.ts"
+import * as Statistics from "../../../src/runs/statistics/Statistics.ts"
 
 describe("Table", () => {
   it("mean and sample deviation", () => {

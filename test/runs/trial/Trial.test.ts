@@ -4,11 +4,11 @@ import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Split from "../../src/dsl/Split.ts"
-import * as Eager from "../../src/engines/eager/Eager.ts"
-import * as Records from "../../src/runs/Records.ts"
-import * as Trial from "../../src/runs/Trial.ts"
-import { triLevel } from "../support/programs.ts"
+import * as Split from "../../../src/dsl/Split.ts"
+import * as Eager from "../../../src/engines/eager/Eager.ts"
+import * as Records from "../../../src/runs/folder/Records.ts"
+import * as Trial from "../../../src/runs/trial/Trial.ts"
+import { triLevel } from "../../support/programs.ts"
 
 const services = Effect.provide([Eager.layer("cpu"), NodeServices.layer])
 

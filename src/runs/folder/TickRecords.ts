@@ -1,6 +1,6 @@
-import type { Plan } from "../runtime/plan/Plan.ts"
-import { updatesAt } from "../runtime/plan/Plan.ts"
-import type { LevelReport, Tick } from "../runtime/run/Run.ts"
+import type { Plan } from "../../runtime/plan/Plan.ts"
+import { updatesAt } from "../../runtime/plan/Plan.ts"
+import type { LevelReport, Tick } from "../../runtime/run/Run.ts"
 import type { Record } from "./Records.ts"
 
 type Written = Exclude<Record, { readonly t: "head" }>

@@ -1,12 +1,12 @@
 /** Methods compared over tasks and seeds: a value that says what is trained, and the training of it all, cell by cell. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Var } from "../dsl/Var.ts"
-import { CompileError, EngineError, StepError } from "../engines/Engine.ts"
-import * as Records from "./Records.ts"
-import { type Session, trialFolder } from "./Session.ts"
+import type { Var } from "../../dsl/Var.ts"
+import { CompileError, EngineError, StepError } from "../../engines/Engine.ts"
+import * as Records from "../folder/Records.ts"
+import { type Session, trialFolder } from "../trial/Session.ts"
 import * as Statistics from "./Statistics.ts"
-import type * as Trial from "./Trial.ts"
+import type * as Trial from "../trial/Trial.ts"
 
 /** What fails one trial and says nothing of the others. An engine that died computes none of them. */
 type Own = StepError | CompileError | EngineError

@@ -5,9 +5,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
-import * as JsonFile from "../../src/files/JsonFile.ts"
-import * as FolderLock from "../../src/runs/FolderLock.ts"
-import * as RunFolder from "../../src/runs/RunFolder.ts"
+import * as JsonFile from "../../../src/files/JsonFile.ts"
+import * as FolderLock from "../../../src/runs/folder/FolderLock.ts"
+import * as RunFolder from "../../../src/runs/folder/RunFolder.ts"
 
 const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
 /** A run that is made and ends at once. */

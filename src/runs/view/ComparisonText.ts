@@ -1,6 +1,6 @@
 /** What people read of a comparison: means over seeds, paired differences, what failed. */
-import type { Cell, Failure } from "./Comparison.ts"
-import * as Statistics from "./Statistics.ts"
+import type { Cell, Failure } from "../statistics/Comparison.ts"
+import * as Statistics from "../statistics/Statistics.ts"
 import * as TextTable from "./TextTable.ts"
 
 /** How numbers are shown: times `scale`, with so many digits behind the point. */

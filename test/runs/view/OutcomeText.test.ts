@@ -1,6 +1,6 @@
 import { assert, it } from "vitest"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as OutcomeText from "../../src/runs/OutcomeText.ts"
+import * as NdArray from "../../../src/dsl/NdArray.ts"
+import * as OutcomeText from "../../../src/runs/view/OutcomeText.ts"
 
 it("short variables are shown whole, large ones in a few numbers, and λ as it was last reported", () => {
   const many = Float32Array.from({ length: 100 }, (_, i) => i)

@@ -3,9 +3,9 @@ import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { TestClock } from "effect/testing"
-import * as FolderLock from "../../src/runs/FolderLock.ts"
-import type { RunFolder } from "../../src/runs/RunFolder.ts"
-import * as Status from "../../src/runs/Status.ts"
+import * as FolderLock from "../../../src/runs/folder/FolderLock.ts"
+import type { RunFolder } from "../../../src/runs/folder/RunFolder.ts"
+import * as Status from "../../../src/runs/folder/Status.ts"
 
 const run = Effect.map(
   Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped()),

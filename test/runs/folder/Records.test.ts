@@ -3,9 +3,9 @@ import { assert, layer } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Records from "../../src/runs/Records.ts"
-import { filling } from "../support/failingDisk.ts"
-import type { RunFolder } from "../../src/runs/RunFolder.ts"
+import * as Records from "../../../src/runs/folder/Records.ts"
+import { filling } from "../../support/failingDisk.ts"
+import type { RunFolder } from "../../../src/runs/folder/RunFolder.ts"
 
 const at = DateTime.makeUnsafe("2026-11-22T21:40:02Z")
 const run = Effect.map(

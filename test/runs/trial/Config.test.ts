@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
-import * as Config from "../../src/runs/Config.ts"
+import * as Config from "../../../src/runs/trial/Config.ts"
 
 const { Array, Boolean, Finite, Int, Literals, NullOr, Number, String, Struct } = Schema
 const config = Config.make({

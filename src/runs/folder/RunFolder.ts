@@ -6,9 +6,9 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../dsl/ExitCode.ts"
-import * as Disk from "../files/Disk.ts"
-import * as JsonFile from "../files/JsonFile.ts"
+import * as ExitCode from "../../dsl/ExitCode.ts"
+import * as Disk from "../../files/Disk.ts"
+import * as JsonFile from "../../files/JsonFile.ts"
 import * as FolderLock from "./FolderLock.ts"
 
 /** Where one run keeps its files. It may be moved, copied and zipped: nothing in it names its own place. */

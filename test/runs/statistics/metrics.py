@@ -1,6 +1,6 @@
 """Writes metrics.json: scores as scikit-learn computes them, for Metrics.test.ts to compare with.
 
-    /usr/bin/python3 test/data/molecules/metrics.py > test/data/molecules/metrics.json
+    /usr/bin/python3 test/runs/statistics/metrics.py > test/runs/statistics/metrics.json
 
 Needs Debian's python3-sklearn.
 """

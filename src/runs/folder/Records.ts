@@ -3,8 +3,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { because, RunFileError } from "../files/JsonFile.ts"
-import * as RegularFile from "../files/RegularFile.ts"
+import { because, RunFileError } from "../../files/JsonFile.ts"
+import * as RegularFile from "../../files/RegularFile.ts"
 import type { RunFolder } from "./RunFolder.ts"
 
 const { Int, Number, optionalKey, String, Struct } = Schema

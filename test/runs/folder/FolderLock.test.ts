@@ -8,9 +8,9 @@ import { fileURLToPath } from "node:url"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, beforeEach, afterEach, describe, it } from "vitest"
 import * as Effect from "effect/Effect"
-import * as FolderLock from "../../src/runs/FolderLock.ts"
+import * as FolderLock from "../../../src/runs/folder/FolderLock.ts"
 
-const program = fileURLToPath(new URL("../support/holding.ts", import.meta.url))
+const program = fileURLToPath(new URL("../../support/holding.ts", import.meta.url))
 let folder = ""
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "tapweight-lock-"))))
 afterEach(() => rmSync(folder, { recursive: true, force: true }))

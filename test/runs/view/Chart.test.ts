@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Resvg } from "@resvg/resvg-js"
 import { parseHTML } from "linkedom"
-import { lambdaChart, type Series } from "../../src/runs/Chart.ts"
+import { lambdaChart, type Series } from "../../../src/runs/view/Chart.ts"
 
 const names = ["mlm", "cl", "sop", "motif", "node", "edge", "graph"]
 const series = (n: number, end = 1 / n): ReadonlyArray<Series> =>
