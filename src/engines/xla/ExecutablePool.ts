@@ -1,6 +1,6 @@
 /** Compiled programs by their text: of equal ones a client needs one, also a while after the last use. */
 import type { LeafType } from "../../compiler/graph/Graph.ts"
-import type { Client, Executable } from "./Client.ts"
+import type { Client, Executable } from "./pjrt/Client.ts"
 
 const mostIdle = 16
 

@@ -1,6 +1,6 @@
 /** Arrays that come again and again with batches, and lie on the device meanwhile. */
 import type { LeafType } from "../../compiler/graph/Graph.ts"
-import type { Client, DeviceBuffer, Numbers } from "./Client.ts"
+import type { Client, DeviceBuffer, Numbers } from "./pjrt/Client.ts"
 
 /** Bytes: of smaller arrays a copy costs less than a comparison, and more than this is not kept. */
 const [smallest, most] = [2 ** 10, 2 ** 28]

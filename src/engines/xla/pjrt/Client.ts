@@ -1,6 +1,6 @@
 /** A device behind PJRT, with what it owns: buffers, events and executables, each destroyed by whoever holds it. */
-import type { LeafType } from "../../compiler/graph/Graph.ts"
-import { size } from "../../dsl/NdArray.ts"
+import type { LeafType } from "../../../compiler/graph/Graph.ts"
+import { size } from "../../../dsl/NdArray.ts"
 import { type Api, type Block, type Name, type Pointer, XlaError } from "./Api.ts"
 
 /** Numbers as they travel between host and device. */

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
 import * as Effect from "effect/Effect"
-import { EngineError } from "../Engine.ts"
+import { EngineError } from "../../Engine.ts"
 import type { Koffi } from "./Api.ts"
 
 const refuse = (reason: string) => new EngineError({ kind: "Refused", engine: "xla", tick: null, reason })
