@@ -46,6 +46,7 @@ export const reproduce = Command.make(
     config: Options.settings.config,
     engine: Options.engine,
     threads: Options.threads,
+    plugin: Options.plugin,
     runs: Options.runs,
     format: Options.format,
     quiet: Options.quiet

@@ -15,6 +15,7 @@ import * as Printable from "../files/Printable.ts"
 import * as Manifest from "../runs/folder/Manifest.ts"
 import * as Records from "../runs/folder/Records.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
+import * as Computing from "./Computing.ts"
 import { stored } from "./Execute.ts"
 import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
@@ -39,6 +40,7 @@ const run = (programs: Load.Programs) =>
       ...Options.settings,
       engine: Options.engine,
       threads: Options.threads,
+      plugin: Options.plugin,
       runs: Options.runs,
       format: Options.format,
       quiet: Options.quiet
@@ -79,6 +81,7 @@ const resume = (programs: Load.Programs) =>
       ),
       engine: Flag.optional(Options.engineFlag),
       threads: Options.threads,
+      plugin: Options.plugin,
       runs: Options.runs,
       format: Options.format,
       quiet: Options.quiet
@@ -116,26 +119,22 @@ const resume = (programs: Load.Programs) =>
           })
           return yield* new Load.ProgramError({ program: source, reason })
         }
-        const { provider, threads: begun } = yield* Effect.mapError(
-          Schema.decodeUnknownEffect(Options.Recorded)(manifest.engine),
-          JsonFile.because(path.join(folder.path, "manifest.json"))
-        )
-        const engine = Option.getOrElse(options.engine, () => provider)
-        const own = engine === provider && Options.isCompiled(engine) ? Option.some(begun) : Option.none<number>()
-        const computing = { engine, threads: Option.orElse(options.threads, () => own) }
+        const { computing, runtime } = yield* Computing.resumed(folder, manifest, options)
         const hash = Object.values(manifest.program.files)[0]!
         if (hash !== loaded.sha256 && !options.changed) {
           const reason = `its file is not the one that run ${folder.id} was started with: what its functions compute may have changed. Restore it, start a new run, or say --changed if the change makes no difference`
           return yield* new Load.ProgramError({ program: source, reason })
         }
-        if (Option.isSome(options.ticks)) yield* Launch.lengthen(folder, loaded, resolved)
-        const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
-        yield* Launch.saying(options.quiet)(
-          `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`
-        )
-        yield* Launch.finish({ folder, lock }, loaded, ready, attempt, options).pipe(
-          Effect.provide(Options.engineLayer(computing.engine, computing.threads))
-        )
+        // Inside the engine, so that one that cannot start, or is another, changes nothing.
+        yield* Effect.gen(function* () {
+          yield* Computing.held(folder, runtime, options)
+          if (Option.isSome(options.ticks)) yield* Launch.lengthen(folder, loaded, resolved)
+          const attempt = ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1
+          yield* Launch.saying(options.quiet)(
+            `resume ${folder.path}  seed ${resolved.value.seed}  engine ${Options.named(computing)}`
+          )
+          yield* Launch.finish({ folder, lock }, loaded, ready, attempt, options)
+        }).pipe(Effect.provide(Options.engineLayer(computing.engine, computing)))
       },
       Effect.scoped,
       Launch.hushed
@@ -176,6 +175,7 @@ const verify = (programs: Load.Programs) =>
       program: Options.program(Object.keys(programs)),
       ...Options.settings,
       engine: Options.engine,
+      plugin: Options.plugin,
       format: Options.format,
       problem: Flag.String("problem").pipe(
         Flag.withDescription(
@@ -232,7 +232,7 @@ const verify = (programs: Load.Programs) =>
         solveTicks: options.solve,
         radius: options.radius,
         ...(Option.isSome(options.level) ? { level: options.level.value } : {})
-      }).pipe(Effect.provide(Options.engineLayer(options.engine)))
+      }).pipe(Effect.provide(Options.engineLayer(options.engine, { plugin: options.plugin })))
       yield* Launch.print(options.format, Verify.text(found), found)
       const reason = Option.isSome(options.require) ? Verify.failing(found, options.require.value) : undefined
       if (reason !== undefined) return yield* new CheckError({ reason })

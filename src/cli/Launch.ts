@@ -21,6 +21,7 @@ import type * as Program from "../runs/Program.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
 import * as Status from "../runs/folder/Status.ts"
 import * as Trial from "../runs/trial/Trial.ts"
+import { Engine } from "../engines/Engine.ts"
 import { execute } from "./Execute.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
@@ -161,6 +162,7 @@ export const makeFolder = Effect.fnUntraced(function* (
   const seed = Seed.make(resolved.value.seed)
   const entries = Config.entries(loaded.program.config, resolved)
   const plans = Plans.written(planned)
+  const { runtime } = yield* Engine
   return yield* RunFolder.create(root, loaded.program.name, (folder) =>
     Effect.gen(function* () {
       yield* JsonFile.writeSealed(path.join(folder.path, "config.json"), Config.Entries, entries)
@@ -183,7 +185,12 @@ export const makeFolder = Effect.fnUntraced(function* (
         },
         data: [],
         weights: [],
-        engine: { provider: computing.engine, threads: Options.threadsOf(computing) }
+        engine: {
+          provider: computing.engine,
+          threads: Options.threadsOf(computing),
+          ...(Option.isSome(computing.plugin) ? { plugin: computing.plugin.value } : {}),
+          ...(runtime === undefined ? {} : { runtime })
+        }
       })
     })
   )
@@ -263,5 +270,5 @@ export const start = Effect.fnUntraced(function* (
       `run ${created.folder.path}  seed ${resolved.value.seed}  engine ${Options.named(options)}`
     )
     yield* finish(created, loaded, prepared, 1, options)
-  }).pipe(Effect.scoped, Effect.provide(Options.engineLayer(options.engine, options.threads)))
+  }).pipe(Effect.scoped, Effect.provide(Options.engineLayer(options.engine, options)))
 }, Effect.scoped)

@@ -61,21 +61,35 @@ export const threads = Flag.Int("threads").pipe(
   Flag.optional
 )
 
-/** The engine that a run's manifest names, whoever wrote that. */
-export const Recorded = Schema.Struct({ provider: Schema.Literals(engines), threads: Threads })
+/** The plugin that drives XLA's devices. */
+export const plugin = Flag.String("plugin").pipe(
+  Flag.withDescription(
+    "File of the PJRT plugin for --engine xla (that of TAPWEIGHT_PJRT_PLUGIN, or of the Python environment at hand, where absent)"
+  ),
+  Flag.optional
+)
 
-/** An engine, and the threads asked for. */
+/** The engine that a run's manifest names, whoever wrote that. */
+export const Recorded = Schema.Struct({
+  provider: Schema.Literals(engines),
+  threads: Threads,
+  plugin: Schema.optionalKey(Schema.String),
+  runtime: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+})
+
+/** An engine, and what was asked for with it. */
 export interface Computing {
   readonly engine: EngineName
   readonly threads: Option.Option<number>
+  readonly plugin: Option.Option<string>
 }
 
 /** Threads that an engine computes with. */
-export const threadsOf = ({ engine, threads }: Computing): number =>
+export const threadsOf = ({ engine, threads }: Pick<Computing, "engine" | "threads">): number =>
   isCompiled(engine) ? Option.getOrElse(threads, () => Compiled.defaultThreads) : 1
 
 /** An engine and its threads, for people. */
-export const named = (computing: Computing): string => {
+export const named = (computing: Pick<Computing, "engine" | "threads">): string => {
   const threads = threadsOf(computing)
   return `${computing.engine}, ${threads} ${threads === 1 ? "thread" : "threads"}`
 }
@@ -83,16 +97,19 @@ export const named = (computing: Computing): string => {
 /** The layer of the engine asked for. */
 export const engineLayer = (
   engine: EngineName,
-  threads: Option.Option<number> = Option.none()
+  { plugin = Option.none(), threads = Option.none() }: Partial<Omit<Computing, "engine">> = {}
 ): Layer.Layer<Engine, EngineError> => {
+  const refuse = (reason: string) =>
+    Layer.effectContext(Effect.fail(new EngineError({ kind: "Refused", engine, tick: null, reason })))
+  if (Option.isSome(plugin) && engine !== "xla")
+    return refuse("it takes no plugin: leave --plugin out, or choose --engine xla")
   if (isCompiled(engine)) {
     return Compiled.layer({ provider: compiled[engine], threads: threadsOf({ engine, threads }) })
   }
-  const reason = "it takes no number of threads: leave --threads out, or choose a compiled engine"
-  return Option.match(threads, {
-    onNone: () => (engine === "xla" ? XlaEngine.layer() : Eager.layer(engine)),
-    onSome: () => Layer.effectContext(Effect.fail(new EngineError({ kind: "Refused", engine, tick: null, reason })))
-  })
+  if (Option.isSome(threads))
+    return refuse("it takes no number of threads: leave --threads out, or choose a compiled engine")
+  if (engine !== "xla") return Eager.layer(engine)
+  return XlaEngine.layer(Option.isSome(plugin) ? { plugin: plugin.value } : {})
 }
 
 /** Results for people or for scripts. */

@@ -14,6 +14,7 @@ import * as ExecutablePool from "./ExecutablePool.ts"
 import { failed, whole } from "./Failure.ts"
 import { load, type Specialized, specialized } from "./Loaded.ts"
 import * as Plugin from "./pjrt/Plugin.ts"
+import * as PluginFile from "./pjrt/PluginFile.ts"
 import * as Sequence from "./Sequence.ts"
 import * as UploadCache from "./UploadCache.ts"
 
@@ -24,7 +25,7 @@ export interface Options {
 }
 
 /** An engine on a client. */
-const service = (client: Client.Client): Effect.Effect<Engine["Service"], never, Scope.Scope> =>
+const service = ({ client, runtime }: Opened): Effect.Effect<Engine["Service"], never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => ({
@@ -39,7 +40,7 @@ const service = (client: Client.Client): Effect.Effect<Engine["Service"], never,
           await executables.clear()
         })
     ),
-    ({ arrays, executables, uploads }) => engineOf(client, arrays, executables, uploads)
+    ({ arrays, executables, uploads }) => ({ ...engineOf(client, arrays, executables, uploads), runtime })
   )
 
 const engineOf = (
@@ -114,16 +115,27 @@ const engineOf = (
   }
 }
 
+/** A client, and what it is a client of: builds of one version may round otherwise. */
+interface Opened {
+  readonly client: Client.Client
+  readonly runtime: NonNullable<Engine["Service"]["runtime"]>
+}
+
 /** Opens a plugin's first device; everything on it is freed with the scope. */
 const open = Effect.fnUntraced(function* (options: Options) {
-  const path = options.plugin ?? (yield* Plugin.find)
+  const { path } = yield* Plugin.find(options.plugin)
   const koffi = yield* Plugin.foreign
   return yield* Effect.acquireRelease(
     Effect.try({
-      try: () => Client.make(Api.load(koffi, path)),
+      try: (): Opened => {
+        const api = Api.load(koffi, path)
+        const client = Client.make(api)
+        const { platform, version } = client
+        return { client, runtime: { platform, version, pjrt: api.version.join("."), build: PluginFile.digest(path) } }
+      },
       catch: (cause) => failed("Refused", cause)
     }),
-    (client) => Effect.sync(client.destroy)
+    ({ client }) => Effect.sync(client.destroy)
   )
 })
 

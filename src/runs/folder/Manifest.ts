@@ -51,7 +51,14 @@ export const Given = Struct({
   versions: Record(String, String),
   seeds: Struct({ root: Int, algorithm: String, levels: Record(String, Schema.Tuple([Int, Int])) }),
   ...Inputs.fields,
-  engine: Struct({ provider: String, threads: Int })
+  engine: Struct({
+    provider: String,
+    threads: Int,
+    /** The file of a PJRT plugin, as it was named. */
+    plugin: Schema.optionalKey(String),
+    /** What computes, by parts with a version each, where that does not come with the package. */
+    runtime: Schema.optionalKey(Record(String, String))
+  })
 })
 
 /** `manifest.json`: what is needed to say what a run was, and to repeat it. */

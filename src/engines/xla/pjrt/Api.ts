@@ -123,6 +123,8 @@ export interface Api {
 
 const major = 0
 const oldest = 54
+/** Bytes that no table of functions has: there are some hundred and thirty of them. */
+const most = 2 ** 16
 
 // Plugins leave handlers for the process's end behind: one that were unloaded before would end in a segmentation fault.
 const stay = (koffi: Koffi, path: string): void => {
@@ -136,17 +138,20 @@ export const load = (koffi: Koffi, path: string): Api => {
   const fail = (call: string, reason: string): never => {
     throw new XlaError({ call, code: 9, reason })
   }
-  let table: Pointer
+  let table: Pointer | null
   try {
     stay(koffi, path)
-    table = koffi.load(path).func("GetPjrtApi", "void *", [])() as Pointer
+    table = koffi.load(path).func("GetPjrtApi", "void *", [])() as Pointer | null
   } catch (cause) {
     return fail(
       "GetPjrtApi",
       `${path} is no PJRT plugin that loads here: ${cause instanceof Error ? cause.message : String(cause)}`
     )
   }
+  if (table === null) return fail("GetPjrtApi", `${path} gives no table of functions`)
   const size = Number(new DataView(koffi.view(table, 8)).getBigUint64(0, true))
+  if (size < 40 || size > most)
+    return fail("GetPjrtApi", `${path} gives a table of ${size} bytes, which is none of PJRT's`)
   const view = new DataView(koffi.view(table, size))
   const version = [view.getInt32(32, true), view.getInt32(36, true)] as const
   if (version[0] !== major || version[1] < oldest) {
@@ -159,8 +164,10 @@ export const load = (koffi: Koffi, path: string): Api => {
   const calls = new Map<Name, Call>()
   for (const [name, [index]] of Object.entries(functions) as Array<[Name, readonly [number, number]]>) {
     const offset = 40 + 8 * index
-    if (offset + 8 > size) return fail("GetPjrtApi", `${path} has no ${name}: take a newer plugin`)
-    calls.set(name, koffi.decode(view.getBigUint64(offset, true), proto))
+    // The table of an older plugin is shorter, and what a plugin leaves out is null: a call of it would end the process.
+    const at = offset + 8 > size ? 0n : view.getBigUint64(offset, true)
+    if (at === 0n) return fail("GetPjrtApi", `${path} has no ${name}: take a newer plugin`)
+    calls.set(name, koffi.decode(at, proto))
   }
   const block = (name: Name): Block => {
     const bytes = functions[name][1]
