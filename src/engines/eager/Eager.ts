@@ -174,7 +174,8 @@ const service = (engine: Backend, backend: string): Engine["Service"] => {
               return Effect.fail(toFailure(cause))
             }
             const [after, metrics] = made
-            disposeExcept(after, before)
+            // A loss may be a variable itself.
+            disposeExcept(made as never, before)
             return download(metrics).pipe(
               // A metric may be one of the new state's own tensors.
               Effect.ensuring(Effect.sync(() => disposeExcept(after, metrics))),
