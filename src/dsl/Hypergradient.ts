@@ -1,5 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core"
-import { whole } from "./Numbers.ts"
+import { fraction, whole } from "./Numbers.ts"
 import type { Tree } from "./Tree.ts"
 
 /** Evaluations a solve costs: curvature products, plus more for each element of the variable (dense solves). */
@@ -47,40 +47,78 @@ export interface Product {
   readonly name: string
   /** Evaluations of the gradient that one product costs. */
   readonly evaluations: number
+  /**
+   * Evaluations of the gradient at `x` itself, where there are any. A compiled engine makes them once for all products of a
+   * solve, and not at all where the level's own update made them; an eager one for each product.
+   */
+  readonly atPoint?: number
   readonly derivative: <X extends Tree, G extends Tree>(gradient: (x: X) => G, x: X, direction: X) => G
 }
 
+/** The part of a batch that curvature products see: its first ⌈fraction · rows⌉ rows, the same in every product. */
+export interface Rows {
+  /** Above 0, and at most 1. */
+  readonly fraction: number
+  /** The fields that have a row for each example, other fields staying whole; all fields with an axis where absent. */
+  readonly fields?: ReadonlyArray<string>
+}
+
+/** What both estimators that take products may be told of them. */
+export interface Products {
+  readonly product: Product
+  /**
+   * The rows on which the level's gradient is differentiated; all of them where absent. A loss that is a mean over rows keeps
+   * its size, and what a product costs shrinks with the fraction. What is lost is what other rows would have said.
+   */
+  readonly rows?: Rows
+}
+
+/**
+ * Where a level is differentiated: at its present value, or where its last update was made from, everything it reads
+ * included. The two lie one update apart; at the second, a level's own update made the evaluations at the point already.
+ */
+export type Point = "present" | "update"
+
 /** How the response of a level's solution is differentiated: a solver and a product are independent choices. */
 export type Hypergradient =
-  | { readonly _tag: "Implicit"; readonly solver: Solver; readonly product: Product }
-  | { readonly _tag: "Unrolled"; readonly steps: number; readonly product: Product }
+  | ({ readonly _tag: "Implicit"; readonly solver: Solver; readonly at?: Point } & Products)
+  | ({ readonly _tag: "Unrolled"; readonly steps: number } & Products)
   | { readonly _tag: "Detached" }
+
+const checked = <O extends Products>(of: string, options: O): O => {
+  if (options.rows !== undefined) fraction(`${of}: rows.fraction`, options.rows.fraction)
+  return options
+}
 
 /**
  * Implicit function theorem at the current iterate: solve `H u = v`, hand on `−∂ₓ⟨∇L, u⟩`.
+ * Throws a `RangeError` unless the fraction of `rows` is above 0 and at most 1.
  *
  * ```ts
  * const darts = Hypergradient.implicit({ solver: Solver.identity, product: Product.finiteDifference({ radius: 0.01 }) })
  * Hypergradient.describe(darts) // => "identity × finiteDifference(0.01)"
+ * const quarter = Hypergradient.implicit({ solver: Solver.identity, product: Product.exact, rows: { fraction: 0.25 } })
+ * Hypergradient.describe(quarter) // => "identity × exact on 0.25 of the rows"
  * ```
  */
-export const implicit = (options: { readonly solver: Solver; readonly product: Product }): Hypergradient => ({
+export const implicit = (options: { readonly solver: Solver; readonly at?: Point } & Products): Hypergradient => ({
   _tag: "Implicit",
-  ...options
+  ...checked("implicit", options)
 })
 
 /**
  * Reverse differentiation through the level's last `steps` updates, its optimizer included.
- * The run keeps that many past iterates and gradients. Throws a `RangeError` unless `steps` is a positive integer.
+ * The run keeps that many past iterates and gradients. Throws a `RangeError` unless `steps` is a positive integer, or as
+ * {@link implicit} does.
  *
  * ```ts
  * Hypergradient.describe(Hypergradient.unrolled({ steps: 3, product: Product.exact })) // => "unrolled(3) × exact"
  * Hypergradient.unrolled({ steps: 0, product: Product.exact }) // => throws "steps is 0"
  * ```
  */
-export const unrolled = (options: { readonly steps: number; readonly product: Product }): Hypergradient => {
+export const unrolled = (options: { readonly steps: number } & Products): Hypergradient => {
   whole("unrolled: steps", options.steps, 1)
-  return { _tag: "Unrolled", ...options }
+  return { _tag: "Unrolled", ...checked("unrolled", options) }
 }
 
 /** The solution is read as a constant: no gradient passes through this level. */
@@ -96,13 +134,19 @@ export const remembers = (estimator: Hypergradient | undefined): number => {
   return estimator?._tag === "Implicit" && estimator.solver.preconditioned ? 1 : 0
 }
 
+const onRows = (rows: Rows | undefined): string =>
+  rows === undefined
+    ? ""
+    : ` on ${rows.fraction} of the rows${rows.fields === undefined ? "" : ` of ${rows.fields.join(", ")}`}`
+
 /** One line that names the estimator, as plans print it. */
-export const describe = (estimator: Hypergradient): string =>
-  estimator._tag === "Implicit"
-    ? `${estimator.solver.name} × ${estimator.product.name}`
-    : estimator._tag === "Unrolled"
-      ? `unrolled(${estimator.steps}) × ${estimator.product.name}`
-      : "detached"
+export const describe = (estimator: Hypergradient): string => {
+  if (estimator._tag === "Detached") return "detached"
+  const products = `${estimator.product.name}${onRows(estimator.rows)}`
+  return estimator._tag === "Implicit"
+    ? `${estimator.solver.name} × ${products}${estimator.at === "update" ? " at its update" : ""}`
+    : `unrolled(${estimator.steps}) × ${products}`
+}
 
 /** Named tensors to report beside a loss. */
 export type Metrics = { readonly [name: string]: tf.Tensor }

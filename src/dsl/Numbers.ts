@@ -11,3 +11,8 @@ export const whole = (of: string, value: number, least: number): void => {
 export const positive = (of: string, value: number): void => {
   if (!(value > 0 && Number.isFinite(value))) throw new RangeError(`${of} is ${value}; give a positive number`)
 }
+
+/** A number above 0 and at most 1. */
+export const fraction = (of: string, value: number): void => {
+  if (!(value > 0 && value <= 1)) throw new RangeError(`${of} is ${value}; give a number above 0 and at most 1`)
+}

@@ -90,6 +90,8 @@ export interface Spec<
     readonly loss: (omega: O, batch: V, buffers: Buffered<OB>) => tf.Scalar
     /** Ticks that θ and ω train for before λ first moves. */
     readonly warmup: number
+    /** Ticks from one update of λ to the next, as many updates of θ and ω; 1 where absent. */
+    readonly every?: number
   }
   /** How the responses of θ* and ω* are differentiated. */
   readonly hypergradient: Hypergradient
@@ -231,7 +233,7 @@ export const levels = <
       const distance = proximal(...second.shared(vars["omega"] as O, vars["theta"] as T), { reduction: "sum" })
       return { loss: tf.add(task, tf.mul(second.gamma, distance)), metrics: { task, distance }, ...next }
     }) as never
-  }).pipe(Level.hypergradient(hypergradient))
+  }).pipe(Level.hypergradient(hypergradient), Level.unroll(third.every ?? 1))
   const reweight = Level.minimize(beta as Var.Any, {
     name: "reweight",
     upstream: [finetune as Level.Level.Any],

@@ -2,6 +2,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Defects from "./Defects.ts"
+import type { Definition } from "../../dsl/Level.ts"
+import { uncut } from "./Rows.ts"
 import { unsolvable } from "./Solvable.ts"
 import { type Index, type Sweep, sweeps } from "./Sweep.ts"
 import * as Wiring from "./Wiring.ts"
@@ -11,7 +13,13 @@ const PlannedSweep = Schema.Struct({
   level: Schema.String,
   reads: Schema.Array(Schema.String),
   hops: Schema.Array(
-    Schema.Struct({ level: Schema.String, variable: Schema.String, into: Schema.Array(Schema.String) })
+    Schema.Struct({
+      level: Schema.String,
+      variable: Schema.String,
+      into: Schema.Array(Schema.String),
+      /** Where it begins with the evaluation of the level's own update, on engines that compute equal things once. */
+      shared: Schema.optionalKey(Schema.Literal(true))
+    })
   )
 })
 
@@ -22,9 +30,9 @@ export type PlannedLevel = typeof PlannedLevel.Type
 /** What a level's update costs, in evaluations of a first-order gradient. */
 const Cost = Schema.Struct({
   level: Schema.String,
-  evaluations: Schema.Int,
+  evaluations: Schema.Finite,
   /** Further evaluations per element of the named levels' variables (dense solves). */
-  evaluationsPerElement: Schema.Record(Schema.String, Schema.Int),
+  evaluationsPerElement: Schema.Record(Schema.String, Schema.Finite),
   /** Average per tick, dense solves left out. */
   perTick: Schema.Finite
 })
@@ -131,9 +139,27 @@ const timed = (order: ReadonlyArray<Wiring.LevelWiring>): ReadonlyArray<PlannedL
   return [...done.values()]
 }
 
+/** Whether a hop starts where the level's own update of the tick was made from, with an evaluation that this made. */
+const sharing = ({ simultaneous }: Wiring.Wiring, { estimator }: Wiring.LevelWiring): boolean =>
+  estimator?.shareable !== undefined && (estimator.atUpdate === true || estimator.kind === "unrolled" || simultaneous)
+
+/** A level that is differentiated where its last update was made from must have made it in the same tick. */
+const absent = (sweep: Sweep, levels: ReadonlyMap<string, PlannedLevel>): WiringError | undefined => {
+  const reader = levels.get(sweep.level)!
+  const late = sweep.hops
+    .map((hop) => levels.get(hop.level)!)
+    .find(({ estimator, period }) => estimator?.atUpdate === true && reader.period % period !== 0)
+  if (late === undefined) return undefined
+  const found =
+    `it is to be differentiated where its last update was made from, but '${reader.name}', which does so every ` +
+    `${reader.period} ticks, does not always come in a tick in which it updates, every ${late.period}`
+  return Defects.defect("Estimator", late.name, found, "leave out at, or give the levels below periods that divide")
+}
+
 const costOf = (level: PlannedLevel, sweep: Sweep, index: Index): typeof Cost.Type => {
   const estimators = sweep.hops.map((hop) => [hop.level, index.byName.get(hop.level)!.estimator!] as const)
-  const once = 1 + estimators.reduce((sum, [, e]) => sum + e.evaluations, 0)
+  const shared = sweep.hops.map((hop, i) => (hop.shared === true ? estimators[i]![1].shareable! : 0))
+  const once = 1 + estimators.reduce((sum, [, e], i) => sum + e.evaluations - shared[i]!, 0)
   return {
     level: level.name,
     evaluations: once * level.repeat,
@@ -155,9 +181,19 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
   const index = indexOf(order)
   const late = misplaced(wiring, index)
   if (late !== undefined) return Result.fail(late)
-  const found = sweeps(index)
-  if (found instanceof WiringError) return Result.fail(found)
+  const swept = sweeps(index)
+  if (swept instanceof WiringError) return Result.fail(swept)
   const levels = timed(order)
+  const planned = new Map(levels.map((level) => [level.name, level]))
+  const found = new Map<string, Sweep>()
+  for (const [name, sweep] of swept) {
+    const defect = absent(sweep, planned)
+    if (defect !== undefined) return Result.fail(defect)
+    const hops = sweep.hops.map((hop) =>
+      sharing(wiring, planned.get(hop.level)!) ? { ...hop, shared: true as const } : hop
+    )
+    found.set(name, { ...sweep, hops })
+  }
   return Result.succeed({
     version: 1,
     simultaneous: wiring.simultaneous,
@@ -167,6 +203,9 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
     cost: levels.map((level) => costOf(level, found.get(level.name)!, index))
   })
 }
+
+const faults = (levels: ReadonlyArray<Definition>, sweeps: ReadonlyArray<Sweep>): WiringError | undefined =>
+  unsolvable(levels, sweeps) ?? uncut(levels, sweeps)
 
 /**
  * The plan of a problem, or the first defect found in its wiring.
@@ -193,7 +232,7 @@ export const make = (problem: Problem.Any): Result.Result<Plan, WiringError> => 
   const confusion = Wiring.confused(problem)
   if (confusion !== undefined) return Result.fail(confusion)
   return Result.flatMap(fromWiring(Wiring.fromProblem(problem)), (plan) => {
-    const found = unsolvable(Wiring.definitions(problem), plan.sweeps) ?? idle(plan, Infinity)
+    const found = faults(Wiring.definitions(problem), plan.sweeps) ?? idle(plan, Infinity)
     return found === undefined ? Result.succeed(plan) : Result.fail(found)
   })
 }

@@ -17,7 +17,7 @@ const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string
 
 const evaluations = (cost: Plan["cost"][number]): string => {
   const dense = Object.entries(cost.evaluationsPerElement).map(([name, n]) => ` + ${n} × size of '${name}'`)
-  return `${cost.evaluations}${dense.join("")}`
+  return `${Number(cost.evaluations.toFixed(3))}${dense.join("")}`
 }
 
 /** A plan for people: order and firing, sweeps, cost. */
@@ -37,7 +37,12 @@ export const text = (plan: Plan): string => {
     .flatMap((sweep) => [
       `  ${sweep.level}`,
       ...table(
-        sweep.hops.map((hop) => [`  solve at ${hop.level}`, estimators.get(hop.level)!, `→ ${hop.into.join(", ")}`])
+        sweep.hops.map((hop) => [
+          `  solve at ${hop.level}`,
+          estimators.get(hop.level)!,
+          `→ ${hop.into.join(", ")}`,
+          hop.shared === true ? `begins with the evaluation of ${hop.level}'s own update` : ""
+        ])
       )
     ])
   const cost = plan.cost.map((c) => [c.level, evaluations(c), `${Number(c.perTick.toFixed(3))} a tick`])

@@ -6,6 +6,8 @@ export interface Hop {
   readonly level: string
   readonly variable: string
   readonly into: ReadonlyArray<string>
+  /** Whether it begins with the evaluation of the level's own update. */
+  readonly shared?: true
 }
 
 /** How one level's hypergradient is put together. */

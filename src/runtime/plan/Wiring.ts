@@ -7,18 +7,22 @@ import type { Optimizer } from "../../dsl/Optimizer.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import type { Var } from "../../dsl/Var.ts"
 
-/** How a level's response is differentiated, with what that costs. */
+/** How a level's response is differentiated, with what that costs, an evaluation on some of a batch's rows as that part of one. */
 export const Estimator = Schema.Struct({
   kind: Schema.Literals(["implicit", "unrolled", "detached"]),
   name: Schema.String,
   /** Gradient evaluations of the level per use. */
-  evaluations: Schema.Int,
+  evaluations: Schema.Finite,
   /** Further gradient evaluations for each element of its variable (dense solves). */
-  evaluationsPerElement: Schema.Int,
+  evaluationsPerElement: Schema.Finite,
   /** Past updates that must be kept; 1 for implicit estimators, which need the last batch only. */
   steps: Schema.Int,
   /** Whether it uses the derivative of the level's last update. */
-  preconditioned: Schema.optionalKey(Schema.Boolean)
+  preconditioned: Schema.optionalKey(Schema.Boolean),
+  /** Whether it is differentiated where its last update was made from; absent where at its present value. */
+  atUpdate: Schema.optionalKey(Schema.Literal(true)),
+  /** Of the `evaluations`, those of the whole batch at the point itself: where the level's own update made them, it costs none. */
+  shareable: Schema.optionalKey(Schema.Finite)
 })
 export type Estimator = typeof Estimator.Type
 
@@ -67,6 +71,7 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
     "Schedule",
     "NoEstimator",
     "Optimizer",
+    "Estimator",
     "ResponseOfResponse",
     "CyclicResponse",
     "Unreachable"
@@ -83,27 +88,41 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
   }
 }
 
+/** What part of a batch products see. */
+const fractionOf = ({ rows }: Hypergradient.Products): number => rows?.fraction ?? 1
+
+/** Evaluations at the point itself, if they can be the level's own update's: on other rows they are others. */
+const shareableOf = (atPoint: number, fraction: number): { readonly shareable?: number } =>
+  atPoint > 0 && fraction === 1 ? { shareable: atPoint } : {}
+
 const estimatorOf = (estimator: Hypergradient.Hypergradient, { stationarity }: Optimizer): Estimator => {
   const name = Hypergradient.describe(estimator)
   switch (estimator._tag) {
     case "Implicit": {
       const { cost } = estimator.solver
-      const each = estimator.product.evaluations
+      const fraction = fractionOf(estimator)
+      const each = estimator.product.evaluations * fraction
       const perElement = cost.productsPerElement * each
       // One more product hands −∂ₓ⟨∇L, u⟩ to what the level reads; a clip is differentiated at the gradient.
       const clipped = stationarity?.seen === undefined ? 0 : 1
+      const atPoint = Math.max(clipped, estimator.product.atPoint ?? 0)
       return {
         kind: "implicit",
         name,
-        evaluations: (cost.products + 1) * each + clipped,
+        evaluations: (cost.products + 1) * each + atPoint * fraction,
         evaluationsPerElement: perElement,
         steps: 1,
+        ...(estimator.at === "update" ? { atUpdate: true as const } : {}),
+        ...shareableOf(atPoint, fraction),
         ...(estimator.solver.preconditioned ? { preconditioned: true } : {})
       }
     }
     case "Unrolled": {
-      const evaluations = estimator.steps * estimator.product.evaluations
-      return { kind: "unrolled", name, evaluations, evaluationsPerElement: 0, steps: estimator.steps }
+      const { product, steps } = estimator
+      const [fraction, atPoint] = [fractionOf(estimator), product.atPoint ?? 0]
+      const evaluations = steps * (product.evaluations + atPoint) * fraction
+      const shareable = shareableOf(atPoint, fraction)
+      return { kind: "unrolled", name, evaluations, evaluationsPerElement: 0, steps, ...shareable }
     }
     case "Detached":
       return { kind: "detached", name, evaluations: 0, evaluationsPerElement: 0, steps: 0 }

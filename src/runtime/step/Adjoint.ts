@@ -1,10 +1,12 @@
 import * as tf from "@tensorflow/tfjs-core"
-import type { Hypergradient, Preconditioner, Solver } from "../../dsl/Hypergradient.ts"
+import * as Result from "effect/Result"
+import type { Hypergradient, Preconditioner, Rows, Solver } from "../../dsl/Hypergradient.ts"
 import type { Definition } from "../../dsl/Level.ts"
 import * as Trees from "../../dsl/Tree.ts"
 import type { Tree } from "../../dsl/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
 import * as Vector from "../../tensor/Vector.ts"
+import { counts } from "../plan/Rows.ts"
 import * as Objective from "./Evaluation.ts"
 import type { Past, Vars } from "./State.ts"
 import { rememberedReads } from "./State.ts"
@@ -12,6 +14,18 @@ import * as Stationary from "./Stationary.ts"
 
 /** A batch on the device. */
 export type Batch = { readonly [field: string]: tf.Tensor }
+
+/** What curvature products of a level see of a batch. */
+const seenOf = ({ data }: Definition, rows: Rows | undefined, batch: Batch): Batch => {
+  if (rows === undefined) return batch
+  const left = Result.getOrThrow(counts(data.fields, rows))
+  return Object.fromEntries(
+    Object.entries(batch).map(([field, leaf]) => {
+      const count = left[field]
+      return [field, count === undefined || count === leaf.shape[0] ? leaf : tf.slice(leaf, [0], [count])]
+    })
+  )
+}
 
 /** What a solve leaves behind: cotangents of what the level reads, its solver's state, its residual if asked for. */
 export interface Handed {
@@ -31,9 +45,9 @@ export interface Handed {
  */
 export const implicit = (
   level: Definition,
-  { product, solver }: Extract<Hypergradient, { readonly _tag: "Implicit" }>,
+  { product, rows, solver }: Extract<Hypergradient, { readonly _tag: "Implicit" }>,
   vars: Vars,
-  batch: Batch,
+  whole: Batch,
   into: ReadonlyArray<string>,
   v: Tree,
   state: Tree,
@@ -41,6 +55,7 @@ export const implicit = (
   measure: boolean
 ): Handed => {
   const own = level.own.name
+  const batch = seenOf(level, rows, whole)
   const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
     Objective.gradient(level, { ...vars, [own]: x }, batch, wrt).gradient
   const system = Stationary.system(level.optimizer, product, vars[own]!, (x) => gradientOf([own])(x)[own]!)
@@ -91,7 +106,7 @@ export const preconditioner =
  */
 export const unrolled = (
   level: Definition,
-  { product }: Extract<Hypergradient, { readonly _tag: "Unrolled" }>,
+  { product, rows }: Extract<Hypergradient, { readonly _tag: "Unrolled" }>,
   vars: Vars,
   past: ReadonlyArray<Past>,
   batches: ReadonlyArray<Batch>,
@@ -105,8 +120,9 @@ export const unrolled = (
   for (let i = past.length - 1; i >= 0; i--) {
     const then = past[i]!
     const seen = { ...vars, ...then.reads, [own]: then.own }
+    const batch = seenOf(level, rows, batches[i]!)
     const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) => {
-      const found = Objective.gradient(level, { ...seen, [own]: x }, batches[i]!, wrt)
+      const found = Objective.gradient(level, { ...seen, [own]: x }, batch, wrt)
       touched = found.touched
       return found.gradient
     }

@@ -6,7 +6,7 @@ import * as Adjoint from "./Adjoint.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"
 import * as Failure from "./Failure.ts"
-import type { State } from "./State.ts"
+import type { State, Vars } from "./State.ts"
 import type { Sweep } from "../plan/Sweep.ts"
 
 /** Batches by level, oldest first: those the level takes this tick are the last ones. */
@@ -42,9 +42,13 @@ export interface Direction {
   readonly metrics: LevelMetrics
 }
 
+/** By level: the values from which its last update of this tick was made. */
+export type Departures = { readonly [level: string]: Vars }
+
 /**
  * The gradient of one level, responses included: one reverse sweep over the levels below it. Each hop does one solve
- * with the cotangent accumulated so far, so cost grows with levels and edges and never with paths.
+ * with the cotangent accumulated so far, so cost grows with levels and edges and never with paths. Levels that are not among
+ * the `departures` are differentiated at their present value, whatever their estimators say.
  */
 export const direction = (
   level: Definition,
@@ -53,7 +57,8 @@ export const direction = (
   state: State,
   batch: Adjoint.Batch,
   batches: Batches,
-  moment: Moment
+  moment: Moment,
+  departures: Departures = {}
 ): Direction => {
   const own = level.own.name
   const { buffers, gradient, loss, metrics, touched } = Objective.gradient(level, state.vars, batch, [
@@ -70,7 +75,16 @@ export const direction = (
     const lower = levels.get(hop.level)!
     const v = cotangents[hop.variable]!
     const handed = Objective.inLevel(lower.name, () =>
-      adjoint(lower, hop.into, v, state.solver[level.name]?.[lower.name] ?? {}, state, batches[lower.name]!, moment)
+      adjoint(
+        lower,
+        hop.into,
+        v,
+        state.solver[level.name]?.[lower.name] ?? {},
+        state,
+        batches[lower.name]!,
+        moment,
+        departures[lower.name] ?? state.vars
+      )
     )
     if (reached.has(hop.variable)) for (const variable of handed.touched) reached.add(variable)
     solver[lower.name] = handed.state
@@ -125,7 +139,8 @@ const adjoint = (
   solver: Tree,
   state: State,
   batches: ReadonlyArray<Adjoint.Batch>,
-  moment: Moment
+  moment: Moment,
+  departure: Vars
 ): Adjoint.Handed => {
   const estimator = lower.hypergradient!
   switch (estimator._tag) {
@@ -133,7 +148,7 @@ const adjoint = (
       return Adjoint.implicit(
         lower,
         estimator,
-        state.vars,
+        estimator.at === "update" ? departure : state.vars,
         batches.at(-1)!,
         into,
         v,

@@ -61,11 +61,17 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
   const acting = plan.levels.filter((level) => moment.acting.includes(level.name))
   const fresh = (planned: PlannedLevel, batches: Sweep.Batches, j: number) =>
     batches[planned.name]!.at(j - planned.repeat)!
-  const find = (planned: PlannedLevel, seen: State, batches: Sweep.Batches, j: number): Sweep.Direction => {
+  const find = (
+    planned: PlannedLevel,
+    seen: State,
+    batches: Sweep.Batches,
+    j: number,
+    departures: Sweep.Departures
+  ): Sweep.Direction => {
     const level = levels.get(planned.name)!
     const batch = fresh(planned, batches, j)
     return Objective.inLevel(level.name, () =>
-      Sweep.direction(level, levels, sweeps.get(level.name)!, seen, batch, batches, moment)
+      Sweep.direction(level, levels, sweeps.get(level.name)!, seen, batch, batches, moment, departures)
     )
   }
   const apply = (state: State, { name }: PlannedLevel, direction: Sweep.Direction): State =>
@@ -78,15 +84,17 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
     const metrics: { [level: string]: Sweep.LevelMetrics } = {}
     if (plan.simultaneous) {
       const snapshot = state
-      const found = acting.map((planned) => [planned, find(planned, snapshot, batches, 0)] as const)
+      const found = acting.map((planned) => [planned, find(planned, snapshot, batches, 0, {})] as const)
       for (const [planned, direction] of found) {
         state = apply(state, planned, direction)
         metrics[planned.name] = direction.metrics
       }
     } else {
+      const departures: { [level: string]: State["vars"] } = {}
       for (const planned of acting) {
         for (let j = 0; j < planned.repeat; j++) {
-          const found = find(planned, state, batches, j)
+          const found = find(planned, state, batches, j, departures)
+          departures[planned.name] = state.vars
           state = apply(state, planned, found)
           metrics[planned.name] = found.metrics
         }

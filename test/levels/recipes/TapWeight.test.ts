@@ -59,43 +59,46 @@ const fitted = ({ head }: Model, features: tf.Tensor2D, y: tf.Tensor2D): tf.Scal
 const mirrored = (model: Model, features: tf.Tensor2D, y: tf.Tensor2D): tf.Scalar => fitted(model, features, tf.neg(y))
 
 const labelled = Split.apart({ train: rows("train"), validation: rows("validation") })
-const recipe = TapWeight.levels({
-  theta,
-  omega,
-  pretrain: {
-    buffers: thetaMean,
-    data: rows("corpus"),
-    optimizer,
-    pass: encode,
-    objectives: {
-      fitted: (theta, { y }, { features }) => fitted(theta, features, y),
-      mirrored: (theta, { y }, { features }) => mirrored(theta, features, y),
-      small: (_, __, { features }) => tf.mean(tf.square(features)) as tf.Scalar
-    }
-  },
-  initial: { small: 0.5, fitted: 0.3, mirrored: 0.2 },
-  finetune: {
-    buffers: omegaMean,
-    data: labelled.train,
-    optimizer,
-    loss: (omega, batch, mean) => {
-      const { buffers, features } = encode(omega, batch, mean)
-      return { loss: fitted(omega, features, batch.y), buffers }
+const recipeOf = (pace: { readonly every?: number }) =>
+  TapWeight.levels({
+    theta,
+    omega,
+    pretrain: {
+      buffers: thetaMean,
+      data: rows("corpus"),
+      optimizer,
+      pass: encode,
+      objectives: {
+        fitted: (theta, { y }, { features }) => fitted(theta, features, y),
+        mirrored: (theta, { y }, { features }) => mirrored(theta, features, y),
+        small: (_, __, { features }) => tf.mean(tf.square(features)) as tf.Scalar
+      }
     },
-    gamma: 0.3,
-    shared: (omega, theta) => [omega.body, theta.body]
-  },
-  reweight: {
-    data: labelled.validation,
-    optimizer: Optimizer.adam(0.1),
-    loss: (omega, batch, mean) => fitted(omega, encode(omega, batch, mean).features, batch.y),
-    warmup: 2
-  },
-  hypergradient
-})
+    initial: { small: 0.5, fitted: 0.3, mirrored: 0.2 },
+    finetune: {
+      buffers: omegaMean,
+      data: labelled.train,
+      optimizer,
+      loss: (omega, batch, mean) => {
+        const { buffers, features } = encode(omega, batch, mean)
+        return { loss: fitted(omega, features, batch.y), buffers }
+      },
+      gamma: 0.3,
+      shared: (omega, theta) => [omega.body, theta.body]
+    },
+    reweight: {
+      data: labelled.validation,
+      optimizer: Optimizer.adam(0.1),
+      loss: (omega, batch, mean) => fitted(omega, encode(omega, batch, mean).features, batch.y),
+      warmup: 2,
+      ...pace
+    },
+    hypergradient
+  })
+const recipe = recipeOf({})
 
 /** The same levels, each stated by itself. */
-const stated = () => {
+const stated = (every = 1) => {
   const beta = Simplex.make("beta", ["fitted", "mirrored", "small"], {
     initial: { fitted: 0.3, mirrored: 0.2, small: 0.5 }
   })
@@ -126,7 +129,7 @@ const stated = () => {
       const distance = Objective.proximal(omega.body, theta.body)
       return { loss: tf.add(fitted(omega, features, batch.y), tf.mul(0.3, distance)), buffers }
     }
-  }).pipe(Level.hypergradient(hypergradient))
+  }).pipe(Level.unroll(every), Level.hypergradient(hypergradient))
   return Problem.close(
     Level.minimize(beta, {
       name: "reweight",
@@ -161,6 +164,14 @@ describe("the recipe", () => {
       assert.isAbove(Math.abs(shares.small - 0.5), 1e-3)
       const { metrics } = ours!.tick.levels["pretrain"]!
       assert.deepStrictEqual(Object.keys(metrics), ["fitted", "mirrored", "small"])
+    }).pipe(Effect.provide(Compiled.layer({ threads: 1 })))
+  )
+
+  it.live("has λ move at every second tick, as two turns of level II for one of level III do", () =>
+    Effect.gen(function* () {
+      const every = yield* trained(Problem.close(recipeOf({ every: 2 }).reweight))
+      assert.deepStrictEqual(every.vars, (yield* trained(stated(2))).vars)
+      assert.notDeepEqual(every.vars, (yield* trained(stated())).vars)
     }).pipe(Effect.provide(Compiled.layer({ threads: 1 })))
   )
 
