@@ -83,6 +83,10 @@ export * as Safetensors from "./files/Safetensors.ts"
 export * as SafetensorsFile from "./files/SafetensorsFile.ts"
 /** Methods compared over tasks and seeds. */
 export * as Comparison from "./runs/statistics/Comparison.ts"
+/** Paired differences: intervals, corrections, and what few seeds cannot say. */
+export * as Paired from "./runs/statistics/Paired.ts"
+/** Methods side by side from the scores of runs. */
+export * as Standing from "./runs/statistics/Standing.ts"
 /** A comparison for people: means over seeds, paired differences, what failed. */
 export * as ComparisonText from "./runs/view/ComparisonText.ts"
 export * as Config from "./runs/trial/Config.ts"
@@ -94,7 +98,11 @@ export * as Metrics from "./runs/statistics/Metrics.ts"
 export * as Program from "./runs/Program.ts"
 /** What a run writes down tick by tick (`metrics.jsonl`). */
 export * as Records from "./runs/folder/Records.ts"
+/** `result.json`, what a finished run says. */
+export * as ResultFile from "./runs/folder/ResultFile.ts"
 export * as RunFolder from "./runs/folder/RunFolder.ts"
+/** What methods scored on tasks with seeds, for runs to be compared by. */
+export * as Score from "./runs/folder/Score.ts"
 /** A run folder and the trials in it: what a program may use while it runs. */
 export * as Session from "./runs/trial/Session.ts"
 /** Means, deviations, correlations, and tests of differences. */

@@ -33,7 +33,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "runtime/run": [...ground, "runtime/plan", "runtime/step", "engines"],
   "runs/folder": ["dsl", "files", "runtime/plan", "runtime/run"],
   "runs/trial": [...ground, "compiler", "runtime/plan", "runtime/step", "runtime/run", "engines", "runs/folder"],
-  "runs/statistics": ["dsl", "engines", "runs/folder", "runs/trial"],
+  "runs/statistics": ["dsl", "files", "engines", "runs/folder", "runs/trial"],
   "runs/view": ["dsl", "files", "runtime/run", "runs/folder", "runs/trial", "runs/statistics"],
   runs: ["dsl", "engines", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   cli: [

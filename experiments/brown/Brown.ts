@@ -156,6 +156,17 @@ export const brown = Program.make({
           objectives,
           failures: failures.map((failure) => ({ ...failure }))
         },
+        scores: rows.flatMap((row) =>
+          (["validation", "test"] as const).map((split) => ({
+            method: row.method,
+            task: row.task,
+            seed: row.seed,
+            metric: "accuracy",
+            split,
+            better: "more" as const,
+            value: row[split]
+          }))
+        ),
         text: [
           table,
           ...(failed === "" ? [] : ["", failed]),

@@ -72,6 +72,15 @@ export const control = Program.make({
       })
       return {
         result: { seeds, failures: failures.map((failure) => ({ ...failure })) },
+        scores: rows.map(({ loss, method, seed, task }) => ({
+          method,
+          task,
+          seed,
+          metric: "loss, averaged over the last third",
+          split: "validation" as const,
+          better: "less" as const,
+          value: loss
+        })),
         text: [
           ...lines,
           ...failures.map(({ method, reason, seed }) => `seed ${seed}  ${method} failed: ${reason}`)

@@ -130,6 +130,7 @@ export const molecules = Program.make({
           failures: failures.map((failure) => ({ ...failure })),
           objectives
         },
+        scores: Summary.scores(rows, tasks),
         text: [
           ...settings.finetunings.flatMap((how) => {
             const scored = Summary.under(rows, how)

@@ -1,5 +1,5 @@
 /** Tables of what the methods gave, with the paper's numbers beside ours. */
-import { ComparisonText, Statistics, TextTable as Columns } from "tapweight"
+import { ComparisonText, type Score, Statistics, TextTable as Columns } from "tapweight"
 import type { Row, Scores } from "./Methods.ts"
 import * as Paper from "./Paper.ts"
 import type { Finetuning, Method } from "./Settings.ts"
@@ -38,6 +38,32 @@ const compared = (one: ReadonlyArray<Scored>, other: ReadonlyArray<Scored>, metr
   if (differences.length === 0) return undefined
   return `${ComparisonText.signed(Statistics.mean(differences), unitOf(metric))}${ComparisonText.paired(differences)}`
 }
+
+/** Every score, for comparing with other runs; a metric is told apart by the kind of finetuning. */
+export const scores = (
+  found: ReadonlyArray<Row>,
+  tasks: ReadonlyArray<{ readonly name: string; readonly metric: string }>
+): ReadonlyArray<Score.Score> =>
+  found.flatMap(({ method, scores, seed, task }) => {
+    const { metric } = tasks.find(({ name }) => name === task)!
+    return scores.flatMap((score) =>
+      (["validation", "test"] as const).flatMap((split) =>
+        Number.isNaN(score[split])
+          ? []
+          : [
+              {
+                method,
+                task,
+                seed,
+                metric: `${metric}, ${score.finetuning}`,
+                split,
+                better: isPercent(metric) ? ("more" as const) : ("less" as const),
+                value: score[split]
+              }
+            ]
+      )
+    )
+  })
 
 const trained = ({ seconds }: Row): number => seconds.pretraining + seconds.finetuning
 

@@ -2,35 +2,24 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as ExitCode from "../dsl/ExitCode.ts"
 import * as Verify from "../runtime/run/Verify.ts"
 import * as Config from "../runs/trial/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Printable from "../files/Printable.ts"
 import * as Manifest from "../runs/folder/Manifest.ts"
 import * as Records from "../runs/folder/Records.ts"
+import * as ResultFile from "../runs/folder/ResultFile.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
+import { CheckError } from "./Check.ts"
 import * as Computing from "./Computing.ts"
-import { stored } from "./Execute.ts"
 import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
 import * as Plans from "./Plans.ts"
-
-/** A check that was asked for and did not hold. */
-export class CheckError extends Schema.TaggedError<CheckError>()("CheckError", { reason: Schema.String }) {
-  override get [errorExitCode](): number {
-    return ExitCode.check
-  }
-  override get message(): string {
-    return this.reason
-  }
-}
+import { runCommands } from "./RunCommands.ts"
 
 const run = (programs: Load.Programs) =>
   Command.make(
@@ -63,9 +52,7 @@ const resume = (programs: Load.Programs) =>
   Command.make(
     "resume",
     {
-      run: Argument.String("run").pipe(
-        Argument.withDescription("A run: its folder, its id or a unique part of it, or @latest")
-      ),
+      run: Options.run,
       program: Flag.String("program").pipe(
         Flag.withDescription("The program, where it is not the file that the run was started with, or lies elsewhere"),
         Flag.optional
@@ -91,7 +78,7 @@ const resume = (programs: Load.Programs) =>
         const path = yield* Path.Path
         const found = yield* RunFolder.resolve(options.runs, options.run)
         const folder = { ...found, path: path.resolve(found.path) }
-        const done = yield* stored(folder)
+        const done = yield* ResultFile.read(folder)
         if (done !== undefined && Option.isNone(options.ticks)) {
           yield* Launch.print(options.format, done.text, { run: folder.path, result: done.result })
           return yield* Launch.saying(options.quiet)(`\nrun ${folder.id} was done already`)
@@ -245,4 +232,4 @@ const verify = (programs: Load.Programs) =>
 
 /** What every command line offers. */
 export const commands = (programs: Load.Programs) =>
-  [run(programs), plan(programs), resume(programs), verify(programs)] as const
+  [run(programs), plan(programs), resume(programs), verify(programs), ...runCommands] as const

@@ -2,21 +2,18 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import * as Schema from "effect/Schema"
 import * as Sentence from "../dsl/Sentence.ts"
 import { Engine } from "../engines/Engine.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import type { FolderLock } from "../runs/folder/FolderLock.ts"
 import type * as Program from "../runs/Program.ts"
+import * as ResultFile from "../runs/folder/ResultFile.ts"
 import * as Session from "../runs/trial/Session.ts"
 import type { RunFolder } from "../runs/folder/RunFolder.ts"
 import * as Status from "../runs/folder/Status.ts"
 import * as Process from "./Process.ts"
 import type { Display } from "./Progress.ts"
-
-const Stored = Schema.Struct({ program: Schema.String, result: Schema.Json, text: Schema.String })
 
 const stateOf = (exit: Exit.Exit<unknown, unknown>): Status.State =>
   Exit.isSuccess(exit) ? "done" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"
@@ -38,7 +35,6 @@ export const execute = Effect.fnUntraced(function* <E, R>(
 ) {
   const path = yield* Path.Path
   const engine = yield* Engine
-  const file = path.join(folder.path, "result.json")
   let tick = 0
   const status = (state: Status.State, exit: number | null = null, error: string | null = null) =>
     Status.write(folder, { state, tick, attempt, exit, error })
@@ -59,7 +55,8 @@ export const execute = Effect.fnUntraced(function* <E, R>(
       yield* JsonFile.replace(path.join(folder.path, name), new TextEncoder().encode(svg))
     }
     // Last, because a run that has a result is done.
-    yield* JsonFile.writeSealed(file, Stored, { program, result: said.result, text: said.text })
+    const { result, scores, text } = said
+    yield* ResultFile.write(folder, { program, result, text, ...(scores === undefined ? {} : { scores }) })
     return said
   }).pipe(Effect.scoped)
   return yield* work.pipe(
@@ -68,12 +65,4 @@ export const execute = Effect.fnUntraced(function* <E, R>(
       Effect.flatMap(engine.live, (after) => Effect.logDebug(`tensors the run left behind: ${after - before}`))
     )
   )
-})
-
-/** The stored result of a run that is done; `undefined` for one that is not. */
-export const stored = Effect.fnUntraced(function* (folder: RunFolder) {
-  const file = (yield* Path.Path).join(folder.path, "result.json")
-  const exists = (yield* FileSystem.FileSystem).exists(file)
-  if (!(yield* Effect.mapError(exists, JsonFile.because(file)))) return undefined
-  return yield* JsonFile.readSealed(file, Stored)
 })

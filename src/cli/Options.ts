@@ -17,6 +17,13 @@ export const program = (names: ReadonlyArray<string>) =>
     )
   )
 
+/** Which run. */
+export const run = Argument.String("run").pipe(
+  Argument.withDescription(
+    "A run: its folder, its id or a unique part of it, @latest, or @latest after a program's name"
+  )
+)
+
 /** Settings laid over the program's defaults. */
 export const settings = {
   set: Flag.String("set").pipe(

@@ -8,15 +8,18 @@ import type { Engine } from "../engines/Engine.ts"
 import type * as Config from "./trial/Config.ts"
 import * as LambdaChart from "./view/LambdaChart.ts"
 import * as OutcomeText from "./view/OutcomeText.ts"
+import type { Score } from "./folder/Score.ts"
 import * as Records from "./folder/Records.ts"
 import type { Session } from "./trial/Session.ts"
 
 const TypeId = "~tapweight/runs/Program"
 
-/** What a finished program says: numbers for scripts, a text for people, pictures by file name. */
+/** What a finished program says: numbers for scripts, a text for people, scores to compare, pictures by file name. */
 export interface Result {
   readonly result: Schema.Json
   readonly text: string
+  /** Of each method on each task with each seed: what `tapweight compare` reads. */
+  readonly scores?: ReadonlyArray<Score>
   readonly charts?: { readonly [file: string]: string }
 }
 

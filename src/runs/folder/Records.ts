@@ -83,6 +83,9 @@ const Line = Schema.fromJsonString(Schema.toCodecJson(Record))
 const encode = Schema.encodeEffect(Line)
 const known: ReadonlySet<unknown> = new Set(Record.members.map((member) => member.fields.t.schema.literal))
 
+/** A record as `metrics-N.ndjson` has it, without the end of its line. */
+export const line: (record: Record) => string = Schema.encodeSync(Line)
+
 const fileOf = (folder: RunFolder, attempt: number) =>
   Effect.map(Path.Path, (path) => path.join(folder.path, `metrics-${attempt}.ndjson`))
 

@@ -190,3 +190,13 @@ export const resolve = Effect.fnUntraced(function* (root: string, selector: stri
     ? failing(selector, `none in ${root} begins or ends so; the last ones are`, names(all.slice(-5)))
     : failing(selector, "several begin or end so; give more of one of", names(found))
 })
+
+/** The names of a run's trials, in order; none of a run that is one trial itself. */
+export const trials = Effect.fnUntraced(function* (folder: RunFolder) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const root = path.join(folder.path, "trials")
+  const names = yield* Effect.orElseSucceed(fs.readDirectory(root, { recursive: true }), (): Array<string> => [])
+  return [
+    ...new Set(names.flatMap((name) => (/^metrics-\d+\.ndjson$/.test(path.basename(name)) ? [path.dirname(name)] : [])))
+  ].sort()
+})

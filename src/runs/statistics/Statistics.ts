@@ -17,7 +17,7 @@ export const spread = (values: ReadonlyArray<number>, scale: number, digits: num
 }
 
 /** Ranks from 1; equal values share the mean of theirs. */
-const ranks = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
+export const ranks = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
   values.map((v) => values.filter((w) => w < v).length + (1 + values.filter((w) => w === v).length) / 2)
 
 /**

@@ -1,0 +1,32 @@
+/** `result.json`: what a run that is done said. A folder that has one is of a run that is done. */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
+import * as JsonFile from "../../files/JsonFile.ts"
+import type { RunFolder } from "./RunFolder.ts"
+import { Score } from "./Score.ts"
+
+/** What is stored: numbers for scripts, the text for people, and scores that `compare` reads. */
+export const ResultFile = Schema.Struct({
+  program: Schema.String,
+  result: Schema.Json,
+  text: Schema.String,
+  scores: Schema.optionalKey(Schema.Array(Score))
+})
+export type ResultFile = typeof ResultFile.Type
+
+const fileOf = (folder: RunFolder) => Effect.map(Path.Path, (path) => path.join(folder.path, "result.json"))
+
+/** Writes it: the last thing that a run does. */
+export const write = Effect.fnUntraced(function* (folder: RunFolder, result: ResultFile) {
+  yield* JsonFile.writeSealed(yield* fileOf(folder), ResultFile, result)
+})
+
+/** Reads it; `undefined` of a run that is not done. */
+export const read = Effect.fnUntraced(function* (folder: RunFolder) {
+  const file = yield* fileOf(folder)
+  const exists = (yield* FileSystem.FileSystem).exists(file)
+  if (!(yield* Effect.mapError(exists, JsonFile.because(file)))) return undefined
+  return yield* JsonFile.readSealed(file, ResultFile)
+})

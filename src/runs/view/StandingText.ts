@@ -1,0 +1,50 @@
+/** Standings for people. */
+import * as Paired from "../statistics/Paired.ts"
+import type { OfTask, Standings } from "../statistics/Standing.ts"
+import * as TextTable from "./TextTable.ts"
+
+/** Digits behind the point such that three figures of the largest number show, at most six. */
+const digitsFor = (values: ReadonlyArray<number>): number => {
+  const largest = Math.max(...values.map(Math.abs).filter(Number.isFinite), 1e-6)
+  return Math.min(6, Math.max(0, 3 - Math.ceil(Math.log10(largest))))
+}
+
+const p = (value: number | undefined): string => (value === undefined ? "-" : value.toFixed(3))
+
+const ofTask = ({ seeds, smallest, standings, task }: OfTask, { baseline, metric, split }: Standings): string => {
+  const digits = digitsFor(standings.map(({ mean }) => mean))
+  const signed = (value: number) => `${value >= 0 ? "+" : ""}${value.toFixed(digits)}`
+  const rows = standings.map(({ deviation, difference, mean, method, values }) => {
+    const spread = `${mean.toFixed(digits)}${values.length > 1 ? ` ± ${deviation.toFixed(digits)}` : ""}`
+    if (method === baseline) return [method, `${values.length}`, spread, "baseline", "", ""]
+    if (difference === undefined) return [method, `${values.length}`, spread, "no seed shared", "", ""]
+    const { holm, interval, mean: by } = difference
+    const between = interval === undefined ? "" : ` [${signed(interval[0])}, ${signed(interval[1])}]`
+    return [method, `${values.length}`, spread, `${signed(by)}${between}`, p(difference.p), p(holm)]
+  })
+  const comparisons = standings.filter(({ difference }) => difference?.p !== undefined).length
+  const few =
+    comparisons > 0 && smallest > Paired.level
+      ? [`${seeds} seeds give no corrected p below ${smallest.toFixed(3)}: it takes ${Paired.seedsNeeded(comparisons)}`]
+      : []
+  const heading = [`${task}: ${metric}, ${split}`, "seeds", "mean ± deviation", "difference [95 %]", "p", "Holm"]
+  return [TextTable.words([heading, ...rows]), ...few].join("\n")
+}
+
+/** A table for each task, and one over all where there are several. */
+export const text = (standings: Standings): string => {
+  const { baseline, better, overall, tasks } = standings
+  const over = overall.map(({ improvement, method, p: value, rank }) => [
+    method,
+    rank.toFixed(2),
+    improvement === undefined ? "baseline" : improvement.toFixed(2),
+    value === undefined ? "" : value.toFixed(3)
+  ])
+  return [
+    ...tasks.map((task) => ofTask(task, standings)),
+    ...(over.length === 0
+      ? []
+      : [TextTable.words([[`over ${tasks.length} tasks`, "mean rank", `better than ${baseline}`, "p"], ...over])]),
+    `${better} is better; p is exact and paired by seed, Holm's over the methods of a task`
+  ].join("\n\n")
+}
