@@ -5,7 +5,7 @@ import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Moment } from "../runtime/plan/Moment.ts"
-import type { Plan } from "../runtime/plan/Plan.ts"
+import type { Plan, PlannedLevel } from "../runtime/plan/Plan.ts"
 import * as Wiring from "../runtime/plan/Wiring.ts"
 import type { Batches } from "../runtime/step/Direction.ts"
 import { StepFailure } from "../runtime/step/Failure.ts"
@@ -39,12 +39,18 @@ const turn = (plan: Plan, name: string): Moment => ({
   diagnostics: false
 })
 
+/** Types of what an update of a level takes. */
+const updateType = ({ accumulate }: PlannedLevel, { data: { fields } }: Definition) =>
+  accumulate === undefined ? fields : Array.from({ length: accumulate }, () => fields)
+
 /** Types of as many batches of each level as its own turn and a sweep through its past take. */
 const batchTypes = (plan: Plan, levels: ReadonlyMap<string, Definition>) =>
   Object.fromEntries(
-    plan.levels.map(({ estimator, name, repeat }) => [
-      name,
-      Array.from({ length: Math.max(repeat, estimator?.steps ?? 1, 1) }, () => levels.get(name)!.data.fields)
+    plan.levels.map((planned) => [
+      planned.name,
+      Array.from({ length: Math.max(planned.repeat, planned.estimator?.steps ?? 1, 1) }, () =>
+        updateType(planned, levels.get(planned.name)!)
+      )
     ])
   )
 

@@ -17,6 +17,8 @@ export interface Schedule {
   readonly freeze: number | undefined
   /** Whether the variable starts again from its initial value after each turn of the levels that read it. */
   readonly restart: boolean
+  /** Micro-batches whose mean gradient an update takes; absent where an update takes one batch. */
+  readonly accumulate?: number
 }
 
 /** What the interpreter reads of a level; the type parameters of {@link Level} are for the author. */
@@ -262,6 +264,29 @@ export const repeat = (updates: number) => {
 export const warmup = (ticks: number) => {
   whole("warmup", ticks, 0)
   return scheduled({ warmup: ticks })
+}
+
+/**
+ * Each update takes the mean of the gradients of `microBatches` batches of the level's data, one after another, so that memory is
+ * that of one: batches of `n · b` rows where `b` fit. Equal to one such batch for losses that are means over rows.
+ *
+ * Turns, clocks, rates and unrolled updates count updates, as without it; the indices of the dataset count micro-batches. Noise in
+ * batches differs from one to the next, and buffers pass through them in order. A linear solve at this level is made on the
+ * last micro-batch of its last update; an unrolled estimator differentiates the mean.
+ *
+ * ```ts
+ * const level = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(w)
+ * }).pipe(Level.accumulate(4))
+ * level.schedule.accumulate // => 4
+ * Level.accumulate(0) // => throws "0 is not a whole number of at least 1"
+ * ```
+ */
+export const accumulate = (microBatches: number) => {
+  whole("accumulate", microBatches, 1)
+  return scheduled({ accumulate: microBatches })
 }
 
 /** Holds the variable constant after tick `tick`: levels above then read it as a constant. */

@@ -98,19 +98,22 @@ const estimatorOf = (draw: Draw, radius: number): Hypergradient.Hypergradient =>
   return Hypergradient.implicit({ solver: solverOf(draw), product })
 }
 
-const scheduled = (draw: Draw, top: boolean) => {
+const scheduled = (draw: Draw, apart: Draw, top: boolean) => {
   const changes = [
     ...(draw.chance(0.3) ? [Level.unroll(1 + draw.below(3))] : []),
     ...(draw.chance(0.25) ? [Level.repeat(2)] : []),
     ...(draw.chance(0.25) ? [Level.warmup(1 + draw.below(3))] : []),
     ...(draw.chance(0.2) ? [Level.freeze(5 + draw.below(4))] : []),
-    ...(!top && draw.chance(0.25) ? [Level.restart] : [])
+    ...(!top && draw.chance(0.25) ? [Level.restart] : []),
+    ...(apart.chance(0.2) ? [Level.accumulate(2 + apart.below(2))] : [])
   ]
   return <L extends Level.Definition>(level: L): L => changes.reduce((sofar, change) => change(sofar), level)
 }
 
 const attempt = (seed: Seed.Seed, radius: number): Problem.Problem<any, never, never> => {
   const draw = stream(seed)
+  // Draws of their own, so that the rest of a program is what it is without them.
+  const apart = stream(Seed.fold(seed, "accumulate"))
   const data = (name: string) =>
     draw.chance(0.2)
       ? Dataset.constant(name, table(Seed.fold(seed, name), 6))
@@ -143,7 +146,7 @@ const attempt = (seed: Seed.Seed, radius: number): Problem.Problem<any, never, n
       optimizer: optimizerOf(draw),
       objective: objective as any
     })
-    made.push(level.pipe(Level.hypergradient(estimatorOf(draw, radius)), scheduled(draw, false)))
+    made.push(level.pipe(Level.hypergradient(estimatorOf(draw, radius)), scheduled(draw, apart, false)))
     nets.push(own)
   }
   const seen = nets.flatMap((_, j) => (j === count - 1 || draw.chance(0.5) ? [j] : []))
@@ -158,7 +161,7 @@ const attempt = (seed: Seed.Seed, radius: number): Problem.Problem<any, never, n
         tf.mul(0.05, norm(vars.t)),
         ...seen.map((j) => loss(nets[j]!.apply(vars[`p${j}`], rows.x), rows))
       ])) as any
-  }).pipe(scheduled(draw, true))
+  }).pipe(scheduled(draw, apart, true))
   const problem = Problem.close(top as never) as Problem.Problem<any, never, never>
   return draw.chance(0.2) ? problem.pipe(Problem.simultaneous) : problem
 }

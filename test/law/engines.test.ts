@@ -79,12 +79,13 @@ describe.each(compiling)("a run on the engine %s is the eager run", (_, compiled
         assert.deepStrictEqual(yield* apart(problem), [], `program ${i}\n${PlanText.text(plan)}`)
         for (const { estimator } of plan.levels) if (estimator !== null) seen.add(/[a-z]+/.exec(estimator.name)![0])
         if (plan.simultaneous) seen.add("simultaneous")
+        if (plan.levels.some((l) => l.accumulate !== undefined)) seen.add("accumulate")
         for (const what of ["restart", "freeze", "warmup"] as const)
           if (plan.levels.some((l) => l[what])) seen.add(what)
         for (const what of ["unroll", "repeat"] as const) if (plan.levels.some((l) => l[what] > 1)) seen.add(what)
       }
       const estimators = ["identity", "neumann", "cg", "nystrom", "sama", "preconditioned", "exact", "warm", "unrolled"]
-      const schedules = ["restart", "freeze", "warmup", "unroll", "repeat", "simultaneous"]
+      const schedules = ["restart", "freeze", "warmup", "unroll", "repeat", "simultaneous", "accumulate"]
       assert.includeMembers([...seen], [...estimators, "detached", ...schedules])
     }).pipe(Effect.provide(compiled))
   )

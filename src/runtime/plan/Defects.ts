@@ -61,9 +61,9 @@ const misused = (wiring: Wiring.Wiring): WiringError | undefined => {
 }
 
 const wholeNumbers = (level: Wiring.LevelWiring, simultaneous: boolean): WiringError | undefined => {
-  const least = { unroll: 1, repeat: 1, warmup: 0, freeze: 0 } as const
+  const least = { unroll: 1, repeat: 1, warmup: 0, freeze: 0, accumulate: 1 } as const
   for (const [key, minimum] of Object.entries(least) as ReadonlyArray<[keyof typeof least, number]>) {
-    const value = level[key]
+    const value = level[key] ?? null
     if (value !== null && !(Number.isInteger(value) && value >= minimum)) {
       return defect("Schedule", level.name, `${key} is ${value}`, `give a whole number of at least ${minimum}`)
     }

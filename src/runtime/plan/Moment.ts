@@ -40,12 +40,19 @@ export const at = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
 /** Equal for equal moments. */
 export const key = (moment: Moment): string => JSON.stringify(moment)
 
+/** The index of an update's batch, or of each of its micro-batches. */
+export type BatchIndex = number | ReadonlyArray<number>
+
+/** The batches of a level's update, which count from 0. */
+const batchOf = ({ accumulate }: PlannedLevel, update: number): BatchIndex =>
+  accumulate === undefined ? update : Array.from({ length: accumulate }, (_, i) => update * accumulate + i)
+
 /** Indices of the batches each level needs at a tick: those it takes, and past ones that a sweep differentiates on. */
 export const batchIndices = (
   plan: Plan,
   tick: number,
   moment: Moment
-): { readonly [level: string]: ReadonlyArray<number> } => {
+): { readonly [level: string]: ReadonlyArray<BatchIndex> } => {
   const sweeps = Plans.sweepsWhile(plan, new Set(moment.frozen))
   const swept = new Set(moment.acting.flatMap((name) => sweeps.get(name)!.hops.map((hop) => hop.level)))
   return Object.fromEntries(
@@ -53,7 +60,9 @@ export const batchIndices = (
       const taken = moment.acting.includes(level.name) ? level.repeat : 0
       const needed = Math.max(taken, swept.has(level.name) ? (moment.past[level.name] ?? 1) : 0)
       const end = Plans.updatesAt(level, tick)
-      return needed === 0 ? [] : [[level.name, Array.from({ length: needed }, (_, i) => end - needed + i)] as const]
+      return needed === 0
+        ? []
+        : [[level.name, Array.from({ length: needed }, (_, i) => batchOf(level, end - needed + i))] as const]
     })
   )
 }

@@ -159,7 +159,7 @@ const absent = (sweep: Sweep, levels: ReadonlyMap<string, PlannedLevel>): Wiring
 const costOf = (level: PlannedLevel, sweep: Sweep, index: Index): typeof Cost.Type => {
   const estimators = sweep.hops.map((hop) => [hop.level, index.byName.get(hop.level)!.estimator!] as const)
   const shared = sweep.hops.map((hop, i) => (hop.shared === true ? estimators[i]![1].shareable! : 0))
-  const once = 1 + estimators.reduce((sum, [, e], i) => sum + e.evaluations - shared[i]!, 0)
+  const once = (level.accumulate ?? 1) + estimators.reduce((sum, [, e], i) => sum + e.evaluations - shared[i]!, 0)
   return {
     level: level.name,
     evaluations: once * level.repeat,

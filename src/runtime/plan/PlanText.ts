@@ -6,6 +6,7 @@ const when = (level: PlannedLevel): string => {
   if (firstTurn(level) > level.period) parts.push(`from tick ${firstTurn(level)}`)
   if (level.freeze !== null) parts.push(`until tick ${level.freeze}`)
   if (level.repeat > 1) parts.push(`${level.repeat} updates a turn`)
+  if (level.accumulate !== undefined) parts.push(`${level.accumulate} micro-batches an update`)
   if (level.restart) parts.push(`restarting every ${level.unroll} ${level.unroll === 1 ? "turn" : "turns"}`)
   return parts.join(", ")
 }
@@ -20,6 +21,10 @@ const evaluations = (cost: Plan["cost"][number]): string => {
   return `${Number(cost.evaluations.toFixed(3))}${dense.join("")}`
 }
 
+/** On which of a level's micro-batches a hop through it is made. */
+const seen = ({ accumulate, estimator }: PlannedLevel): string =>
+  accumulate === undefined ? "" : estimator?.kind === "unrolled" ? "on every micro-batch" : "on the last micro-batch"
+
 /** A plan for people: order and firing, sweeps, cost. */
 export const text = (plan: Plan): string => {
   const levels = plan.levels.map((level) => [
@@ -31,7 +36,9 @@ export const text = (plan: Plan): string => {
     level.optimizer,
     `data ${level.data}`
   ])
-  const estimators = new Map(plan.levels.map((level) => [level.name, level.estimator?.name ?? ""]))
+  const estimators = new Map(
+    plan.levels.map((level) => [level.name, [level.estimator?.name ?? "", seen(level)].join(" ").trimEnd()])
+  )
   const sweeps = plan.sweeps
     .filter((sweep) => sweep.hops.length > 0)
     .flatMap((sweep) => [

@@ -2,7 +2,7 @@ import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as ExitCode from "../../dsl/ExitCode.ts"
 import * as Hypergradient from "../../dsl/Hypergradient.ts"
-import type { Definition } from "../../dsl/Level.ts"
+import type { Definition, Schedule } from "../../dsl/Level.ts"
 import type { Optimizer } from "../../dsl/Optimizer.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import type { Var } from "../../dsl/Var.ts"
@@ -39,6 +39,8 @@ export const LevelWiring = Schema.Struct({
   warmup: Schema.Int,
   freeze: Schema.NullOr(Schema.Int),
   restart: Schema.Boolean,
+  /** Micro-batches of an update; absent where it takes one batch. */
+  accumulate: Schema.optionalKey(Schema.Int),
   optimizer: Schema.String,
   data: Schema.String,
   estimator: Schema.NullOr(Estimator)
@@ -95,7 +97,11 @@ const fractionOf = ({ rows }: Hypergradient.Products): number => rows?.fraction 
 const shareableOf = (atPoint: number, fraction: number): { readonly shareable?: number } =>
   atPoint > 0 && fraction === 1 ? { shareable: atPoint } : {}
 
-const estimatorOf = (estimator: Hypergradient.Hypergradient, { stationarity }: Optimizer): Estimator => {
+const estimatorOf = (
+  estimator: Hypergradient.Hypergradient,
+  { stationarity }: Optimizer,
+  { accumulate = 1 }: Schedule
+): Estimator => {
   const name = Hypergradient.describe(estimator)
   switch (estimator._tag) {
     case "Implicit": {
@@ -119,8 +125,8 @@ const estimatorOf = (estimator: Hypergradient.Hypergradient, { stationarity }: O
     }
     case "Unrolled": {
       const { product, steps } = estimator
-      const [fraction, atPoint] = [fractionOf(estimator), product.atPoint ?? 0]
-      const evaluations = steps * (product.evaluations + atPoint) * fraction
+      const [fraction, atPoint] = [fractionOf(estimator), (product.atPoint ?? 0) * accumulate]
+      const evaluations = steps * (product.evaluations * accumulate + atPoint) * fraction
       const shareable = shareableOf(atPoint, fraction)
       return { kind: "unrolled", name, evaluations, evaluationsPerElement: 0, steps, ...shareable }
     }
@@ -140,9 +146,11 @@ const wiringOf = (level: Definition): LevelWiring => ({
   warmup: level.schedule.warmup,
   freeze: level.schedule.freeze ?? null,
   restart: level.schedule.restart,
+  ...((level.schedule.accumulate ?? 1) === 1 ? {} : { accumulate: level.schedule.accumulate }),
   optimizer: level.optimizer.name,
   data: level.data.name,
-  estimator: level.hypergradient === undefined ? null : estimatorOf(level.hypergradient, level.optimizer)
+  estimator:
+    level.hypergradient === undefined ? null : estimatorOf(level.hypergradient, level.optimizer, level.schedule)
 })
 
 /**

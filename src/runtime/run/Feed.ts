@@ -6,6 +6,7 @@ import * as Seed from "../../dsl/Seed.ts"
 import type { Host, Tree } from "../../dsl/Tree.ts"
 import type { Var } from "../../dsl/Var.ts"
 import type { Batches } from "../step/Direction.ts"
+import type * as Moment from "../plan/Moment.ts"
 import * as Wiring from "../plan/Wiring.ts"
 
 const form = (field: { readonly dtype: string; readonly shape: ReadonlyArray<number> }): string =>
@@ -23,7 +24,7 @@ const mismatch = (dataset: Dataset.Any, batch: HostBatch): string | undefined =>
 
 /** Opened datasets: batches by level and index, each held against its dataset's declared fields. */
 export type Feed<E> = (indices: {
-  readonly [level: string]: ReadonlyArray<number>
+  readonly [level: string]: ReadonlyArray<Moment.BatchIndex>
 }) => Effect.Effect<Host<Batches>, E | DataError>
 
 /** Opens the dataset of every level. Each level draws from a seed of its own, folded from the run's; from one of
@@ -49,10 +50,18 @@ export const open = Effect.fnUntraced(function* <V extends Var.Any, E, R>(proble
       })
     )
   }
+  type Drawn = HostBatch | ReadonlyArray<HostBatch>
+  const draw = (level: string, index: Moment.BatchIndex): Effect.Effect<Drawn, E | DataError> => {
+    const sample = samplers.get(level)!
+    return typeof index === "number" ? sample(index) : Effect.forEach(index, (each) => sample(each))
+  }
   const feed: Feed<E> = (indices) =>
     Effect.map(
       Effect.forEach(Object.entries(indices), ([level, wanted]) =>
-        Effect.map(Effect.forEach(wanted, samplers.get(level)!), (batches) => [level, batches] as const)
+        Effect.map(
+          Effect.forEach(wanted, (index) => draw(level, index)),
+          (batches) => [level, batches] as const
+        )
       ),
       (entries) => Object.fromEntries(entries)
     )

@@ -207,7 +207,7 @@ export const verify = <V extends Var.Any, E, R>(
         return { gradient, solver }
       })
       const lossOf = yield* engine.observe((state: State, b: Sweep.Batches) => ({
-        loss: Objective.evaluate(level, state.vars, b[name]!.at(-1)!).loss
+        loss: Objective.evaluate(level, state.vars, Objective.microBatches(b[name]!.at(-1)!).at(-1)!).loss
       }))
       const cell = yield* Effect.acquireRelease(
         Effect.map(engine.start(initial(problem, plan), initialVars(problem, Seed.make(options.seed))), (state) => ({

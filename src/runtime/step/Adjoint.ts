@@ -12,11 +12,8 @@ import type { Past, Vars } from "./State.ts"
 import { rememberedReads } from "./State.ts"
 import * as Stationary from "./Stationary.ts"
 
-/** A batch on the device. */
-export type Batch = { readonly [field: string]: tf.Tensor }
-
 /** What curvature products of a level see of a batch. */
-const seenOf = ({ data }: Definition, rows: Rows | undefined, batch: Batch): Batch => {
+const seenOf = ({ data }: Definition, rows: Rows | undefined, batch: Objective.Batch): Objective.Batch => {
   if (rows === undefined) return batch
   const left = Result.getOrThrow(counts(data.fields, rows))
   return Object.fromEntries(
@@ -41,13 +38,13 @@ export interface Handed {
 /**
  * Cotangents through a solution defined by `∇ₓL(x, y) = 0` (implicit function theorem; the paper's appendix A):
  * with `H u = v`, what flows to `y` is `−∂ᵧ⟨∇ₓL, u⟩`. Where the optimizer's update stands still elsewhere, it is that
- * point's system which is solved. `last` is the level's last update, for solvers that use it.
+ * point's system which is solved, on one batch: of micro-batches the last. `last` is the level's last update, for solvers that use it.
  */
 export const implicit = (
   level: Definition,
   { product, rows, solver }: Extract<Hypergradient, { readonly _tag: "Implicit" }>,
   vars: Vars,
-  whole: Batch,
+  whole: Objective.Batch,
   into: ReadonlyArray<string>,
   v: Tree,
   state: Tree,
@@ -109,7 +106,7 @@ export const unrolled = (
   { product, rows }: Extract<Hypergradient, { readonly _tag: "Unrolled" }>,
   vars: Vars,
   past: ReadonlyArray<Past>,
-  batches: ReadonlyArray<Batch>,
+  batches: ReadonlyArray<Objective.UpdateBatch>,
   into: ReadonlyArray<string>,
   v: Tree
 ): Handed => {
@@ -120,9 +117,9 @@ export const unrolled = (
   for (let i = past.length - 1; i >= 0; i--) {
     const then = past[i]!
     const seen = { ...vars, ...then.reads, [own]: then.own }
-    const batch = seenOf(level, rows, batches[i]!)
+    const seenBatches = Objective.microBatches(batches[i]!).map((batch) => seenOf(level, rows, batch))
     const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) => {
-      const found = Objective.gradient(level, { ...seen, [own]: x }, batch, wrt)
+      const found = Objective.accumulated(level, { ...seen, [own]: x }, seenBatches, wrt)
       touched = found.touched
       return found.gradient
     }

@@ -9,8 +9,8 @@ import * as Failure from "./Failure.ts"
 import type { State, Vars } from "./State.ts"
 import type { Sweep } from "../plan/Sweep.ts"
 
-/** Batches by level, oldest first: those the level takes this tick are the last ones. */
-export type Batches = { readonly [level: string]: ReadonlyArray<Adjoint.Batch> }
+/** Batches by level, one an update, oldest first: those the level takes this tick are the last ones. */
+export type Batches = { readonly [level: string]: ReadonlyArray<Objective.UpdateBatch> }
 
 /** Where a hypergradient came from, when diagnostics are on. Scalars; see `Run.Report`. */
 export type Report = {
@@ -55,16 +55,18 @@ export const direction = (
   levels: ReadonlyMap<string, Definition>,
   sweep: Sweep,
   state: State,
-  batch: Adjoint.Batch,
+  batch: Objective.UpdateBatch,
   batches: Batches,
   moment: Moment,
   departures: Departures = {}
 ): Direction => {
   const own = level.own.name
-  const { buffers, gradient, loss, metrics, touched } = Objective.gradient(level, state.vars, batch, [
-    own,
-    ...sweep.reads
-  ])
+  const { buffers, gradient, loss, metrics, touched } = Objective.accumulated(
+    level,
+    state.vars,
+    Objective.microBatches(batch),
+    [own, ...sweep.reads]
+  )
   const cotangents: { [variable: string]: Tree } = { ...gradient }
   const reached = new Set(touched)
   const solver: { [lower: string]: Tree } = {}
@@ -138,7 +140,7 @@ const adjoint = (
   v: Tree,
   solver: Tree,
   state: State,
-  batches: ReadonlyArray<Adjoint.Batch>,
+  batches: ReadonlyArray<Objective.UpdateBatch>,
   moment: Moment,
   departure: Vars
 ): Adjoint.Handed => {
@@ -149,7 +151,7 @@ const adjoint = (
         lower,
         estimator,
         estimator.at === "update" ? departure : state.vars,
-        batches.at(-1)!,
+        Objective.microBatches(batches.at(-1)!).at(-1)!,
         into,
         v,
         solver,

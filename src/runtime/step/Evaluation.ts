@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
-import { entries, type Tree } from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
+import * as Vector from "../../tensor/Vector.ts"
 import { inLevel, StepFailure } from "./Failure.ts"
 import { declare } from "./Numbering.ts"
 import { type Vars, visible } from "./State.ts"
@@ -19,16 +20,26 @@ const strict = <A extends object>(level: string, record: A, missing: (key: strin
 
 const list = (names: ReadonlyArray<string>): string => (names.length === 0 ? "nothing" : names.join(", "))
 
+/** A batch on the device. */
+export type Batch = { readonly [field: string]: tf.Tensor }
+
+/** What an update takes: a batch, or micro-batches in turn. */
+export type UpdateBatch = Batch | ReadonlyArray<Batch>
+
+/** The micro-batches of an update: of most, its one batch. */
+export const microBatches = (batch: UpdateBatch): ReadonlyArray<Batch> =>
+  Array.isArray(batch) ? (batch as ReadonlyArray<Batch>) : [batch as Batch]
+
 /** What an objective said of one batch. */
 export type Said = {
   readonly loss: tf.Scalar
   readonly metrics: { readonly [name: string]: tf.Tensor }
   /** The next value of the level's buffers; empty where it has none. */
-  readonly buffers: Tree
+  readonly buffers: Tree.Tree
 }
 
 /** The next value of a level's buffers, held against the present one. */
-const nextOf = (level: Definition, before: Vars, returned: Tree | undefined): Tree => {
+const nextOf = (level: Definition, before: Vars, returned: Tree.Tree | undefined): Tree.Tree => {
   if (level.buffers === undefined) {
     if (returned === undefined) return {}
     throw new StepFailure(
@@ -43,7 +54,7 @@ const nextOf = (level: Definition, before: Vars, returned: Tree | undefined): Tr
   }
   const form = (leaf: tf.Tensor | undefined) =>
     leaf === undefined ? "nothing" : `${leaf.dtype}[${leaf.shape.join(", ")}]`
-  const [was, is] = [before[name]!, returned].map((tree) => new Map(entries(tree)))
+  const [was, is] = [before[name]!, returned].map((tree) => new Map(Tree.entries(tree)))
   for (const path of new Set([...was!.keys(), ...is!.keys()])) {
     const [want, found] = [form(was!.get(path)), form(is!.get(path))]
     if (want === found) continue
@@ -55,7 +66,7 @@ const nextOf = (level: Definition, before: Vars, returned: Tree | undefined): Tr
 }
 
 /** Loss, metrics and next buffers of one batch, held against what an objective must return. */
-export const evaluate = (level: Definition, vars: Vars, batch: { readonly [field: string]: Tree }): Said =>
+export const evaluate = (level: Definition, vars: Vars, batch: { readonly [field: string]: Tree.Tree }): Said =>
   inLevel(level.name, () => {
     declare(level.name, level.data.name, batch)
     const declared = visible(level).map((v) => v.name)
@@ -70,7 +81,7 @@ export const evaluate = (level: Definition, vars: Vars, batch: { readonly [field
       strict(level.name, batch, absent) as never
     )
     const { buffers, loss, metrics } = (result instanceof tf.Tensor ? { loss: result } : (result ?? {})) as {
-      readonly buffers?: Tree
+      readonly buffers?: Tree.Tree
       readonly loss?: unknown
       readonly metrics?: Said["metrics"]
     }
@@ -102,7 +113,7 @@ export const evaluate = (level: Definition, vars: Vars, batch: { readonly [field
 export const gradient = (
   level: Definition,
   vars: Vars,
-  batch: { readonly [field: string]: Tree },
+  batch: { readonly [field: string]: Tree.Tree },
   wrt: ReadonlyArray<string>
 ): Said & { readonly gradient: Vars; readonly touched: ReadonlyArray<string> } => {
   const at = Object.fromEntries(wrt.map((name) => [name, vars[name]!]))
@@ -111,8 +122,49 @@ export const gradient = (
       const { buffers, loss, metrics } = evaluate(level, { ...vars, ...x }, batch)
       return [loss, { metrics, buffers }] as const
     }, at)
-    const leaves = Object.entries(at).flatMap(([name, tree]) => entries(tree).map(() => name))
+    const leaves = Object.entries(at).flatMap(([name, tree]) => Tree.entries(tree).map(() => name))
     const touched = [...new Set(leaves.filter((_, i) => found.touches[i]))]
     return { loss: found.loss, ...found.aux, gradient: found.gradient, touched }
   })
+}
+
+type Evaluated = ReturnType<typeof gradient>
+const tidily = (f: () => Evaluated): Evaluated => tf.tidy(f as () => never)
+
+/** Sums of what is averaged over micro-batches, with what the last one left. */
+const joined = (sofar: Evaluated, next: Evaluated): Evaluated => ({
+  loss: tf.add(sofar.loss, next.loss),
+  metrics: Vector.add(sofar.metrics, Tree.map(next.metrics, float)),
+  buffers: next.buffers,
+  gradient: Vector.add(sofar.gradient, next.gradient),
+  touched: [...new Set([...sofar.touched, ...next.touched])]
+})
+
+const float = (x: tf.Tensor): tf.Tensor => tf.cast(x, "float32")
+
+/**
+ * {@link gradient} over micro-batches: means of losses, metrics and gradients. Each is done with before the next is begun, so
+ * that no more is kept of it than its gradient; buffers pass through them in order.
+ */
+export const accumulated = (
+  level: Definition,
+  vars: Vars,
+  batches: ReadonlyArray<Batch>,
+  wrt: ReadonlyArray<string>
+): Evaluated => {
+  if (batches.length === 1) return gradient(level, vars, batches[0]!, wrt)
+  const carried = (buffers: Tree.Tree): Vars =>
+    level.buffers === undefined ? vars : { ...vars, [level.buffers.name]: buffers }
+  const [first, ...rest] = batches
+  const begin = tidily(() => {
+    const found = gradient(level, vars, first!, wrt)
+    return { ...found, metrics: Tree.map(found.metrics, float) }
+  })
+  const sums = rest.reduce((sofar, batch) => {
+    const next = tidily(() => joined(sofar, gradient(level, carried(sofar.buffers), batch, wrt)))
+    tf.dispose([sofar.loss, ...Tree.leaves([sofar.metrics, sofar.gradient])] as Array<tf.Tensor>)
+    return next
+  }, begin)
+  const { gradient: sum, loss, metrics } = sums
+  return { ...sums, ...Vector.scale(1 / batches.length, { gradient: sum, loss, metrics }) }
 }

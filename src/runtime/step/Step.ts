@@ -59,7 +59,7 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
   const levels = levelsOf(problem)
   const sweeps = Plans.sweepsWhile(plan, new Set(moment.frozen))
   const acting = plan.levels.filter((level) => moment.acting.includes(level.name))
-  const fresh = (planned: PlannedLevel, batches: Sweep.Batches, j: number) =>
+  const fresh = (planned: PlannedLevel, batches: Sweep.Batches, j: number): Objective.UpdateBatch =>
     batches[planned.name]!.at(j - planned.repeat)!
   const find = (
     planned: PlannedLevel,

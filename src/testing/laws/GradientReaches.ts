@@ -74,7 +74,8 @@ export const gradientReaches: Property.Law = (problem, options = {}) =>
             }
             const batches = yield* feed(Moment.batchIndices(plan, tick.index, Moment.at(plan, tick.index, false)))
             for (const [name, f] of given) {
-              const batch = batches[name]?.at(-1)
+              const last = batches[name]?.at(-1)
+              const batch = Array.isArray(last) ? last.at(-1) : last
               if (batch === undefined || !missing.size) continue
               const found = yield* tick.evaluate(f as never, batch as never)
               for (const [v, norm] of Object.entries(found as { readonly [given: string]: { data: Float32Array } }))
