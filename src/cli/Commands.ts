@@ -15,6 +15,7 @@ import * as ResultFile from "../runs/folder/ResultFile.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
 import { CheckError } from "./Check.ts"
 import * as Computing from "./Computing.ts"
+import { doctor } from "./doctor/Doctor.ts"
 import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
@@ -232,4 +233,4 @@ const verify = (programs: Load.Programs) =>
 
 /** What every command line offers. */
 export const commands = (programs: Load.Programs) =>
-  [run(programs), plan(programs), resume(programs), verify(programs), ...runCommands] as const
+  [run(programs), plan(programs), resume(programs), verify(programs), doctor, ...runCommands] as const

@@ -40,7 +40,12 @@ const compiled = { compiled: "cpu", "compiled-cuda": "cuda", "compiled-webgpu": 
 const eager = ["wasm", "cpu", "webgpu", "tensorflow", "tensorflow-gpu"] as const
 /** An engine by the name that the command line has for it. */
 export type EngineName = keyof typeof compiled | "xla" | (typeof eager)[number]
-const engines: ReadonlyArray<EngineName> = [...(Object.keys(compiled) as Array<keyof typeof compiled>), "xla", ...eager]
+/** All of them, the usual ones first. */
+export const engines: ReadonlyArray<EngineName> = [
+  ...(Object.keys(compiled) as Array<keyof typeof compiled>),
+  "xla",
+  ...eager
+]
 
 /** Whether an engine runs compiled graphs. */
 export const isCompiled = (name: EngineName): name is keyof typeof compiled => name in compiled

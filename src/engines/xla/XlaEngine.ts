@@ -8,6 +8,7 @@ import { Engine, type EngineError } from "../Engine.ts"
 import { deviceOf, formOf, heldBy, leavesOf, typesOf, wordsOf } from "../Handles.ts"
 import * as Api from "./pjrt/Api.ts"
 import * as Client from "./pjrt/Client.ts"
+import * as Inspection from "./pjrt/Inspection.ts"
 import * as DeviceArrays from "./DeviceArrays.ts"
 import * as Dispatch from "./Dispatch.ts"
 import * as ExecutablePool from "./ExecutablePool.ts"
@@ -117,6 +118,7 @@ const engineOf = (
 
 /** A client, and what it is a client of: builds of one version may round otherwise. */
 interface Opened {
+  readonly api: Api.Api
   readonly client: Client.Client
   readonly runtime: NonNullable<Engine["Service"]["runtime"]>
 }
@@ -131,13 +133,25 @@ const open = Effect.fnUntraced(function* (options: Options) {
         const api = Api.load(koffi, path)
         const client = Client.make(api)
         const { platform, version } = client
-        return { client, runtime: { platform, version, pjrt: api.version.join("."), build: PluginFile.digest(path) } }
+        return {
+          api,
+          client,
+          runtime: { platform, version, pjrt: api.version.join("."), build: PluginFile.digest(path) }
+        }
       },
       catch: (cause) => failed("Refused", cause)
     }),
     ({ client }) => Effect.sync(client.destroy)
   )
 })
+
+/** What the plugin that the engine would take says of itself. */
+export const inspect = Effect.fnUntraced(function* (options: Options) {
+  const plugin = yield* Plugin.find(options.plugin)
+  const { api, client } = yield* open(options)
+  const found = yield* whole({ try: () => Inspection.inspect(api, client), catch: (cause) => failed("Threw", cause) })
+  return { ...plugin, ...found }
+}, Effect.scoped)
 
 /** The engine on XLA's devices. */
 export const layer = (options: Options = {}): Layer.Layer<Engine, EngineError> =>

@@ -43,7 +43,19 @@ const functions = {
   Buffer_ToHostBuffer: [70, 56]
 } as const
 
-export type Name = keyof typeof functions
+/** Those that a plugin may leave out: nothing that runs a step. */
+const optional = {
+  DeviceDescription_Kind: [26, 40],
+  Device_GetDescription: [29, 32],
+  Device_MemoryStats: [34, 192],
+  Executable_Destroy: [40, 24],
+  Executable_Serialize: [49, 56],
+  LoadedExecutable_GetExecutable: [51, 32]
+} as const
+
+const places: { readonly [name in Name]: readonly [index: number, size: number] } = { ...functions, ...optional }
+
+export type Name = keyof typeof functions | keyof typeof optional
 
 /** Address of something that a plugin owns. */
 export type Pointer = bigint
@@ -119,6 +131,8 @@ export interface Api {
   readonly text: (pointer: Pointer, length: number) => string
   /** The address that stands at an address. */
   readonly pointerAt: (pointer: Pointer) => Pointer
+  /** Calls a function that a plugin gave the address of, with one argument. */
+  readonly callAt: (f: Pointer, argument: Pointer) => void
 }
 
 const major = 0
@@ -162,15 +176,15 @@ export const load = (koffi: Koffi, path: string): Api => {
   }
   const proto = koffi.proto("void *", ["void *"])
   const calls = new Map<Name, Call>()
-  for (const [name, [index]] of Object.entries(functions) as Array<[Name, readonly [number, number]]>) {
+  for (const [name, [index]] of Object.entries(places) as Array<[Name, readonly [number, number]]>) {
     const offset = 40 + 8 * index
     // The table of an older plugin is shorter, and what a plugin leaves out is null: a call of it would end the process.
     const at = offset + 8 > size ? 0n : view.getBigUint64(offset, true)
-    if (at === 0n) return fail("GetPjrtApi", `${path} has no ${name}: take a newer plugin`)
-    calls.set(name, koffi.decode(at, proto))
+    if (at !== 0n) calls.set(name, koffi.decode(at, proto))
+    else if (name in functions) return fail("GetPjrtApi", `${path} has no ${name}: take a newer plugin`)
   }
   const block = (name: Name): Block => {
-    const bytes = functions[name][1]
+    const bytes = places[name][1]
     return new Block(koffi, bytes).word(0, bytes)
   }
   const text = (pointer: Pointer, length: number): string =>
@@ -193,7 +207,9 @@ export const load = (koffi: Koffi, path: string): Api => {
     block,
     words: (count) => new Block(koffi, 8 * count),
     call: (name, args) => {
-      const error = calls.get(name)!(args.at)
+      const f = calls.get(name)
+      if (f === undefined) throw new XlaError({ call: name, code: 12, reason: "the plugin has no such function" })
+      const error = f(args.at)
       if (error !== null) throw raise(name, error)
     },
     callAside: (name, args) =>
@@ -206,7 +222,8 @@ export const load = (koffi: Koffi, path: string): Api => {
       }),
     address: koffi.address,
     text,
-    pointerAt: (pointer) => new DataView(koffi.view(pointer, 8)).getBigUint64(0, true)
+    pointerAt: (pointer) => new DataView(koffi.view(pointer, 8)).getBigUint64(0, true),
+    callAt: (f, argument) => void koffi.decode(f, proto)(argument)
   }
 }
 

@@ -24,6 +24,7 @@ export interface Executable {
 }
 
 export interface Client {
+  readonly pointer: Pointer
   readonly platform: string
   readonly version: string
   readonly devices: number
@@ -268,6 +269,7 @@ export const make = (api: Api): Client => {
   }
 
   return {
+    pointer: client,
     platform,
     version,
     devices,
