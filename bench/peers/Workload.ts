@@ -18,15 +18,17 @@ export interface Workload {
   readonly problem: Problem.Problem<any>
   /** Levels I and II alone, of a workload of three levels. */
   readonly held?: Problem.Problem<any>
-  /** Whether it asks for what eager engines cannot do: exact products. */
-  readonly compiledOnly?: boolean
+  /** Whether its products are exact, which eager engines cannot do. */
+  readonly exact?: boolean
   /** Ticks that make up one measured step. */
   readonly ticks: number
   /** Measured steps of one round, after the settling ones. */
   readonly steps: number
   readonly settling: number
-  /** How often Betty's time should be ours. */
-  readonly target: number
+  /** How many times as long as we each peer should take; of some nothing is asked. */
+  readonly targets: { readonly [peer: string]: number }
+  /** How far apart losses of the first steps may lie, relatively. */
+  readonly tolerance: number
   /** Levels, lower first. */
   readonly levels: ReadonlyArray<string>
   /** Initial values and batches by name: `variable.path` and `data.level.index.field`. */

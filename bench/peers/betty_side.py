@@ -1,14 +1,17 @@
-"""One round of one workload on PyTorch with Betty, as JSON: betty_side.py <workload> <threads> <settling> <steps> <file>
+"""One round of one workload on PyTorch with Betty, as JSON:
+betty_side.py <workload> <threads> <settling> <steps> <file> [compiled]
+
+Under `compiled` torch.compile makes each level's loss and its gradient one program each; Betty calls them as ever.
 
 The file (safetensors) holds the initial values and the batches that the other side, workloads.ts, starts from.
 """
 
 import sys
-import time
 
 import numpy as np
 import side
 import torch
+import torch._functorch.config
 import torch.nn.functional as F
 from betty import hypergradient
 from betty.configs import Config, EngineConfig
@@ -293,12 +296,17 @@ WORKLOADS = {"logistic": logistic, "reweighting": reweighting, "transformer": tr
 
 
 def main():
-    name, threads, settling, steps, path = sys.argv[1:]
+    name, threads, settling, steps, path, *form = sys.argv[1:]
     torch.set_num_threads(int(threads))
     torch.manual_seed(0)
     logger_base.get_logger().setLevel("ERROR")
-    begun = time.perf_counter()
+    begun = side.clocks()
     problems, dependencies, inner = WORKLOADS[name](load(path))
+    if form == ["compiled"]:
+        # A level's loss is differentiated more than once where Betty keeps its graph: no buffer of it may be given away.
+        torch._functorch.config.donated_buffer = False
+        for problem in problems:
+            problem.training_step = torch.compile(problem.training_step, dynamic=False)
     engine = Engine(problems=problems, config=EngineConfig(logger_type="none"), dependencies=dependencies)
     losses = []
 
@@ -310,12 +318,12 @@ def main():
     for step in range(int(settling)):
         run(1)
         if step == 0:
-            start = time.perf_counter() - begun
+            start = side.clocks() - begun
         if step < side.TOLD:
             losses.append([problem.last for problem in problems])
-    settled = time.perf_counter()
+    settled = side.clocks()
     run(int(steps))
-    elapsed = time.perf_counter() - settled
+    elapsed = side.clocks() - settled
     side.tell(elapsed, int(steps), start, losses)
 
 

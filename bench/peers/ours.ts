@@ -1,13 +1,15 @@
 // One round of one workload on one of our engines, as JSON: node bench/peers/ours.ts <workload> <engine> <threads>
-// The engine is compiled, spinning (compiled, its threads spinning) or wasm (eager, on one thread and for fewer steps).
+// The engine is one of the command line's, or `spinning` (compiled, its threads spinning); eager ones run on one thread and for
+// fewer steps.
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Options from "../../src/cli/Options.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
-import * as Eager from "../../src/engines/eager/Eager.ts"
-import * as XlaEngine from "../../src/engines/xla/XlaEngine.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
+import type { Clocks } from "./Side.ts"
 import { workloads } from "./workloads.ts"
 
 /** Steps whose losses are told, to hold them against the other side's. */
@@ -18,32 +20,40 @@ const workload = workloads[name]!()
 const { levels, problem, ticks } = workload
 const few = kind === "wasm"
 const [settling, steps] = few ? [1, Math.ceil(workload.steps / 20)] : [workload.settling, workload.steps]
+const named = kind as Options.EngineName
 const engine =
-  kind === "wasm"
-    ? Eager.layer("wasm")
-    : kind === "xla"
-      ? XlaEngine.layer()
-      : Compiled.layer({ threads: Number(threads), spinning: kind === "spinning" })
+  kind === "spinning"
+    ? Compiled.layer({ threads: Number(threads), spinning: true })
+    : Options.engineLayer(named, Options.isCompiled(named) ? { threads: Option.some(Number(threads)) } : {})
+
+const now = (): Clocks => {
+  const { system, user } = process.cpuUsage()
+  return { wall: performance.now(), cpu: (user + system) / 1000 }
+}
+const between = (from: Clocks, to: Clocks, count = 1): Clocks => ({
+  wall: (to.wall - from.wall) / count,
+  cpu: (to.cpu - from.cpu) / count
+})
 
 const main = Effect.gen(function* () {
-  const begun = performance.now()
-  let [first, settled, last] = [0, 0, 0]
+  const begun = now()
+  let [first, settled, last] = [begun, begun, begun]
   const losses: Array<ReadonlyArray<number>> = []
   yield* Run.ticks(problem, { ticks: (steps + settling) * ticks, seed: 0 }).pipe(
     Stream.runForEach((tick) =>
       Effect.sync(() => {
         if (tick.index % ticks !== 0) return
         const step = tick.index / ticks
-        last = performance.now()
-        if (step === 1) first = last
-        if (step === settling) settled = last
+        if (step === 1) first = now()
+        if (step === settling) settled = now()
+        if (step === settling + steps) last = now()
         if (step <= told) losses.push(levels.map((level) => tick.levels[level]!.loss))
       })
     )
   )
   const round = {
-    step: (last - settled) / steps,
-    start: first - begun,
+    step: between(settled, last, steps),
+    start: between(begun, first),
     peak: process.resourceUsage().maxRSS / 1024,
     losses
   }

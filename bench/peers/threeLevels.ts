@@ -21,7 +21,7 @@ const workload = (
   problem: Problem.Problem<any>,
   held: Problem.Problem<any>,
   data: ReadonlyArray<Pick<Workload, "tensors">>,
-  own: Pick<Workload, "title" | "peer" | "steps" | "target">
+  own: Pick<Workload, "title" | "peer" | "steps" | "targets" | "tolerance">
 ): Workload => ({
   ...own,
   problem,
@@ -114,8 +114,9 @@ const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
   return workload(Problem.close(reweight) as never, held, [corpus, train, validation], {
     title: "TapWeight, Transformer of 4 layers, d 256, T 64, B 16",
     peer: "transformer",
-    steps: 10,
-    target: 1.3
+    steps: 6,
+    targets: { betty: 2, jax: 1.1 },
+    tolerance: 1e-4
   })
 }
 
@@ -185,7 +186,9 @@ const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
     title: "TapWeight, ResNet18 on pictures of 64 pixels, B 16 at each level",
     peer: "resnet",
     steps: 6,
-    target: 1.1
+    targets: { betty: 1.6, jax: 1.1 },
+    // Batch norm on 16 pictures amplifies rounding: levels I and II agree to 1e-5 at first, and all of them no longer at the third.
+    tolerance: 0.3
   })
 }
 
