@@ -35,6 +35,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "runs/trial": [...ground, "compiler", "runtime/plan", "runtime/step", "runtime/run", "engines", "runs/folder"],
   "runs/statistics": ["dsl", "files", "engines", "runs/folder", "runs/trial"],
   "runs/view": ["dsl", "files", "runtime/run", "runs/folder", "runs/trial", "runs/statistics"],
+  "runs/report": ["dsl", "files", "runtime/plan", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   runs: ["dsl", "engines", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   cli: [
     ...ground,
@@ -50,7 +51,8 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
     "runs/folder",
     "runs/trial",
     "runs/statistics",
-    "runs/view"
+    "runs/view",
+    "runs/report"
   ],
   // What everything public may be tested with: nothing imports it.
   testing: [

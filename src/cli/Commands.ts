@@ -10,6 +10,7 @@ import * as Config from "../runs/trial/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Printable from "../files/Printable.ts"
 import * as Manifest from "../runs/folder/Manifest.ts"
+import type * as PlanFile from "../runs/folder/PlanFile.ts"
 import * as Records from "../runs/folder/Records.ts"
 import * as ResultFile from "../runs/folder/ResultFile.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
@@ -141,7 +142,7 @@ const plan = (programs: Load.Programs) =>
       )
     },
     Effect.fnUntraced(function* (options) {
-      const print = (plans: Plans.Plans) => Console.log(Printable.lines(Plans.forms[options.format](plans)))
+      const print = (plans: PlanFile.Plans) => Console.log(Printable.lines(Plans.forms[options.format](plans)))
       if (options.program.endsWith(".json")) return yield* print(yield* Plans.ofFile(options.program))
       const loaded = yield* Load.load(programs, options.program)
       const { value } = yield* Launch.resolve(loaded, options)

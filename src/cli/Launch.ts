@@ -17,7 +17,9 @@ import * as JsonFile from "../files/JsonFile.ts"
 import * as Printable from "../files/Printable.ts"
 import * as FolderLock from "../runs/folder/FolderLock.ts"
 import * as Manifest from "../runs/folder/Manifest.ts"
+import * as PlanFile from "../runs/folder/PlanFile.ts"
 import type * as Program from "../runs/Program.ts"
+import * as ReportFile from "../runs/report/ReportFile.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
 import * as Status from "../runs/folder/Status.ts"
 import * as Trial from "../runs/trial/Trial.ts"
@@ -166,7 +168,7 @@ export const makeFolder = Effect.fnUntraced(function* (
   return yield* RunFolder.create(root, loaded.program.name, (folder) =>
     Effect.gen(function* () {
       yield* JsonFile.writeSealed(path.join(folder.path, "config.json"), Config.Entries, entries)
-      yield* JsonFile.write(path.join(folder.path, "plan.json"), Plans.Plans, plans)
+      yield* PlanFile.write(folder, plans)
       yield* JsonFile.replace(
         path.join(folder.path, "plan.txt"),
         new TextEncoder().encode(`${Plans.forms.text(plans)}\n`)
@@ -242,7 +244,11 @@ export const finish = Effect.fnUntraced(function* (
     Effect.onInterrupt(() => say(`\nstopped; go on with:  tapweight resume ${folder.path}`))
   )
   yield* print(options.format, said.text, { run: folder.path, result: said.result })
-  yield* say(`\nsaved in ${folder.path}`)
+  // The run is done: what a page cannot show takes nothing from it.
+  const report = yield* Effect.catch(ReportFile.write(folder), (error) =>
+    Effect.as(Effect.logWarning(`no report: ${error.message}`), undefined)
+  )
+  yield* say(`\nsaved in ${folder.path}${report === undefined ? "" : `; to look at: ${report}`}`)
 })
 
 /** Runs a program into a new run folder and prints its result. */

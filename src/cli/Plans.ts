@@ -9,6 +9,7 @@ import * as JsonFile from "../files/JsonFile.ts"
 import * as Plan from "../runtime/plan/Plan.ts"
 import * as PlanText from "../runtime/plan/PlanText.ts"
 import { Wiring } from "../runtime/plan/Wiring.ts"
+import { Plans } from "../runs/folder/PlanFile.ts"
 import type { Problems } from "../runs/Program.ts"
 import * as Load from "./Load.ts"
 
@@ -19,10 +20,6 @@ export interface Planned<out E = unknown, out R = unknown> {
   readonly plan: Plan.Plan
   readonly fingerprints: Fingerprints
 }
-
-/** Plans by problem: what `plan --format json` prints, and a run folder's `plan.json` holds. */
-export const Plans = Schema.Struct({ problems: Schema.Record(Schema.String, Plan.Plan) })
-export type Plans = typeof Plans.Type
 
 /**
  * The plan of each problem. Every level's turn is traced, which computes nothing: an objective that throws fails here with the

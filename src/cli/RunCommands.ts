@@ -19,6 +19,7 @@ import * as Status from "../runs/folder/Status.ts"
 import * as Gathering from "../runs/statistics/Gathering.ts"
 import * as Paired from "../runs/statistics/Paired.ts"
 import * as Standing from "../runs/statistics/Standing.ts"
+import * as ReportFile from "../runs/report/ReportFile.ts"
 import * as Config from "../runs/trial/Config.ts"
 import { trialFolder } from "../runs/trial/Session.ts"
 import * as RecordText from "../runs/view/RecordText.ts"
@@ -202,5 +203,28 @@ const compare = Command.make(
   ])
 )
 
+const report = Command.make(
+  "report",
+  {
+    run: Options.run,
+    output: Flag.String("output").pipe(
+      Flag.withAlias("o"),
+      Flag.withDescription("The file (report.html in the run's folder where absent)"),
+      Flag.optional
+    ),
+    runs: Options.runs,
+    format: Options.format
+  },
+  Effect.fnUntraced(function* ({ format, output, run, runs }) {
+    const path = yield* Path.Path
+    const folder = yield* RunFolder.resolve(runs, run)
+    const file = yield* ReportFile.write(
+      folder,
+      Option.match(output, { onNone: () => undefined, onSome: path.resolve })
+    )
+    yield* Launch.print(format, file, { run: folder.path, report: file })
+  })
+).pipe(Command.withDescription("Writes a run as one page of HTML, which needs nothing else to be read"))
+
 /** Commands for looking at runs. */
-export const runCommands = [ls, show, tail, compare, config] as const
+export const runCommands = [ls, show, tail, compare, report, config] as const

@@ -1,5 +1,6 @@
 import * as Plot from "@observablehq/plot"
 import { DOMParser } from "linkedom"
+import { sayable } from "./Xml.ts"
 
 /** A named line of (step, value) points. */
 export interface Series {
@@ -112,6 +113,5 @@ export const lambdaChart = (series: ReadonlyArray<Series>, options: ChartOptions
   svg.setAttribute("role", "img")
   // Without a colour of its own it would take the page's, which may be white on dark.
   svg.setAttribute("color", "#000")
-  // XML has no way to write most control characters, not even escaped.
-  return svg.outerHTML.toWellFormed().replace(/(?![\t\n\r])[\p{Cc}\uFFFE\uFFFF]/gu, "\uFFFD")
+  return sayable(svg.outerHTML as string)
 }

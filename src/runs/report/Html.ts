@@ -1,0 +1,78 @@
+/** HTML from text, in which nothing from data becomes markup. */
+import * as Printable from "../../files/Printable.ts"
+
+/** Markup that is complete as it stands. */
+export class Markup {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+type Part = Markup | string | number | ReadonlyArray<Part>
+
+const entities: { readonly [character: string]: string } = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;"
+}
+
+/** Text as it may stand in an element or a quoted attribute; control characters, which HTML cannot say, are shown by name. */
+export const escape = (text: string): string => Printable.lines(text).replace(/[&<>"']/g, (c) => entities[c]!)
+
+const said = (part: Part): string => {
+  if (part instanceof Markup) return part.text
+  return typeof part === "string" || typeof part === "number" ? escape(`${part}`) : part.map(said).join("")
+}
+
+/** Markup with values in it: text is escaped, markup stays, lists follow one another. */
+export const html = (strings: TemplateStringsArray, ...parts: ReadonlyArray<Part>): Markup =>
+  new Markup(strings.map((text, i) => (i === 0 ? text : said(parts[i - 1]!) + text)).join(""))
+
+/** Nothing. */
+export const nothing = new Markup("")
+
+/** A table with a caption; the first cell of a row heads it, and numbers stand to the right. */
+export const table = (
+  caption: string,
+  head: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string | number>>
+): Markup =>
+  html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}">
+    <table>
+      <caption>
+        ${caption}
+      </caption>
+      <thead>
+        <tr>
+          ${head.map((cell) => html`<th scope="col">${cell}</th>`)}
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          ([first, ...cells]) =>
+            html`<tr>
+              <th scope="row">${first ?? ""}</th>
+              ${cells.map((cell) =>
+                /^[-+]?(?:[\d.,]+(?:e[-+]?\d+)?|NaN|-)(?:\s|$)/.test(`${cell}`)
+                  ? html`<td class="n">${cell}</td>`
+                  : html`<td>${cell}</td>`
+              )}
+            </tr> `
+        )}
+      </tbody>
+    </table>
+  </div>`
+
+/** A figure with what it shows in words, and its numbers to unfold. */
+export const figure = (svg: Markup, caption: string, numbers: Markup): Markup =>
+  html`<figure>
+    ${svg}
+    <figcaption>${caption}</figcaption>
+    <details>
+      <summary>Numbers: ${caption}</summary>
+      ${numbers}
+    </details>
+  </figure>`

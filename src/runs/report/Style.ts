@@ -1,0 +1,43 @@
+/** How a report looks: light and dark with the reader's system, on paper, and on a narrow screen. */
+export const css = `
+:root { color-scheme: light dark; --page: #ffffff; --ink: #1a1c1f; --soft: #5a6068; --line: #d4d8dd; --fill: #f3f5f7;
+  --series-1: #0072b2; --series-2: #b34e00; --series-3: #00785a; --series-4: #a34d7c; --series-5: #000000; --grey: #6b6f75; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #15181c; --ink: #e8eaed; --soft: #a9b0b9; --line: #3a4048; --fill: #20252b;
+    --series-1: #56b4e9; --series-2: #e69f00; --series-3: #1fc39a; --series-4: #f0e442; --series-5: #ffffff; --grey: #9aa0a8; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", Arial, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; }
+h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; border-bottom: 1px solid var(--line); padding-bottom: .25rem; }
+h3 { font-size: 1rem; margin: 1.5rem 0 .25rem; }
+p { margin: .5rem 0; }
+.soft, figcaption, caption { color: var(--soft); }
+.state { font-weight: 600; }
+.warning { border-left: 4px solid var(--series-2); padding: .25rem .75rem; background: var(--fill); }
+a { color: inherit; }
+nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; margin: .75rem 0; }
+:focus-visible { outline: 3px solid var(--series-1); outline-offset: 2px; }
+.scroll { overflow-x: auto; }
+table { overflow-wrap: normal; border-collapse: collapse; margin: .5rem 0; font-size: .9rem; }
+caption { text-align: left; padding: .25rem 0; }
+th, td { text-align: left; padding: .2rem .9rem .2rem 0; vertical-align: top; border-bottom: 1px solid var(--line); }
+thead th { border-bottom: 2px solid var(--line); }
+tbody th { font-weight: 500; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+figure { margin: 1rem 0; }
+svg { max-width: 100%; min-width: 30rem; height: auto; display: block; }
+svg text { fill: var(--ink); font: 12px system-ui, "DejaVu Sans", Arial, sans-serif; stroke: none; }
+svg .strong { font-weight: 600; }
+svg .edge { fill: none; stroke: var(--ink); stroke-width: 1.5; }
+svg .box { fill: var(--fill); stroke: var(--soft); }
+pre { overflow-x: auto; background: var(--fill); padding: .75rem; font: .85rem/1.4 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: normal; }
+details { margin: .25rem 0; }
+summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
+@media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth; } }
+@media print {
+  :root { color-scheme: light; } body { max-width: none; font-size: 11pt; }
+  nav, summary { display: none; } figure, table { break-inside: avoid; } h2 { break-after: avoid; }
+}
+`
