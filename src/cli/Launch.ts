@@ -248,7 +248,7 @@ export const finish = Effect.fnUntraced(function* (
   const report = yield* Effect.catch(ReportFile.write(folder), (error) =>
     Effect.as(Effect.logWarning(`no report: ${error.message}`), undefined)
   )
-  yield* say(`\nsaved in ${folder.path}${report === undefined ? "" : `; to look at: ${report}`}`)
+  yield* say(`\nsaved in ${folder.path}${report === undefined ? "" : `\nto look at: ${report}`}`)
 })
 
 /** Runs a program into a new run folder and prints its result. */
