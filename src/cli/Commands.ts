@@ -17,6 +17,7 @@ import * as RunFolder from "../runs/folder/RunFolder.ts"
 import { CheckError } from "./Check.ts"
 import * as Computing from "./Computing.ts"
 import { doctor } from "./doctor/Doctor.ts"
+import { fork } from "./Fork.ts"
 import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
@@ -234,4 +235,4 @@ const verify = (programs: Load.Programs) =>
 
 /** What every command line offers. */
 export const commands = (programs: Load.Programs) =>
-  [run(programs), plan(programs), resume(programs), verify(programs), doctor, ...runCommands] as const
+  [run(programs), plan(programs), resume(programs), fork(programs), verify(programs), doctor, ...runCommands] as const

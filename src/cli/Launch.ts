@@ -157,7 +157,8 @@ export const makeFolder = Effect.fnUntraced(function* (
   loaded: Load.Loaded,
   resolved: Config.Resolved<Settings>,
   planned: ReadonlyArray<Plans.Planned>,
-  computing: Options.Computing
+  computing: Options.Computing,
+  parent?: Manifest.Manifest["parent"]
 ) {
   const path = yield* Path.Path
   const problems = fingerprintsOf(planned)
@@ -175,6 +176,7 @@ export const makeFolder = Effect.fnUntraced(function* (
       )
       yield* Manifest.write(folder, process.cwd(), {
         program: { problems, files: { [loaded.source]: loaded.sha256 } },
+        ...(parent === undefined ? {} : { parent }),
         versions: { tapweight: version, ...packaged.dependencies },
         seeds: {
           root: resolved.value.seed,

@@ -48,6 +48,14 @@ export const Given = Struct({
     problems: Record(String, Struct({ fingerprint: String, levels: Record(String, String) })),
     files: Record(String, String)
   }),
+  /** The run that this one was forked from: at which tick, and which settings are others. */
+  parent: Schema.optionalKey(
+    Struct({
+      run: String,
+      tick: Int,
+      changed: Record(String, Struct({ from: Schema.Json, to: Schema.Json }))
+    })
+  ),
   versions: Record(String, String),
   seeds: Struct({ root: Int, algorithm: String, levels: Record(String, Schema.Tuple([Int, Int])) }),
   ...Inputs.fields,

@@ -87,11 +87,19 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
     }),
     ...(undrawn > 0 ? [`Curves of ${undrawn} of ${all.length} trials are not drawn.`] : [])
   ]
+  const { parent } = manifest
+  const forked =
+    parent === undefined
+      ? nothing
+      : html`<p>
+          Forked from ${parent.run} at tick
+          ${parent.tick}${Object.entries(parent.changed).map(([key, { from, to }]) => `; ${key} ${JSON.stringify(from)} → ${JSON.stringify(to)}`)}.
+        </p>`
   const sections = [
     section(
       "result",
       "Result",
-      html`${warnings.map((text) => html`<p class="warning">${text}</p>`)}${result === undefined ? html`<p>The run has no result yet.</p>` : html`<pre>${result.text}</pre>`}`
+      html`${forked}${warnings.map((text) => html`<p class="warning">${text}</p>`)}${result === undefined ? html`<p>The run has no result yet.</p>` : html`<pre>${result.text}</pre>`}`
     ),
     section("comparison", "Comparison", Sections.standings(scored)),
     section("lambda", "Tradeoff weights", some(trials.map(({ curves, name }) => Sections.lambda(name, curves)))),

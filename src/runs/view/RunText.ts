@@ -77,7 +77,7 @@ export const settings = (entries: Entries): string =>
 /** One run in full. */
 export const text = (
   { id, note, path, program, state, tick }: Summary,
-  { argv, data, engine, git, hardware, seeds, versions }: Manifest,
+  { argv, data, engine, git, hardware, parent, seeds, versions }: Manifest,
   entries: Entries,
   result: ResultFile | undefined
 ): string => {
@@ -88,6 +88,19 @@ export const text = (
     ["program", program],
     ["state", `${state}, tick ${tick ?? "-"}`],
     ...(note === null ? [] : [["error", note]]),
+    ...(parent === undefined
+      ? []
+      : [
+          [
+            "forked from",
+            [
+              `${parent.run} at tick ${parent.tick}`,
+              ...Object.entries(parent.changed).map(
+                ([key, { from, to }]) => `${key} ${JSON.stringify(from)} → ${JSON.stringify(to)}`
+              )
+            ].join(", ")
+          ]
+        ]),
     ["seed", `${seeds.root}`],
     ["engine", `${engine.provider}, threads ${engine.threads}`],
     ["git", commit],
