@@ -1,5 +1,6 @@
 /** Cases for the kernels of networks that look at images. */
 import * as tf from "@tensorflow/tfjs-core"
+import { directional, type Forward } from "../../src/tensor/Directional.ts"
 
 /** A function of some inputs and a batch. */
 export type Case = {
@@ -48,6 +49,20 @@ export const imageCases: { readonly [name: string]: Case } = {
   ),
   "max-pool": image((x) => tf.maxPool(x, 2, 2, "valid"), [2, 6, 6, 3]),
   "max-pool, overlapping, padded": image((x) => tf.maxPool(x, 3, 2, "same"), [2, 7, 6, 3]),
+  "max-pool along a direction": {
+    ...image(
+      (x) => {
+        const pool = (x: tf.Tensor4D) => tf.maxPool(x, 3, 2, "same")
+        const [direction, weights] = [tf.cos(x), tf.cos(tf.reshape(tf.range(0, 2 * 4 * 3 * 3), [2, 4, 3, 3]))]
+        // Eagerly there is no derivative forwards: the one backwards has the same product with it.
+        return (tf.backend() as Partial<Forward>).directional === undefined
+          ? tf.sum(tf.mul(direction, tf.grad(pool as never)(x, weights)))
+          : tf.sum(tf.mul(weights, directional(pool, x, direction as tf.Tensor4D)))
+      },
+      [2, 7, 6, 3]
+    ),
+    flat: true
+  },
   "mean pool": image((x) => tf.avgPool(x, 2, 2, "valid"), [2, 6, 6, 3]),
   "mean pool, overlapping": image((x) => tf.avgPool(x, 3, 1, "valid"), [2, 6, 6, 3]),
   "mean pool of the whole image": image((x) => tf.avgPool(x, [4, 4], 1, "valid"), [2, 4, 4, 3]),

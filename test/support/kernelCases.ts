@@ -8,6 +8,7 @@ import type { Engine } from "../../src/engines/Engine.ts"
 import * as Gradient from "../../src/tensor/Gradient.ts"
 import * as Noise from "../../src/tensor/Noise.ts"
 import * as Smooth from "../../src/tensor/Smooth.ts"
+import { type Traced, trace } from "../../src/compiler/trace/Trace.ts"
 import { type Case, image, imageCases } from "./imageCases.ts"
 
 type Inputs = { readonly [name: string]: tf.Tensor }
@@ -264,6 +265,12 @@ const cases: { readonly [name: string]: Case } = {
     f: ({ x }, { labels }) => tf.losses.softmaxCrossEntropy(tf.oneHot(labels, 3), x)
   },
   dropout: { shapes: { x: [7, 3] }, f: ({ x }, { key }) => Noise.dropout(x, key, 0.3, 5) },
+  "numbers that are not finite": {
+    ...one((x) =>
+      tf.add(tf.cast(tf.isNaN(tf.sqrt(x)), "float32"), tf.mul(2, tf.cast(tf.isInf(tf.div(1, tf.relu(x))), "float32")))
+    ),
+    flat: true
+  },
   integers: {
     shapes: { x: [2, 3] },
     f: ({ x }, { ids }) =>
@@ -301,6 +308,13 @@ const inputs = ({ from = -2, shapes }: Case) =>
       ]
     })
   )
+
+/** Every case as a graph: its values, and the gradient where that is compared. */
+export const graphs = (): ReadonlyArray<readonly [name: string, graph: Traced]> =>
+  Object.entries(cases).map(([name, each]) => [
+    name,
+    trace(swept(each) as never, ["state", "batch"], [inputs(each), batch])
+  ])
 
 /** What every case gives on an engine: its results, or why there are none. */
 export const all = (engine: Engine["Service"]) =>
