@@ -34,6 +34,18 @@ export * as Solver from "./levels/Solver.ts"
 export * as TapWeight from "./levels/recipes/TapWeight.ts"
 /** Batch normalisation, its running statistics as a level's buffers. */
 export * as BatchNorm from "./models/BatchNorm.ts"
+/** Encoders as folders of the hub: read, and written so that transformers loads them. */
+export * as EncoderFolder from "./models/checkpoints/EncoderFolder.ts"
+/** Heads of encoders for sentences and pairs. */
+export * as Classifier from "./models/encoders/Classifier.ts"
+/** BERT, RoBERTa, DeBERTa v1, v2 and v3, as pure functions of parameters. */
+export * as Encoder from "./models/encoders/Encoder.ts"
+/** What a `config.json` of the hub says of an encoder. */
+export * as EncoderConfig from "./models/encoders/EncoderConfig.ts"
+/** Heads of encoders for masked tokens. */
+export * as MaskedHead from "./models/encoders/MaskedHead.ts"
+/** Weights by the names that the hub has for them. */
+export * as StateDict from "./models/encoders/StateDict.ts"
 /** Initial values of variables. */
 export * as Init from "./models/Init.ts"
 /** Networks of dense layers. */
@@ -42,7 +54,7 @@ export * as Mlp from "./models/Mlp.ts"
 export * as ResNet from "./models/ResNet.ts"
 /** Weights of a ResNet under the names that PyTorch gives them. */
 export * as TorchNames from "./models/TorchNames.ts"
-/** Encoders of the BERT family. */
+/** A small encoder of our own, normalised before each block. */
 export * as Transformer from "./models/Transformer.ts"
 /** Losses, as pure functions of tensors. */
 export * as Objective from "./objectives/Objective.ts"
@@ -81,6 +93,8 @@ export * as Printable from "./files/Printable.ts"
 export * as Safetensors from "./files/Safetensors.ts"
 /** Safetensors files larger than memory: the tensors that are needed, each at its place. */
 export * as SafetensorsFile from "./files/SafetensorsFile.ts"
+/** State dicts as `torch.save` writes them, read as data. */
+export * as TorchFile from "./files/TorchFile.ts"
 /** Methods compared over tasks and seeds. */
 export * as Comparison from "./runs/statistics/Comparison.ts"
 /** Paired differences: intervals, corrections, and what few seeds cannot say. */

@@ -17,6 +17,8 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   tensor: ["dsl"],
   objectives: ["dsl", "tensor"],
   models: ["dsl", "tensor"],
+  "models/encoders": ["dsl", "tensor", "models"],
+  "models/checkpoints": ["dsl", "files", "models", "models/encoders"],
   levels: ["dsl", "tensor", "objectives", "models"],
   "runtime/plan": ["dsl", "tensor"],
   "runtime/step": ["dsl", "tensor", "runtime/plan"],

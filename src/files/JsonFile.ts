@@ -59,7 +59,8 @@ export const writeSealed = Effect.fnUntraced(function* <A>(file: string, schema:
   yield* writeJson(file, { ...json, sha256: sealOf(json) })
 })
 
-const readJson = Effect.fnUntraced(function* (file: string) {
+/** Reads JSON that others have written, whatever it holds. */
+export const readJson = Effect.fnUntraced(function* (file: string) {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(yield* RegularFile.read(file, longest))
   return yield* Effect.fromResult(Result.mapError(JsonText.parse(text), (reason) => new RunFileError({ file, reason })))
 })

@@ -3,6 +3,7 @@ import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as ExitCode from "../dsl/ExitCode.ts"
 import * as NdArray from "../dsl/NdArray.ts"
+import { fromBfloat16, fromFloat16 } from "./HalfFloats.ts"
 
 /**
  * Bytes that are not a safetensors file, or not one that can be trusted. The message says where, what was found, what
@@ -31,8 +32,8 @@ export interface Decoded {
 export const maxHeader = 16 * 1024 * 1024
 const maxTensors = 100_000
 const dtypes = { float32: "F32", int32: "I32" } as const
-/** What is read, by bytes an element: I64 (PyTorch's counters) becomes int32 where its numbers fit. */
-const widths = { F32: 4, I32: 4, I64: 8 } as const
+/** What is read, by bytes an element: F16 and BF16 become float32, I64 (PyTorch's counters) int32 where its numbers fit. */
+const widths = { F32: 4, F16: 2, BF16: 2, I32: 4, I64: 8 } as const
 const isRead = (dtype: string): dtype is keyof typeof widths => Object.hasOwn(widths, dtype)
 
 const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
@@ -185,7 +186,7 @@ const place = (name: string, entry: unknown): Result.Result<Placed, SafetensorsE
     data_offsets: [begin, end]
   } = entry
   if (!isRead(dtype)) {
-    return refuse(8, `${label} of dtype ${short(dtype)}`, "F32, I32 or I64: convert it before saving")
+    return refuse(8, `${label} of dtype ${short(dtype)}`, "F32, F16, BF16, I32 or I64: convert it before saving")
   }
   const size = NdArray.size(shape) * widths[dtype]
   return size === end - begin
@@ -225,6 +226,8 @@ export const toArray = (
   // the engines run.
   const { buffer } = new Uint8Array(bytes)
   if (dtype === "F32") return Result.succeed(NdArray.float32(shape, new Float32Array(buffer)))
+  if (dtype === "F16") return Result.succeed(NdArray.float32(shape, fromFloat16(new Uint16Array(buffer))))
+  if (dtype === "BF16") return Result.succeed(NdArray.float32(shape, fromBfloat16(new Uint16Array(buffer))))
   if (dtype === "I32") return Result.succeed(NdArray.int32(shape, new Int32Array(buffer)))
   const long = new BigInt64Array(buffer)
   const large = long.find((n) => BigInt.asIntN(32, n) !== n)

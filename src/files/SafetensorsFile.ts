@@ -2,22 +2,10 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Result from "effect/Result"
 import type * as NdArray from "../dsl/NdArray.ts"
+import * as FileRange from "./FileRange.ts"
 import * as RegularFile from "./RegularFile.ts"
-import { because, RunFileError } from "./RunFileError.ts"
+import { because } from "./RunFileError.ts"
 import * as Safetensors from "./Safetensors.ts"
-
-const readAt = Effect.fnUntraced(function* (handle: FileSystem.File, file: string, begin: number, end: number) {
-  const bytes = new Uint8Array(end - begin)
-  for (let at = 0; at < bytes.length;) {
-    const count = yield* Effect.mapError(
-      handle.read(bytes.subarray(at, at + 2 ** 30), { position: BigInt(begin + at) }),
-      because(file)
-    )
-    if (Number(count) === 0) return yield* new RunFileError({ file, reason: "it was cut short while it was read" })
-    at += Number(count)
-  }
-  return bytes
-})
 
 /**
  * Reads a safetensors file, and of its tensors those that are needed, each at its place: a file may be larger than memory is.
@@ -31,15 +19,15 @@ export const read = Effect.fnUntraced(function* (
   const handle = yield* Effect.mapError((yield* FileSystem.FileSystem).open(file), because(file))
   const fit = <A>(result: Result.Result<A, Safetensors.SafetensorsError>) =>
     Effect.mapError(Effect.fromResult(result), because(file))
-  const length = yield* readAt(handle, file, 0, Math.min(8, size))
+  const length = yield* FileRange.read(handle, file, 0, Math.min(8, size))
   const declared = length.length < 8 ? 0n : new DataView(length.buffer).getBigUint64(0, true)
   const head = declared > BigInt(Safetensors.maxHeader) ? 9 : 8 + Number(declared)
-  const found = yield* fit(Safetensors.header(yield* readAt(handle, file, 0, Math.min(head, size)), size))
+  const found = yield* fit(Safetensors.header(yield* FileRange.read(handle, file, 0, Math.min(head, size)), size))
   const tensors = new Map<string, NdArray.NdArray>()
   for (const tensor of found.tensors.filter(needed)) {
     tensors.set(
       tensor.name,
-      yield* fit(Safetensors.toArray(yield* readAt(handle, file, tensor.begin, tensor.end), tensor))
+      yield* fit(Safetensors.toArray(yield* FileRange.read(handle, file, tensor.begin, tensor.end), tensor))
     )
   }
   return { tensors, header: found }

@@ -4,36 +4,12 @@
  */
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Result from "effect/Result"
-import { errorExitCode } from "effect/Runtime"
-import * as Schema from "effect/Schema"
-import * as ExitCode from "../dsl/ExitCode.ts"
-import * as NdArray from "../dsl/NdArray.ts"
+import type * as NdArray from "../dsl/NdArray.ts"
+import { form, permuted } from "./Arrays.ts"
 import * as ResNet from "./ResNet.ts"
+import { StateDictError } from "./StateDictError.ts"
 
-/** Tensors that are not those of the network that was asked for: which, and what to change. */
-export class StateDictError extends Schema.TaggedError<StateDictError>()("StateDictError", {
-  missing: Schema.Array(Schema.String),
-  extra: Schema.Array(Schema.String),
-  /** `name: what it is, what the network has`. */
-  misshapen: Schema.Array(Schema.String),
-  remedy: Schema.String
-}) {
-  override get [errorExitCode](): number {
-    return ExitCode.refused
-  }
-  override get message(): string {
-    const list = (what: string, names: ReadonlyArray<string>) =>
-      names.length === 0
-        ? []
-        : [`${what} ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}`]
-    const found = [
-      ...list("lacks", this.missing),
-      ...list("has also", this.extra),
-      ...list("misshapen:", this.misshapen)
-    ]
-    return `state dict: ${found.join("; ")}: ${this.remedy}`
-  }
-}
+export { StateDictError }
 
 /** A network's two trees. */
 export interface Network {
@@ -55,24 +31,6 @@ const namesOf = (place: string): readonly [conv: string, norm: string] => {
   const [conv, norm] = children[unit as keyof typeof children]
   const layer = `layer${Number(stage) + 1}.${block}`
   return [`${layer}.${conv}`, `${layer}.${norm}`]
-}
-
-/** `array` [a, b, c, d] with its axes in another order: axis i of the result is axis `order[i]`. */
-const permuted = <A extends NdArray.NdArray>({ data, dtype, shape }: A, order: ReadonlyArray<number>): A => {
-  const to = order.map((axis) => shape[axis]!)
-  const steps = order.map((axis) => NdArray.size(shape.slice(axis + 1)))
-  const [a, b, c, d] = to as [number, number, number, number]
-  const out = data.slice()
-  let next = 0
-  for (let i = 0; i < a; i++) {
-    for (let j = 0; j < b; j++) {
-      for (let k = 0; k < c; k++) {
-        let at = i * steps[0]! + j * steps[1]! + k * steps[2]!
-        for (let l = 0; l < d; l++, at += steps[3]!) out[next++] = data[at]!
-      }
-    }
-  }
-  return { dtype, shape: to, data: out } as NdArray.NdArray as A
 }
 
 type Named = readonly [name: string, array: NdArray.NdArray]
@@ -114,8 +72,6 @@ const numbered = (name: string): string => {
   return [numbers.get(child) ?? child, ...rest].join(".")
 }
 const namings = [(name: string) => name, numbered] as const
-
-const form = ({ dtype, shape }: Pick<NdArray.NdArray, "dtype" | "shape">): string => `${dtype}[${shape.join(", ")}]`
 
 /** Under which prefix, and which way of naming, most of the network's convolutions are found. */
 const located = (

@@ -8,6 +8,7 @@ import type { Host, Live } from "../dsl/Tree.ts"
 import { dropout } from "../tensor/Noise.ts"
 import { gelu, softmax } from "../tensor/Smooth.ts"
 import * as Init from "./Init.ts"
+import * as LayerNorm from "./LayerNorm.ts"
 import { affine, dense } from "./Mlp.ts"
 
 /** Sizes of an encoder. */
@@ -24,16 +25,11 @@ export interface Config {
   readonly hidden: number
 }
 
-const initNorm = (width: number) => (seed: Seed.Seed) => ({
-  scale: Init.ones([width])(seed),
-  offset: Init.zeros([width])(seed)
-})
-
 const initLayer =
   ({ heads, hidden, width }: Config) =>
   (seed: Seed.Seed) => ({
     attention: {
-      norm: initNorm(width)(seed),
+      norm: LayerNorm.init(width)(seed),
       // The shape carries the number of heads, so that encoding needs nothing but parameters. The limit is Glorot's for
       // each of the three projections.
       qkv: {
@@ -43,7 +39,7 @@ const initLayer =
       out: dense(width, width)(Seed.fold(seed, "out"))
     },
     perceptron: {
-      norm: initNorm(width)(seed),
+      norm: LayerNorm.init(width)(seed),
       up: dense(width, hidden)(Seed.fold(seed, "up")),
       down: dense(hidden, width)(Seed.fold(seed, "down"))
     }
@@ -62,7 +58,7 @@ export const init = (config: Config) => {
     tokens: Init.normal(0.02, [vocabulary, width])(Seed.fold(seed, "tokens")),
     positions: Init.normal(0.02, [length, width])(Seed.fold(seed, "positions")),
     layers: Array.from({ length: layers }, (_, i) => initLayer(config)(Seed.fold(seed, i))),
-    norm: initNorm(width)(seed)
+    norm: LayerNorm.init(width)(seed)
   })
 }
 
@@ -73,11 +69,7 @@ export type HostParams = Host<Params>
 type Layer = Params["layers"][number]
 
 // Rows stand flat, [b · t, d], wherever a layer treats tokens alike: dense products of rank 2 are one kernel each.
-const normalize = (params: Params["norm"], x: tf.Tensor2D): tf.Tensor2D => {
-  const centred = tf.sub(x, tf.mean(x, -1, true))
-  const deviation = tf.sqrt(tf.add(tf.mean(tf.square(centred), -1, true), 1e-5))
-  return tf.add(tf.mul(tf.div(centred, deviation), params.scale), params.offset)
-}
+const normalize = (params: LayerNorm.Params, x: tf.Tensor2D): tf.Tensor2D => LayerNorm.apply(params, x, 1e-5)
 
 /** Multi-head self-attention of x [b · t, d]; `bias` [b, 1, 1, t] is added to the scores of each key. */
 const attend = (params: Layer["attention"], x: tf.Tensor2D, bias: tf.Tensor): tf.Tensor2D => {

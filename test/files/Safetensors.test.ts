@@ -163,8 +163,8 @@ describe("Safetensors", () => {
     ["an unknown field", file({ a: { ...tensor(0, 4), strides: [1] } }, 4), "expected dtype, shape and data_offsets"],
     [
       "another dtype",
-      file({ a: tensor(0, 2, [1], "BF16") }, 2),
-      'tensor "a" of dtype "BF16", expected F32, I32 or I64'
+      file({ a: tensor(0, 8, [1], "F64") }, 8),
+      'tensor "a" of dtype "F64", expected F32, F16, BF16, I32 or I64'
     ],
     [
       "a long number that is too long",
