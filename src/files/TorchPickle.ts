@@ -66,20 +66,7 @@ class Tensor {
     this.described = described
   }
 }
-const mark = Symbol("mark")
-
-type Value =
-  | string
-  | number
-  | boolean
-  | null
-  | Name
-  | Tuple
-  | Storage
-  | Tensor
-  | Mark
-  | Array<Value>
-  | Map<Value, Value>
+type Value = string | number | boolean | null | Name | Tuple | Storage | Tensor | Array<Value> | Map<Value, Value>
 
 class Fault extends Error {}
 const fault = (reason: string): never => {
@@ -159,6 +146,8 @@ class Machine {
   readonly bytes: Uint8Array
   readonly view: DataView
   readonly stack: Array<Value> = []
+  /** Where the stack was when a mark was set. */
+  readonly marks: Array<number> = []
   readonly memo = new Map<number, Value>()
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
@@ -193,8 +182,8 @@ class Machine {
     return this.stack.at(-1) ?? fault("a stack without values")
   }
   marked(): ReadonlyArray<Value> {
-    const from = this.stack.findLastIndex((value) => value === mark)
-    return from === -1 ? fault("a stack without a mark") : this.stack.splice(from).slice(1)
+    const from = this.marks.pop()
+    return from === undefined ? fault("a stack without a mark") : this.stack.splice(from)
   }
   tuple(items: ReadonlyArray<Value>): void {
     this.stack.push(new Tuple(items))
@@ -228,7 +217,7 @@ const opcodes: { readonly [code: string]: (m: Machine) => void } = {
   "}": (m) => void m.stack.push(new Map()),
   "]": (m) => void m.stack.push([]),
   ")": (m) => m.tuple([]),
-  "(": (m) => void m.stack.push(mark),
+  "(": (m) => void m.marks.push(m.stack.length),
   N: (m) => void m.stack.push(null),
   "\x88": (m) => void m.stack.push(true),
   "\x89": (m) => void m.stack.push(false),
