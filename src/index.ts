@@ -121,6 +121,8 @@ export * as Score from "./runs/folder/Score.ts"
 export * as Session from "./runs/trial/Session.ts"
 /** Means, deviations, correlations, and tests of differences. */
 export * as Statistics from "./runs/statistics/Statistics.ts"
+/** One program with many settings and seeds. */
+export * as Sweep from "./runs/sweep/Sweep.ts"
 /** Tables as text. */
 export * as TextTable from "./runs/view/TextTable.ts"
 /** One problem run into a folder: records, checkpoints, selection, resumption. */

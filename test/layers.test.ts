@@ -38,6 +38,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "runs/statistics": ["dsl", "files", "engines", "runs/folder", "runs/trial"],
   "runs/view": ["dsl", "files", "runtime/run", "runs/folder", "runs/trial", "runs/statistics"],
   "runs/report": ["dsl", "files", "runtime/plan", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
+  "runs/sweep": ["dsl", "files", "runs/folder"],
   runs: ["dsl", "engines", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   cli: [
     ...ground,
@@ -54,7 +55,8 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
     "runs/trial",
     "runs/statistics",
     "runs/view",
-    "runs/report"
+    "runs/report",
+    "runs/sweep"
   ],
   // What everything public may be tested with: nothing imports it.
   testing: [

@@ -22,7 +22,9 @@ import * as Launch from "./Launch.ts"
 import * as Load from "./Load.ts"
 import * as Options from "./Options.ts"
 import * as Plans from "./Plans.ts"
+import * as Process from "./Process.ts"
 import { runCommands } from "./RunCommands.ts"
+import { sweepCommand } from "./sweep/SweepCommands.ts"
 
 const run = (programs: Load.Programs) =>
   Command.make(
@@ -33,13 +35,32 @@ const run = (programs: Load.Programs) =>
       engine: Options.engine,
       threads: Options.threads,
       plugin: Options.plugin,
+      into: Flag.String("into").pipe(
+        Flag.withDescription("The run's own folder: begun if it is not there, gone on with if it is not done"),
+        Flag.optional
+      ),
+      tied: Flag.Boolean("tied").pipe(
+        Flag.withDescription(
+          "Stops with a checkpoint when standard input ends, as TERM does: whoever started it is gone"
+        ),
+        Flag.withDefault(false)
+      ),
       runs: Options.runs,
       format: Options.format,
       quiet: Options.quiet
     },
-    Effect.fnUntraced(function* (options) {
-      yield* Launch.start(yield* Load.load(programs, options.program), options)
-    }, Launch.hushed)
+    Effect.fnUntraced(
+      function* (options) {
+        if (options.tied) yield* Process.tied
+        const loaded = yield* Load.load(programs, options.program)
+        yield* Option.match(options.into, {
+          onNone: () => Launch.start(loaded, options),
+          onSome: (folder) => Launch.into(loaded, folder, options)
+        })
+      },
+      Effect.scoped,
+      Launch.hushed
+    )
   ).pipe(
     Command.withDescription("Runs a program into a new run folder and prints its result"),
     Command.withExamples([
@@ -235,4 +256,13 @@ const verify = (programs: Load.Programs) =>
 
 /** What every command line offers. */
 export const commands = (programs: Load.Programs) =>
-  [run(programs), plan(programs), resume(programs), fork(programs), verify(programs), doctor, ...runCommands] as const
+  [
+    run(programs),
+    plan(programs),
+    resume(programs),
+    fork(programs),
+    verify(programs),
+    doctor,
+    ...runCommands,
+    sweepCommand(programs)
+  ] as const

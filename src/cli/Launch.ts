@@ -20,6 +20,8 @@ import * as Manifest from "../runs/folder/Manifest.ts"
 import * as PlanFile from "../runs/folder/PlanFile.ts"
 import type * as Program from "../runs/Program.ts"
 import * as ReportFile from "../runs/report/ReportFile.ts"
+import * as Records from "../runs/folder/Records.ts"
+import * as ResultFile from "../runs/folder/ResultFile.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
 import * as Status from "../runs/folder/Status.ts"
 import * as Trial from "../runs/trial/Trial.ts"
@@ -36,7 +38,7 @@ export type Settings = Program.Settings["Type"]
 /** A run that is still going on somewhere. */
 export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { reason: Schema.String }) {
   override get [errorExitCode](): number {
-    return ExitCode.usage
+    return ExitCode.live
   }
   override get message(): string {
     return this.reason
@@ -151,9 +153,9 @@ export const changed = (then: Fingerprints, now: Fingerprints): string | undefin
     : `what ${other.join(", ")}${among} computes has`
 }
 
-/** Makes the folder of a new run, with what it is written down before it starts. */
-export const makeFolder = Effect.fnUntraced(function* (
-  root: string,
+/** Writes into the folder of a new run what is written down before it starts. */
+const fill = Effect.fnUntraced(function* (
+  folder: RunFolder.RunFolder,
   loaded: Load.Loaded,
   resolved: Config.Resolved<Settings>,
   planned: ReadonlyArray<Plans.Planned>,
@@ -166,38 +168,42 @@ export const makeFolder = Effect.fnUntraced(function* (
   const entries = Config.entries(loaded.program.config, resolved)
   const plans = Plans.written(planned)
   const { runtime } = yield* Engine
-  return yield* RunFolder.create(root, loaded.program.name, (folder) =>
-    Effect.gen(function* () {
-      yield* JsonFile.writeSealed(path.join(folder.path, "config.json"), Config.Entries, entries)
-      yield* PlanFile.write(folder, plans)
-      yield* JsonFile.replace(
-        path.join(folder.path, "plan.txt"),
-        new TextEncoder().encode(`${Plans.forms.text(plans)}\n`)
+  yield* JsonFile.writeSealed(path.join(folder.path, "config.json"), Config.Entries, entries)
+  yield* PlanFile.write(folder, plans)
+  yield* JsonFile.replace(path.join(folder.path, "plan.txt"), new TextEncoder().encode(`${Plans.forms.text(plans)}\n`))
+  yield* Manifest.write(folder, process.cwd(), {
+    program: { problems, files: { [loaded.source]: loaded.sha256 } },
+    ...(parent === undefined ? {} : { parent }),
+    versions: { tapweight: version, ...packaged.dependencies },
+    seeds: {
+      root: resolved.value.seed,
+      algorithm: "threefry2x32-20",
+      levels: Object.fromEntries(
+        planned
+          .flatMap(({ plan }) => plan.levels)
+          .map((level) => [level.name, [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]])
       )
-      yield* Manifest.write(folder, process.cwd(), {
-        program: { problems, files: { [loaded.source]: loaded.sha256 } },
-        ...(parent === undefined ? {} : { parent }),
-        versions: { tapweight: version, ...packaged.dependencies },
-        seeds: {
-          root: resolved.value.seed,
-          algorithm: "threefry2x32-20",
-          levels: Object.fromEntries(
-            planned
-              .flatMap(({ plan }) => plan.levels)
-              .map((level) => [level.name, [...Seed.fold(Seed.fold(seed, "data"), level.name).key] as [number, number]])
-          )
-        },
-        data: [],
-        weights: [],
-        engine: {
-          provider: computing.engine,
-          threads: Options.threadsOf(computing),
-          ...(Option.isSome(computing.plugin) ? { plugin: computing.plugin.value } : {}),
-          ...(runtime === undefined ? {} : { runtime })
-        }
-      })
-    })
-  )
+    },
+    data: [],
+    weights: [],
+    engine: {
+      provider: computing.engine,
+      threads: Options.threadsOf(computing),
+      ...(Option.isSome(computing.plugin) ? { plugin: computing.plugin.value } : {}),
+      ...(runtime === undefined ? {} : { runtime })
+    }
+  })
+})
+
+/** Makes the folder of a new run, with what it is written down before it starts. */
+export const makeFolder = Effect.fnUntraced(function* (
+  root: string,
+  loaded: Load.Loaded,
+  ...given: typeof fill extends (folder: RunFolder.RunFolder, loaded: Load.Loaded, ...given: infer Given) => unknown
+    ? Given
+    : never
+) {
+  return yield* RunFolder.create(root, loaded.program.name, (folder) => fill(folder, loaded, ...given))
 })
 
 /** Only a run that is one trial can be made longer: of several, some start from what others ended with. */
@@ -279,4 +285,40 @@ export const start = Effect.fnUntraced(function* (
     )
     yield* finish(created, loaded, prepared, 1, options)
   }).pipe(Effect.scoped, Effect.provide(Options.engineLayer(options.engine, options)))
+}, Effect.scoped)
+
+/**
+ * Runs a program in a folder of a given name: begins, goes on, or gives what is stored, whichever it takes. Two that start it at
+ * once do not both run: the second fails with a `LiveError`.
+ */
+export const into = Effect.fnUntraced(function* (
+  loaded: Load.Loaded,
+  location: string,
+  options: Given & Options.Computing & { readonly format: "text" | "json"; readonly quiet: boolean }
+) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const absolute = path.resolve(location)
+  const folder = { id: path.basename(absolute), program: loaded.program.name, path: absolute }
+  yield* Effect.mapError(fs.makeDirectory(absolute, { recursive: true }), JsonFile.because(absolute))
+  const lock = yield* hold(folder)
+  const done = yield* ResultFile.read(folder)
+  if (done !== undefined) return yield* print(options.format, done.text, { run: folder.path, result: done.result })
+  const resolved = yield* resolve(loaded, options)
+  const prepared = yield* ready(loaded, resolved.value)
+  const uncompiled = Options.isCompiled(options.engine) ? Plans.uncompiled(prepared.planned) : undefined
+  if (uncompiled !== undefined) return yield* uncompiled
+  yield* Effect.gen(function* () {
+    const begun = existsSync(path.join(absolute, "manifest.json"))
+    if (begun) {
+      const { program } = yield* Manifest.read(folder)
+      const change = changed(program.problems, fingerprintsOf(prepared.planned))
+      if (change !== undefined) {
+        const reason = `it is not the program that ${absolute} was begun with: ${change} changed. Restore it, or run elsewhere`
+        return yield* new Load.ProgramError({ program: loaded.source, reason })
+      }
+    } else yield* fill(folder, loaded, resolved, prepared.planned, options)
+    const attempt = begun ? ((yield* Records.attempts(folder)).at(-1) ?? 1) + 1 : 1
+    yield* saying(options.quiet)(`run ${absolute}  seed ${resolved.value.seed}  engine ${Options.named(options)}`)
+    yield* finish({ folder, lock }, loaded, prepared, attempt, options)
+  }).pipe(Effect.provide(Options.engineLayer(options.engine, options)))
 }, Effect.scoped)

@@ -360,7 +360,7 @@ describe("the command line", () => {
     try {
       await once(holder.stdout, "data")
       const { code, err } = tapweight("resume", folder)
-      assert.strictEqual(code, 2, err)
+      assert.strictEqual(code, 73, err)
       assert.include(err, "is going on: wait for it, or stop it first")
     } finally {
       holder.kill("SIGKILL")

@@ -1,0 +1,125 @@
+/** Where a sweep keeps its runs, and what state each is in: the folders are the truth, nothing else knows more. */
+import { appendFileSync, existsSync, readFileSync } from "node:fs"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
+import * as JsonFile from "../../files/JsonFile.ts"
+import * as FolderLock from "../folder/FolderLock.ts"
+import type { RunFolder } from "../folder/RunFolder.ts"
+
+/** One run of a sweep: `id` is a hash of what it computes, its settings and its seed, and names its folder. */
+export const Entry = Schema.Struct({
+  id: Schema.String,
+  settings: Schema.JsonObject,
+  seed: Schema.Int
+})
+export type Entry = typeof Entry.Type
+
+/** `sweep.json`: all runs that a sweep was ever asked for. */
+export const SweepFile = Schema.Struct({
+  version: Schema.Literal(1),
+  name: Schema.String,
+  program: Schema.String,
+  entries: Schema.Array(Entry)
+})
+export type SweepFile = typeof SweepFile.Type
+
+/** What a run of a sweep is: nothing of it is written down but what its folder shows. */
+export type State = "queued" | "running" | "done" | "failed" | "cancelled"
+
+/** The folder of a sweep. */
+export const pathOf = (runs: string, name: string) => Effect.map(Path.Path, (path) => path.join(runs, "sweeps", name))
+
+/** The run folder of one entry. */
+export const runFolder = (sweep: string, file: Pick<SweepFile, "name">, { id }: Entry): RunFolder => ({
+  id,
+  program: file.name,
+  path: `${sweep}/${id}`
+})
+
+/** Reads a sweep's file; `undefined` where there is none yet. */
+export const read = Effect.fnUntraced(function* (sweep: string) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  const file = path.join(sweep, "sweep.json")
+  if (!(yield* Effect.mapError(fs.exists(file), JsonFile.because(file)))) return undefined
+  return yield* JsonFile.readSealed(file, SweepFile)
+})
+
+/** Adds entries to a sweep, which keeps those it has. Gives all of them and how many are new. */
+export const add = Effect.fnUntraced(function* (sweep: string, asked: SweepFile) {
+  const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
+  yield* Effect.mapError(fs.makeDirectory(sweep, { recursive: true }), JsonFile.because(sweep))
+  // Two that add at once would each leave out what the other adds.
+  yield* FolderLock.hold(sweep, { milliseconds: 10_000 })
+  const before = (yield* read(sweep))?.entries ?? []
+  const known = new Set(before.map(({ id }) => id))
+  const entries = [...before, ...asked.entries.filter(({ id }) => !known.has(id))]
+  if (entries.length > before.length) {
+    yield* JsonFile.writeSealed(path.join(sweep, "sweep.json"), SweepFile, { ...asked, entries })
+  }
+  return { entries, fresh: entries.length - before.length }
+}, Effect.scoped)
+
+/** How a process that ran an entry ended, or that its failures are forgiven. */
+const Ending = Schema.Struct({
+  exit: Schema.NullOr(Schema.Int),
+  at: Schema.String,
+  forgiven: Schema.optionalKey(Schema.Boolean)
+})
+const decodeEnding = Schema.decodeUnknownOption(Schema.fromJsonString(Ending))
+
+const endingsOf = (folder: RunFolder): string => `${folder.path}/endings.ndjson`
+
+/** Notes how a process ended: its exit code, or null where a signal ended it. */
+export const note = (folder: RunFolder, exit: number | null, forgiven = false): void =>
+  appendFileSync(
+    endingsOf(folder),
+    `${JSON.stringify({ exit, at: new Date().toISOString(), ...(forgiven ? { forgiven } : {}) })}\n`
+  )
+
+/** Failures of the same run after which it is not tried again. */
+export const patience = 3
+
+/** Exit codes that trying again does not change: wrong usage, a check, data that cannot be used. */
+const hopeless = new Set([2, 3, 4])
+
+/** What an entry's endings come to since it was last forgiven: how many failures, and whether to give it up. */
+export const failures = (folder: RunFolder): { readonly failed: number; readonly given: boolean } => {
+  const file = endingsOf(folder)
+  if (!existsSync(file)) return { failed: 0, given: false }
+  let [failed, given] = [0, false]
+  for (const line of readFileSync(file, "utf8").split("\n")) {
+    const ending = decodeEnding(line)
+    if (ending._tag === "None") continue
+    const { exit, forgiven } = ending.value
+    if (forgiven === true) [failed, given] = [0, false]
+    else if (exit !== 0 && exit !== 75 && exit !== 130) failed++
+    if (exit !== null && hopeless.has(exit)) given = true
+  }
+  return { failed, given: given || failed >= patience }
+}
+
+/** The mark by which a sweep, or one of its runs, is told to stop. */
+const mark = (folder: string): string => `${folder}/cancelled`
+
+/** Whether a sweep's run was cancelled, alone or with the sweep. */
+export const isCancelled = (sweep: string, folder: RunFolder): boolean =>
+  existsSync(mark(sweep)) || existsSync(mark(folder.path))
+
+/** Cancels a sweep, or takes that back. */
+export const cancel = Effect.fnUntraced(function* (sweep: string, cancelled: boolean) {
+  const fs = yield* FileSystem.FileSystem
+  const file = mark(sweep)
+  const changed = cancelled ? fs.writeFileString(file, "") : fs.remove(file, { force: true })
+  yield* Effect.mapError(changed, JsonFile.because(file))
+})
+
+/** The state of one entry. */
+export const stateOf = (sweep: string, folder: RunFolder) =>
+  Effect.map(FolderLock.isHeld(folder.path), (held): State => {
+    if (existsSync(`${folder.path}/result.json`)) return "done"
+    if (held) return "running"
+    if (failures(folder).given) return "failed"
+    return isCancelled(sweep, folder) ? "cancelled" : "queued"
+  })
