@@ -122,6 +122,8 @@ export class Engine extends Context.Service<
   {
     /** E.g. `eager/wasm`. */
     readonly name: string
+    /** How many devices share the rows of a batch; 1 where absent. */
+    readonly devices?: number
     /** What computes, by parts with a version each, where that does not come with the package: a run that resumes holds its own against it. */
     readonly runtime?: { readonly [part: string]: string }
     readonly compile: <S extends Tree, B extends Tree, M extends Tree>(

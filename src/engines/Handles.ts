@@ -36,7 +36,10 @@ export const typesOf = (host: unknown): Types =>
 
 export const formOf = (tree: unknown): string =>
   Tree.entries(tree as Tree.Tree)
-    .map(([path, { dtype, shape }]) => `${path}:${dtype}[${shape.join()}]`)
+    .map(([path, leaf]) => {
+      const { axis, dtype, shape } = leaf as unknown as LeafType
+      return `${path}:${dtype}[${shape.join()}]${axis === undefined ? "" : `/${axis}`}`
+    })
     .join(" ")
 
 export const wordsOf = (leaves: ReadonlyArray<LeafType>): number =>
@@ -54,7 +57,11 @@ export const heldBy = (device: object): Held =>
 
 export const deviceOf = ({ form, tree }: Pick<Shaped, "form" | "tree">, handles: ReadonlyArray<number>): never => {
   let next = 0
-  const device = Tree.map(tree as never, ({ dtype, shape }) => ({ dtype, shape, handle: handles[next++]! }) as never)
+  const device = Tree.map(tree as never, (leaf) => {
+    const { axis, dtype, shape } = leaf as LeafType
+    const type = axis === undefined ? { dtype, shape } : { dtype, shape, axis }
+    return { ...type, handle: handles[next++]! } as never
+  })
   known.set(device, { handles, form })
   return device as never
 }

@@ -110,14 +110,20 @@ const scheduled = (draw: Draw, apart: Draw, top: boolean) => {
   return <L extends Level.Definition>(level: L): L => changes.reduce((sofar, change) => change(sofar), level)
 }
 
-const attempt = (seed: Seed.Seed, radius: number): Problem.Problem<any, never, never> => {
+/** Rows of full batches, and of mini-batches of 14. */
+interface Sizes {
+  readonly constant: number
+  readonly batch: number
+}
+
+const attempt = (seed: Seed.Seed, radius: number, sizes: Sizes): Problem.Problem<any, never, never> => {
   const draw = stream(seed)
   // Draws of their own, so that the rest of a program is what it is without them.
   const apart = stream(Seed.fold(seed, "accumulate"))
   const data = (name: string) =>
     draw.chance(0.2)
-      ? Dataset.constant(name, table(Seed.fold(seed, name), 6))
-      : Dataset.fromRows(name, table(Seed.fold(seed, name), 14), { batch: 5 })
+      ? Dataset.constant(name, table(Seed.fold(seed, name), sizes.constant))
+      : Dataset.fromRows(name, table(Seed.fold(seed, name), 14), { batch: sizes.batch })
   const t = Var.make("t", (own) => NdArray.float32([2], Seed.normal(Seed.fold(own, "t"), 2)))
   const nets: Array<ReturnType<typeof net>> = []
   const made: Array<any> = []
@@ -170,9 +176,13 @@ const attempt = (seed: Seed.Seed, radius: number): Problem.Problem<any, never, n
  * A random program: one to three small nets over a random DAG below a vector of two tradeoffs, with random losses,
  * optimizers, estimators and schedules. Draws that a plan refuses are drawn again. A function of the seed.
  */
-export const random = (seed: Seed.Seed, radius: number): Problem.Problem<any, never, never> => {
+export const random = (
+  seed: Seed.Seed,
+  radius: number,
+  sizes: Sizes = { constant: 6, batch: 5 }
+): Problem.Problem<any, never, never> => {
   for (let i = 0; ; i++) {
-    const problem = attempt(Seed.fold(seed, i), radius)
+    const problem = attempt(Seed.fold(seed, i), radius, sizes)
     if (Result.isSuccess(Plan.make(problem))) return problem
   }
 }

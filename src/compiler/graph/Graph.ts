@@ -192,4 +192,6 @@ export const print = (results: ReadonlyArray<readonly [name: string, node: Node]
 export interface LeafType {
   readonly dtype: "float32" | "int32"
   readonly shape: Shape
+  /** The axis along which several devices share it, each having an equal part; absent where each has all of it. */
+  readonly axis?: number | undefined
 }

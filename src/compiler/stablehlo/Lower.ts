@@ -5,6 +5,7 @@ import { binaries, unaries } from "./Elementwise.ts"
 import { elementOf, Emitter, longs, region, typeOf, type Value } from "./Emitter.ts"
 import * as Images from "./Images.ts"
 import * as Noise from "./Noise.ts"
+import { alone, attribute, mesh, type Sharding } from "./Sharding.ts"
 
 type Lowering = (e: Emitter, inputs: ReadonlyArray<Value>, node: Node) => Value
 
@@ -183,15 +184,23 @@ export const lower = (
   inputs: ReadonlyArray<Node>,
   kept: ReadonlyArray<Node>,
   sent: ReadonlyArray<Node>,
-  aliases: Aliases = new Map()
+  aliases: Aliases = new Map(),
+  sharding: Sharding = alone
 ): string => {
+  const { devices } = sharding
+  /** What is said of a parameter or result beside its type. */
+  const said = (rank: number, axis: number | undefined, ...others: ReadonlyArray<string>): string => {
+    const all = devices === 1 ? others : [attribute(rank, axis), ...others]
+    return all.length === 0 ? "" : ` {${all.join(", ")}}`
+  }
   const e = new Emitter()
   const values = new Map<Node, Value>()
   const parameters = inputs.map((node, i) => {
     const value: Value = { name: `%arg${i}`, element: elementOf(node.dtype), shape: node.shape }
     values.set(node, value)
     const alias = aliases.get(i)
-    return `${value.name}: ${typeOf(value)}${alias === undefined ? "" : ` {tf.aliasing_output = ${alias} : i32}`}`
+    const handed = alias === undefined ? [] : [`tf.aliasing_output = ${alias} : i32`]
+    return `${value.name}: ${typeOf(value)}${said(value.shape.length, sharding.inputs[i], ...handed)}`
   })
   let level = ""
   for (const node of reachable([...kept, ...sent])) {
@@ -214,9 +223,11 @@ export const lower = (
   const list = parts.length === 0 ? [] : [parts.length === 1 ? parts[0]! : e.concatenate(parts, 0)]
   const returned = [...kept.map((node) => values.get(node)!), ...list]
   const types = returned.map(typeOf).join(", ")
+  const results = returned.map((value, i) => `${typeOf(value)}${said(value.shape.length, sharding.kept[i])}`)
   return [
-    "module @step attributes {mhlo.num_partitions = 1 : i32, mhlo.num_replicas = 1 : i32} {",
-    `  func.func public @main(${parameters.join(", ")}) -> (${types}) {`,
+    `module @step attributes {mhlo.num_partitions = ${devices} : i32, mhlo.num_replicas = 1 : i32} {`,
+    ...(devices === 1 ? [] : [`  ${mesh(devices)}`]),
+    `  func.func public @main(${parameters.join(", ")}) -> (${results.join(", ")}) {`,
     ...e.lines.map((line) => `    ${line}`),
     `    return${returned.length === 0 ? "" : ` ${returned.map(({ name }) => name).join(", ")} : ${types}`}`,
     "  }",

@@ -6,6 +6,7 @@ import { formOf } from "../Handles.ts"
 import type * as Client from "./pjrt/Client.ts"
 import type * as ExecutablePool from "./ExecutablePool.ts"
 import { failed, toFailure, whole } from "./Failure.ts"
+import type { Placement } from "./Placement.ts"
 import * as StepProgram from "./StepProgram.ts"
 
 /** A compiled function. */
@@ -35,7 +36,8 @@ export type Specialized = (tree: object, form: string, batch: unknown) => Effect
 export const specialized = (
   executables: ExecutablePool.ExecutablePool,
   f: StepProgram.Source,
-  owns: boolean
+  role: StepProgram.Role,
+  placement: Placement
 ): Effect.Effect<Specialized, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
@@ -48,7 +50,7 @@ export const specialized = (
           const key = `${form} | ${formOf(batch)}`
           const known = loadedBy.get(key)
           if (known !== undefined) return Effect.succeed(known)
-          return Effect.tap(load(executables, f, ["state", "batch"], [tree, batch], owns), (loaded) =>
+          return Effect.tap(load(executables, f, ["state", "batch"], [tree, batch], role, placement), (loaded) =>
             Effect.sync(() => loadedBy.set(key, loaded))
           )
         })

@@ -6,12 +6,14 @@ import type * as Tree from "../../dsl/Tree.ts"
 import { inLevel } from "../../runtime/step/Evaluation.ts"
 import { type Numbered, numbered } from "../../runtime/step/Numbering.ts"
 import { leavesOf, type Shaped, shaped, type Types, typesOf } from "../Handles.ts"
+import * as Placement from "./Placement.ts"
 
 export interface StepProgram {
   readonly program: string
   /** How many arrays it takes: the state's, then the batch's. */
   readonly takes: number
   readonly results: ReadonlyArray<LeafType>
+  /** Its arrays, and along which axis devices share them. */
   readonly batch: Types
   readonly kept: Shaped
   readonly sent: Shaped
@@ -25,34 +27,44 @@ export type Source = (...args: ReadonlyArray<never>) => readonly [Tree.Tree, Tre
 /** Of results that stay, the inputs whose place they take: those of a state that a step hands on. */
 const aliasesOf = (inputs: ReadonlyArray<LeafType>, kept: ReadonlyArray<LeafType>): Aliases =>
   new Map(
-    kept.flatMap(({ dtype, shape }, i) => {
+    kept.flatMap(({ axis, dtype, shape }, i) => {
       const input = inputs[i]
-      return input?.dtype === dtype && input.shape.join() === shape.join() ? [[i, i] as const] : []
+      const alike = input?.dtype === dtype && input.shape.join() === shape.join() && input.axis === axis
+      return alike ? [[i, i] as const] : []
     })
   )
 
-/** Traces and lowers; `owns` where the state is the function's own to write over. Throws a `CompileError`. */
+/** What a function is of: a step of a state and a batch, an observer of the same, or where a state starts, from values. */
+export type Role = "step" | "observer" | "start"
+
+/** Traces and lowers. Only a step may write over its state. Throws a `CompileError`. */
 export const make = (
   f: Source,
   names: ReadonlyArray<string>,
   args: ReadonlyArray<unknown>,
-  owns: boolean
+  role: Role,
+  placement: Placement.Placement
 ): StepProgram => {
   // What the function itself throws is its own fault, not the engine's.
   const own = (...given: ReadonlyArray<never>) => inLevel("", () => f(...given))
   const traced = trace(own as never, names, args)
   const trees = traced.structure as unknown as readonly [Types, Types]
-  const [kept, sent] = [shaped(trees[0]), shaped(trees[1])]
-  const aliases: Aliases = owns ? aliasesOf(traced.inputs as ReadonlyArray<LeafType>, kept.leaves) : new Map()
+  const [kept, sent] = [shaped(Placement.ofState(trees[0], placement)), shaped(trees[1])]
+  const given = typesOf(args.at(-1))
+  const batch = role === "start" ? given : Placement.ofBatch(given, placement)
+  const inputs = [...args.slice(0, -1), batch].flatMap((tree) => leavesOf<LeafType>(tree))
+  const aliases: Aliases = role === "step" ? aliasesOf(inputs, kept.leaves) : new Map()
   const split = kept.leaves.length
-  const program = lower(traced.inputs, traced.results.slice(0, split), traced.results.slice(split), aliases)
+  const [axes, { devices }] = [(types: ReadonlyArray<LeafType>) => types.map(({ axis }) => axis), placement]
+  const sharding = { devices, inputs: axes(inputs), kept: axes(kept.leaves) }
+  const program = lower(traced.inputs, traced.results.slice(0, split), traced.results.slice(split), aliases, sharding)
   const list: ReadonlyArray<LeafType> = sent.words === 0 ? [] : [{ dtype: "float32", shape: [sent.words] }]
   const held = traced.inputs.length - leavesOf(args.at(-1)).length
   return {
     program,
     takes: traced.inputs.length,
     results: [...kept.leaves, ...list],
-    batch: typesOf(args.at(-1)),
+    batch,
     kept,
     sent,
     numberings: numbered(traced.numberings, traced.inputs, held)

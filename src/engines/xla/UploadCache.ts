@@ -39,7 +39,8 @@ export const make = (client: Client): UploadCache => {
       const entry = id === undefined ? undefined : entries.get(id)
       if (entry !== undefined) {
         const { buffer, copy } = entry
-        if (buffer.shape.join() === type.shape.join() && copy.equals(bytesOf(array))) return { buffer, passing: false }
+        const alike = buffer.shape.join() === type.shape.join() && buffer.axis === type.axis
+        if (alike && copy.equals(bytesOf(array))) return { buffer, passing: false }
         end(id!)
       }
       const buffer = client.upload(array, type)

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { LeafType } from "../../compiler/graph/Graph.ts"
+import * as Numbers from "../../dsl/Numbers.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import { Engine, type EngineError } from "../Engine.ts"
 import { deviceOf, formOf, heldBy, leavesOf, typesOf, wordsOf } from "../Handles.ts"
@@ -14,6 +15,7 @@ import * as Dispatch from "./Dispatch.ts"
 import * as ExecutablePool from "./ExecutablePool.ts"
 import { failed, whole } from "./Failure.ts"
 import { load, type Specialized, specialized } from "./Loaded.ts"
+import * as Placement from "./Placement.ts"
 import * as Plugin from "./pjrt/Plugin.ts"
 import * as PluginFile from "./pjrt/PluginFile.ts"
 import * as Sequence from "./Sequence.ts"
@@ -23,10 +25,20 @@ import * as UploadCache from "./UploadCache.ts"
 export interface Options {
   /** The plugin's file; looked for where absent, see `Plugin.find`. */
   readonly plugin?: string
+  /**
+   * How many of the plugin's devices steps run on: each has an equal part of every batch's rows and all of the state. A CPU is
+   * as many devices as are asked for, which share its cores. 1 where absent; a `RangeError` where it is no whole number.
+   */
+  readonly devices?: number
+  /** Whether each of several devices has a part of the optimizers' state in place of all of it; not where absent. */
+  readonly shardOptimizer?: boolean
 }
 
 /** An engine on a client. */
-const service = ({ client, runtime }: Opened): Effect.Effect<Engine["Service"], never, Scope.Scope> =>
+const service = (
+  { client, runtime }: Opened,
+  placement: Placement.Placement
+): Effect.Effect<Engine["Service"], never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => ({
@@ -41,11 +53,12 @@ const service = ({ client, runtime }: Opened): Effect.Effect<Engine["Service"], 
           await executables.clear()
         })
     ),
-    ({ arrays, executables, uploads }) => ({ ...engineOf(client, arrays, executables, uploads), runtime })
+    ({ arrays, executables, uploads }) => ({ ...engineOf(client, placement, arrays, executables, uploads), runtime })
   )
 
 const engineOf = (
   client: Client.Client,
+  placement: Placement.Placement,
   arrays: DeviceArrays.DeviceArrays,
   executables: ExecutablePool.ExecutablePool,
   uploads: UploadCache.UploadCache
@@ -66,8 +79,9 @@ const engineOf = (
 
   return {
     name: `xla/${client.platform}`,
+    devices: client.devices,
     compile: (step) =>
-      Effect.map(specialized(executables, step as never, true), (find) => {
+      Effect.map(specialized(executables, step as never, "step", placement), (find) => {
         const compiled: Sequence.Step = { run: calling(find, true) as never, find }
         return compiled as never
       }),
@@ -77,19 +91,19 @@ const engineOf = (
     },
     observe: (f) =>
       Effect.map(
-        specialized(executables, (state, batch) => [[], f(state, batch)], false),
+        specialized(executables, (state, batch) => [[], f(state, batch)], "observer", placement),
         (find) => (state, batch) => Effect.map(calling(find, false)(state, batch), ([, metrics]) => metrics as never)
       ),
     start: (f, input) =>
       Effect.acquireUseRelease(
-        load(executables, (given) => [f(given), []], ["input"], [input], false),
+        load(executables, (given) => [f(given), []], ["input"], [input], "start", placement),
         (loaded) => Effect.map(dispatch.run(loaded, arraysOf(loaded.batch, input), [], false), ([state]) => state),
         ({ program }) => Effect.sync(() => executables.unload(program))
       ),
     upload: (host) =>
       Effect.try({
         try: () => {
-          const tree = typesOf(host)
+          const tree = Placement.ofState(typesOf(host), placement)
           const types = leavesOf<LeafType>(tree)
           const buffers: Array<Client.DeviceBuffer> = []
           try {
@@ -123,15 +137,17 @@ interface Opened {
   readonly runtime: NonNullable<Engine["Service"]["runtime"]>
 }
 
-/** Opens a plugin's first device; everything on it is freed with the scope. */
+/** Opens a plugin's first devices; everything on them is freed with the scope. */
 const open = Effect.fnUntraced(function* (options: Options) {
   const { path } = yield* Plugin.find(options.plugin)
   const koffi = yield* Plugin.foreign
   return yield* Effect.acquireRelease(
     Effect.try({
       try: (): Opened => {
+        // Of every program for several devices XLA 0.11.2 warns that Shardy's text has another form inside of XLA.
+        if ((options.devices ?? 1) > 1) process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
         const api = Api.load(koffi, path)
-        const client = Client.make(api)
+        const client = Client.make(api, options.devices)
         const { platform, version } = client
         return {
           api,
@@ -154,5 +170,12 @@ export const inspect = Effect.fnUntraced(function* (options: Options) {
 }, Effect.scoped)
 
 /** The engine on XLA's devices. */
-export const layer = (options: Options = {}): Layer.Layer<Engine, EngineError> =>
-  Layer.effect(Engine, Effect.flatMap(open(options), service))
+export const layer = (options: Options = {}): Layer.Layer<Engine, EngineError> => {
+  Numbers.whole("XlaEngine.layer: devices", options.devices ?? 1, 1)
+  return Layer.effect(
+    Engine,
+    Effect.flatMap(open(options), (opened) =>
+      service(opened, { devices: opened.client.devices, shardOptimizer: options.shardOptimizer ?? false })
+    )
+  )
+}

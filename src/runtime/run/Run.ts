@@ -23,6 +23,7 @@ import { broken, type LevelReport, reportOf, type Unsound, unsound } from "./Lev
 import { ambiguousPath, type HostVars, initial, initialVars, levelsOf, type State, type Vars } from "../step/State.ts"
 import * as Step from "../step/Step.ts"
 import type * as Sweep from "../step/Direction.ts"
+import * as Sharing from "../plan/Sharing.ts"
 import type { WiringError } from "../plan/Wiring.ts"
 
 export type { LevelReport, Report } from "./LevelReport.ts"
@@ -155,6 +156,9 @@ export const ticks = <V extends Var.Any, E, R>(
       const engine = yield* Engine
       const scope = yield* Effect.scope
       const plan = yield* Effect.fromResult(Plan.make(problem))
+      const unequal = Sharing.ofLevels(levelsOf(problem).values(), engine.devices ?? 1)
+      if (unequal !== undefined)
+        return yield* new EngineError({ kind: "Refused", engine: engine.name, tick: null, reason: unequal })
       const feed = yield* Feed.open(problem, Seed.make(options.seed))
       const cell = yield* acquireCell(engine, problem, plan, options)
       const observers = Observers.make<Var.Named<V>>(engine, scope)

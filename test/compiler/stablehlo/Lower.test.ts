@@ -41,6 +41,26 @@ describe("StableHLO", () => {
     `)
   })
 
+  it("for several devices says which inputs and results they share, and nothing else is other", () => {
+    const step = (state: { readonly w: tf.Tensor2D }, batch: { readonly x: tf.Tensor2D }) => {
+      const moved = tf.sub(state.w, tf.matMul(batch.x, batch.x, true))
+      return { w: moved, size: tf.sum(moved) }
+    }
+    const { inputs, results } = trace(step as never, ["state", "batch"], [{ w: float(4, 4) }, { x: float(6, 4) }])
+    const [kept, sent] = [results.slice(0, 1), results.slice(1)]
+    const aliases = new Map([[0, 0]])
+    const text = lower(inputs, kept, sent, aliases, { devices: 2, inputs: [1, 0], kept: [1] })
+    expect(text.split("\n").slice(0, 3)).toMatchInlineSnapshot(`
+      [
+        "module @step attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1 : i32} {",
+        "  sdy.mesh @devices = <["rows"=2]>",
+        "  func.func public @main(%arg0: tensor<4x4xf32> {sdy.sharding = #sdy.sharding<@devices, [{}, {"rows"}]>, tf.aliasing_output = 0 : i32}, %arg1: tensor<6x4xf32> {sdy.sharding = #sdy.sharding<@devices, [{"rows"}, {}]>}) -> (tensor<4x4xf32> {sdy.sharding = #sdy.sharding<@devices, [{}, {"rows"}]>}, tensor<1xf32> {sdy.sharding = #sdy.sharding<@devices, [{}]>}) {",
+      ]
+    `)
+    const alone = lower(inputs, kept, sent, aliases)
+    assert.deepStrictEqual(text.split("\n").slice(3), alone.split("\n").slice(2))
+  })
+
   it("of noise is the generator on words of 32 bits", () => {
     const { inputs, results } = trace(
       ((key: tf.Tensor1D) => Noise.uniform(key, [3], 7)) as never,

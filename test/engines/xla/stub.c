@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int calls, failing, buffers, events, executables, clients;
+static int calls, failing, buffers, events, executables, clients, count = 1;
 
+void stub_devices(int n) { count = n; }
 void stub_fail_at(int n) { calls = 0; failing = n; }
 int stub_calls(void) { return calls; }
 int stub_alive(int what) { return what == 0 ? buffers : what == 1 ? events : what == 2 ? executables : clients; }
@@ -27,8 +28,10 @@ static void *event_await(void *a) { (void)a; CALL(); return 0; }
 static void *client_create(void *a) { CALL(); clients++; AT(a, 64) = 1; return 0; }
 static void *client_destroy(void *a) { (void)a; clients--; CALL(); return 0; }
 static void *platform(void *a) { CALL(); AT(a, 24) = (word)"stub"; AT(a, 32) = 4; return 0; }
-static word device = 1;
-static void *devices(void *a) { CALL(); AT(a, 24) = (word)&device; AT(a, 32) = 1; return 0; }
+static word device[4] = {1, 2, 3, 4};
+static void *devices(void *a) { CALL(); AT(a, 24) = (word)device; AT(a, 32) = count; return 0; }
+static void *description(void *a) { CALL(); AT(a, 24) = AT(a, 16); return 0; }
+static void *device_id(void *a) { CALL(); INT(a, 24) = AT(a, 16) - 1; return 0; }
 
 // The number of results, which a stub cannot know: the commas of the last line that returns, and one.
 static void *compile(void *a) {
@@ -46,9 +49,12 @@ static void *upload(void *a) { CALL(); buffers++; events++; AT(a, 104) = 1; AT(a
 static void *execute(void *a) {
   CALL();
   word results = AT(a, 16) - 1;
-  word *made = *(word **)AT(a, 56);
-  for (word i = 0; i < results; i++) made[i] = 1;
-  buffers += (int)results;
+  word devices = AT(a, 40);
+  for (word d = 0; d < devices; d++) {
+    word *made = ((word **)AT(a, 56))[d];
+    for (word i = 0; i < results; i++) made[i] = 1;
+  }
+  buffers += (int)(devices * results);
   return 0;
 }
 static void *buffer_destroy(void *a) { (void)a; buffers--; CALL(); return 0; }
@@ -69,7 +75,7 @@ void *GetPjrtApi(void) {
   void **f = api.functions;
   f[0] = error_destroy; f[1] = error_message; f[2] = error_code; f[3] = initialize; f[5] = event_destroy;
   f[6] = event_ready; f[8] = event_await; f[10] = client_create; f[11] = client_destroy; f[12] = platform;
-  f[14] = platform; f[16] = devices; f[20] = compile; f[22] = upload; f[50] = executable_destroy;
+  f[14] = platform; f[16] = devices; f[20] = compile; f[22] = upload; f[23] = device_id; f[29] = description; f[50] = executable_destroy;
   f[55] = execute; f[58] = buffer_destroy; f[70] = to_host;
   return &api;
 }

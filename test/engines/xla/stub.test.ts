@@ -31,18 +31,19 @@ const estimator = Hypergradient.implicit({
 })
 
 describe.runIf(built)("a plugin whose n-th call fails", () => {
-  it.live("gives a typed error and leaves nothing on the device, whichever call that is", () =>
+  it.live.each([1, 2])("gives a typed error and leaves nothing on %i devices, whichever call that is", (devices) =>
     Effect.gen(function* () {
       const library = koffi.load(plugin)
+      library.func("stub_devices", "void", ["int"])(devices)
       const failAt = library.func("stub_fail_at", "void", ["int"])
       const calls = library.func("stub_calls", "int", [])
       const alive = library.func("stub_alive", "int", ["int"])
       const leftOver = () => [0, 1, 2, 3].map((what) => alive(what))
       const run = Effect.exit(
-        Run.ticks(triLevel({ estimator }), { ticks: 3, seed: 1 }).pipe(
+        Run.ticks(triLevel({ estimator }), { ticks: devices === 1 ? 3 : 1, seed: 1 }).pipe(
           Stream.tap((tick) => tick.snapshot),
           Stream.runDrain,
-          Effect.provide(XlaEngine.layer({ plugin }))
+          Effect.provide(XlaEngine.layer({ plugin, devices, shardOptimizer: true }))
         )
       )
       failAt(0)
@@ -68,6 +69,17 @@ describe.runIf(built)("a plugin whose n-th call fails", () => {
       }
       // Only of what ends a run nobody is left to be told: destructions at its end.
       assert.isAbove(failures, all / 2)
+    })
+  )
+  it.live("that has fewer devices than are asked for says how many it has", () =>
+    Effect.gen(function* () {
+      const library = koffi.load(plugin)
+      library.func("stub_fail_at", "void", ["int"])(0)
+      library.func("stub_devices", "void", ["int"])(2)
+      const error = yield* Effect.flip(Effect.provide(Effect.void, XlaEngine.layer({ plugin, devices: 4 })))
+      assert.deepInclude(error, { _tag: "EngineError", kind: "Refused" })
+      assert.match(error.message, /4 devices are asked for, and there are 2 here: ask for at most 2$/)
+      assert.strictEqual(library.func("stub_alive", "int", ["int"])(3), 0)
     })
   )
 })

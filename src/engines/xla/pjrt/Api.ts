@@ -37,6 +37,8 @@ const functions = {
   Client_AddressableDevices: [16, 40],
   Client_Compile: [20, 56],
   Client_BufferFromHostBuffer: [22, 120],
+  DeviceDescription_Id: [23, 32],
+  Device_GetDescription: [29, 32],
   LoadedExecutable_Destroy: [50, 24],
   LoadedExecutable_Execute: [55, 80],
   Buffer_Destroy: [58, 24],

@@ -1,21 +1,26 @@
-/** A device behind PJRT, with what it owns: buffers, events and executables, each destroyed by whoever holds it. */
+/** Devices behind PJRT, with what they own: buffers, events and executables, each destroyed by whoever holds it. */
 import type { LeafType } from "../../../compiler/graph/Graph.ts"
 import { size } from "../../../dsl/NdArray.ts"
-import { type Api, type Block, type Name, type Pointer, XlaError } from "./Api.ts"
+import type { Api, Block, Name, Pointer } from "./Api.ts"
+import * as CompileOptions from "./CompileOptions.ts"
+import * as Devices from "./Devices.ts"
+import * as Parts from "./Parts.ts"
 
 /** Numbers as they travel between host and device. */
 export type Numbers = Float32Array | Int32Array
 
 const elementTypes = { float32: 11, int32: 4 } as const
 
-/** An array on the device. */
+/** An array on the devices. */
 export interface DeviceBuffer extends LeafType {
-  readonly pointer: Pointer
+  /** What of it each device has, in order: its part, or all. */
+  readonly pointers: ReadonlyArray<Pointer>
 }
 
-/** A compiled program, with the memory that its calls' arguments and results are listed in. */
+/** A compiled program, with the memory that its calls' arguments and results are listed in, a list for each device. */
 export interface Executable {
   readonly pointer: Pointer
+  readonly takes: number
   readonly results: ReadonlyArray<LeafType>
   readonly given: Block
   readonly made: Block
@@ -27,6 +32,7 @@ export interface Client {
   readonly pointer: Pointer
   readonly platform: string
   readonly version: string
+  /** How many devices programs run on. */
   readonly devices: number
   readonly compile: (program: string, args: number, results: ReadonlyArray<LeafType>) => Promise<Executable>
   readonly upload: (array: Numbers, type: LeafType) => DeviceBuffer
@@ -46,78 +52,30 @@ export interface Client {
   readonly alive: () => { readonly buffers: number; readonly executables: number; readonly events: number }
 }
 
-/** `executable_build_options { num_replicas: 1, num_partitions: 1 }`, without which XLA ends the process. */
-const compileOptions = Uint8Array.of(0x1a, 0x04, 0x20, 0x01, 0x28, 0x01)
-
 const format = new TextEncoder().encode("mlir")
 
-/** What a client says of itself, and its first device. */
-const describe = ({ block, call, pointerAt, text }: Api, client: Pointer) => {
-  const described = (name: "Client_PlatformName" | "Client_PlatformVersion"): string => {
-    const args = block(name).word(16, client)
-    try {
-      call(name, args)
-      return text(args.read(24), Number(args.read(32)))
-    } finally {
-      args.free()
-    }
-  }
-  const addressable = block("Client_AddressableDevices").word(16, client)
-  try {
-    call("Client_AddressableDevices", addressable)
-    const devices = Number(addressable.read(32))
-    if (devices === 0)
-      throw new XlaError({ call: "Client_AddressableDevices", code: 5, reason: "the plugin has no device here" })
-    const [platform, version] = [described("Client_PlatformName"), described("Client_PlatformVersion")]
-    return { device: pointerAt(addressable.read(24)), devices, platform, version }
-  } finally {
-    addressable.free()
-  }
-}
-
-/** Opens the first device of a plugin. Throws an `XlaError`. */
-export const make = (api: Api): Client => {
+/** Opens a plugin's first devices. Throws an `XlaError`. */
+export const make = (api: Api, wanted = 1): Client => {
   const { address, block, call, callAside, words } = api
-  const using = <A>(blocks: ReadonlyArray<Block>, f: () => A): A => {
-    try {
-      return f()
-    } finally {
-      for (const each of blocks) each.free()
-    }
-  }
+  const { using } = Devices
   const initialize = block("Plugin_Initialize")
   using([initialize], () => call("Plugin_Initialize", initialize))
-  const create = block("Client_Create")
-  const client = using([create], () => {
-    call("Client_Create", create)
-    return create.read(64)
-  })
-  const destroy = (): void => {
-    const args = block("Client_Destroy").word(16, client)
-    using([args], () => call("Client_Destroy", args))
-  }
-  const { device, devices, platform, version } = ((): Pick<Client, "devices" | "platform" | "version"> & {
-    readonly device: Pointer
-  } => {
-    try {
-      return describe(api, client)
-    } catch (cause) {
-      destroy()
-      throw cause
-    }
-  })()
+  const opened = Devices.open(api, wanted)
+  const { client, platform, used, version } = opened
+  const devices = used.length
+  const compileOptions = CompileOptions.encode(opened.ids)
 
   const alive = { buffers: 0, executables: 0, events: 0 }
   // Written into again and again: calls on this thread are over before the next begins.
-  const uploading = block("Client_BufferFromHostBuffer").word(16, client).word(80, device)
-  const executing = block("LoadedExecutable_Execute").word(40, 1)
+  const uploading = block("Client_BufferFromHostBuffer").word(16, client)
+  const executing = block("LoadedExecutable_Execute").word(40, devices)
   const options = words(18)
   options.word(0, 144)
   const copying = block("Buffer_ToHostBuffer")
   const awaiting = block("Event_Await")
   const destroyBuffer = block("Buffer_Destroy")
   const destroyEvent = block("Event_Destroy")
-  const lists = { args: words(1), results: words(1) }
+  const lists = { args: words(devices), results: words(devices) }
 
   // Nothing can be done about a destruction that fails, but to go no further: the next start says so.
   let broken: unknown
@@ -134,10 +92,11 @@ export const make = (api: Api): Client => {
     end("Event_Destroy", destroyEvent.word(16, event))
   }
   const release = (buffers: Iterable<DeviceBuffer>): void => {
-    for (const { pointer } of buffers) {
-      alive.buffers--
-      end("Buffer_Destroy", destroyBuffer.word(16, pointer))
-    }
+    for (const { pointers } of buffers)
+      for (const pointer of pointers) {
+        alive.buffers--
+        end("Buffer_Destroy", destroyBuffer.word(16, pointer))
+      }
   }
 
   // Shapes are few: their lengths lie where they were first written.
@@ -152,13 +111,14 @@ export const make = (api: Api): Client => {
     return lengths
   }
 
-  const upload: Client["upload"] = (array, { dtype, shape }) => {
+  const uploadTo = (device: Pointer, array: Numbers, { dtype, shape }: LeafType): Pointer => {
     uploading
       .word(24, array.length === 0 ? 0n : address(array))
       .int(32, elementTypes[dtype])
       .word(40, lengthsOf(shape).at)
       .word(48, shape.length)
       .int(72, 0)
+      .word(80, device)
       .word(104, 0)
       .word(112, 0)
     call("Client_BufferFromHostBuffer", uploading)
@@ -167,7 +127,20 @@ export const make = (api: Api): Client => {
     if (event !== 0n) alive.events++
     // The numbers were copied during the call: nobody waits for this.
     endEvent(event)
-    return { pointer, dtype, shape }
+    return pointer
+  }
+  const upload: Client["upload"] = (array, { axis, dtype, shape }) => {
+    const pointers: Array<Pointer> = []
+    const buffer = { pointers, dtype, shape, axis }
+    const parts = axis === undefined ? undefined : Parts.split(array, shape, axis, devices)
+    const type = axis === undefined ? buffer : { dtype, shape: Parts.partOf(shape, axis, devices) }
+    try {
+      for (const [i, device] of used.entries()) pointers.push(uploadTo(device, parts?.[i] ?? array, type))
+    } catch (cause) {
+      release([buffer])
+      throw cause
+    }
+    return buffer
   }
 
   const loaded = new Set<Executable>()
@@ -175,12 +148,15 @@ export const make = (api: Api): Client => {
     if (broken !== undefined) throw broken
     // What is gone would not be an error to XLA, but the end of the process.
     if (!loaded.has(executable)) throw new Error("this step's executable is unloaded: its scope is over")
-    const { all, given, made, pointer, results } = executable
-    args.forEach((buffer, i) => given.word(8 * i, buffer.pointer))
+    const { all, given, made, pointer, results, takes } = executable
+    for (let device = 0; device < devices; device++) {
+      const [ofArgs, ofResults] = [8 * device * takes, 8 * device * results.length]
+      for (let i = 0; i < takes; i++) given.word(ofArgs + 8 * i, args[i]!.pointers[device]!)
+      lists.args.word(8 * device, given.at + BigInt(ofArgs))
+      lists.results.word(8 * device, made.at + BigInt(ofResults))
+    }
     const others = args.length - donated
     options.word(56, others === 0 ? 0n : all.at + BigInt(8 * donated)).word(64, others)
-    lists.args.word(0, given.at)
-    lists.results.word(0, made.at)
     executing
       .word(16, pointer)
       .word(24, options.at)
@@ -190,8 +166,11 @@ export const make = (api: Api): Client => {
       .word(64, 0)
       .word(72, 0)
     call("LoadedExecutable_Execute", executing)
-    alive.buffers += results.length
-    return results.map(({ dtype, shape }, i) => ({ pointer: made.read(8 * i), dtype, shape }))
+    alive.buffers += devices * results.length
+    return results.map(({ axis, dtype, shape }, i) => {
+      const pointers = used.map((_, device) => made.read(8 * (device * results.length + i)))
+      return { pointers, dtype, shape, axis }
+    })
   }
 
   /** A copy under way: nothing may become of `array` before `event` has come. */
@@ -199,7 +178,7 @@ export const make = (api: Api): Client => {
     readonly event: Pointer
     readonly array: Numbers
   }
-  const copied = ({ dtype, pointer, shape }: DeviceBuffer): Copy => {
+  const copied = (pointer: Pointer, { dtype, shape }: LeafType): Copy => {
     const length = size(shape)
     const array = dtype === "float32" ? new Float32Array(length) : new Int32Array(length)
     if (length === 0) return { event: 0n, array }
@@ -219,11 +198,16 @@ export const make = (api: Api): Client => {
     }
   }
 
+  /** Of an array that each device has all of, the first one's is as good as any. */
+  const partsOf = ({ axis, dtype, pointers, shape }: DeviceBuffer) =>
+    axis === undefined
+      ? [{ pointer: pointers[0]!, type: { dtype, shape } }]
+      : pointers.map((pointer) => ({ pointer, type: { dtype, shape: Parts.partOf(shape, axis, devices) } }))
   const download: Client["download"] = async (buffers, long) => {
     const copies: Array<Copy> = []
     let failure: { readonly cause: unknown } | undefined
     try {
-      for (const buffer of buffers) copies.push(copied(buffer))
+      for (const { pointer, type } of buffers.flatMap(partsOf)) copies.push(copied(pointer, type))
     } catch (cause) {
       failure = { cause }
     }
@@ -236,7 +220,12 @@ export const make = (api: Api): Client => {
       endEvent(event)
     }
     if (failure !== undefined) throw failure.cause
-    return copies.map(({ array }) => array)
+    let next = 0
+    return buffers.map(({ axis, pointers, shape }) => {
+      if (axis === undefined) return copies[next++]!.array
+      const parts = pointers.map(() => copies[next++]!.array)
+      return Parts.join(parts, shape, axis)
+    })
   }
 
   const compile: Client["compile"] = async (text, count, results) => {
@@ -260,7 +249,8 @@ export const make = (api: Api): Client => {
       const all = words(count)
       for (let i = 0; i < count; i++) all.word(8 * i, i)
       const pointer = args.read(48)
-      const executable: Executable = { pointer, results, given: words(count), made: words(results.length), all }
+      const [given, made] = [words(devices * count), words(devices * results.length)]
+      const executable: Executable = { pointer, takes: count, results, given, made, all }
       loaded.add(executable)
       return executable
     } finally {
@@ -286,9 +276,7 @@ export const make = (api: Api): Client => {
       using([args, all, given, made], () => end("LoadedExecutable_Destroy", args))
     },
     destroy: () => {
-      const args = block("Client_Destroy").word(16, client)
       const own = [
-        args,
         uploading,
         executing,
         options,
@@ -299,7 +287,13 @@ export const make = (api: Api): Client => {
         lists.args,
         lists.results
       ]
-      using([...own, ...shapes.values()], () => end("Client_Destroy", args))
+      using([...own, ...shapes.values()], () => {
+        try {
+          opened.destroy()
+        } catch (cause) {
+          broken ??= cause
+        }
+      })
     },
     alive: () => ({ ...alive })
   }

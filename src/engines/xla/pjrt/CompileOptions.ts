@@ -1,0 +1,30 @@
+/** `CompileOptionsProto` of openxla/xla (`xla/pjrt/proto/compile_options.proto`), as far as it is needed, in bytes. */
+
+const varint = (value: number): ReadonlyArray<number> =>
+  value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)]
+
+const number = (field: number, value: number): ReadonlyArray<number> => [...varint(field << 3), ...varint(value)]
+
+const message = (field: number, bytes: ReadonlyArray<number>): ReadonlyArray<number> => [
+  ...varint((field << 3) | 2),
+  ...varint(bytes.length),
+  ...bytes
+]
+
+/**
+ * `executable_build_options` of one replica and as many partitions as there are devices, named by their ids in the plugin. A
+ * program for several devices is partitioned by Shardy; without numbers of replicas and partitions XLA ends the process.
+ */
+export const encode = (devices: ReadonlyArray<number>): Uint8Array => {
+  const [replicas, partitions] = [number(4, 1), number(5, devices.length)]
+  if (devices.length === 1) return Uint8Array.from(message(3, [...replicas, ...partitions]))
+  const useSpmdPartitioning = number(6, 1)
+  // `replica_count`, `computation_count`, and for each partition a list of the devices of its replicas.
+  const assignment = message(9, [
+    ...number(1, 1),
+    ...number(2, devices.length),
+    ...devices.flatMap((id) => message(3, message(1, varint(id))))
+  ])
+  const useShardy = number(19, 1)
+  return Uint8Array.from(message(3, [...replicas, ...partitions, ...useSpmdPartitioning, ...assignment, ...useShardy]))
+}
