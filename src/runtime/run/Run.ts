@@ -23,7 +23,7 @@ import { broken, type LevelReport, reportOf, type Unsound, unsound } from "./Lev
 import { ambiguousPath, type HostVars, initial, initialVars, levelsOf, type State, type Vars } from "../step/State.ts"
 import * as Step from "../step/Step.ts"
 import type * as Sweep from "../step/Direction.ts"
-import * as Sharing from "../plan/Sharing.ts"
+import * as Sharing from "../step/Sharing.ts"
 import type { WiringError } from "../plan/Wiring.ts"
 
 export type { LevelReport, Report } from "./LevelReport.ts"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import * as Sharing from "../../../src/runtime/plan/Sharing.ts"
+import * as Sharing from "../../../src/runtime/step/Sharing.ts"
 
 const float = (...shape: ReadonlyArray<number>) => ({ dtype: "float32", shape })
 const int = (...shape: ReadonlyArray<number>) => ({ dtype: "int32", shape })
