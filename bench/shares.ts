@@ -1,14 +1,18 @@
-// What the third level costs: a tick of TapWeight over a tick of its levels I and II alone, on the same batches, under each way
-// of differentiating the responses. Medians of rounds that take turns, in one process.
-//   npm run bench:shares [-- transformer resnet --rounds=3 --threads=2]
+// What the third level costs, and what is lost where it costs less: a tick of TapWeight over a tick of its levels I and II alone,
+// on the same batches, under each way of differentiating the responses; and the cosine of its hypergradient with that of central
+// differences and of exact products on whole batches, at the same points of a run. With level III at every k-th tick, k ticks hold
+// one of its turns. Least processor times of ticks that take turns, in one process, so that a busy machine gives the same ratios.
+//   npm run bench:shares [-- transformer resnet --rounds=2 --threads=2]
 import { parseArgs } from "node:util"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Hypergradient from "../src/dsl/Hypergradient.ts"
+import type { NdArray } from "../src/dsl/NdArray.ts"
 import type { Problem } from "../src/dsl/Problem.ts"
 import * as Product from "../src/levels/Product.ts"
+import * as Solver from "../src/levels/Solver.ts"
 import * as Compiled from "../src/engines/onnx/OnnxEngine.ts"
 import * as Run from "../src/runtime/run/Run.ts"
 import { threeLevels } from "./peers/threeLevels.ts"
@@ -16,29 +20,68 @@ import { darts, exact } from "./peers/Workload.ts"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "3" }, threads: { type: "string", default: "2" } }
+  options: {
+    rounds: { type: "string", default: "2" },
+    threads: { type: "string", default: "2" }
+  }
 })
 
-const estimators = [darts, exact, Hypergradient.unrolled({ steps: 1, product: Product.exact })]
+const oneSide = Product.finiteDifference({ radius: 0.01, sides: "one" })
+const quarter = { fraction: 0.25 }
+const identity = { solver: Solver.identity }
+const central = Product.finiteDifference({ radius: 0.01 })
 
-const [settling, steps] = [2, 5]
+const estimators = [
+  darts,
+  Hypergradient.implicit({ ...identity, product: central, rows: quarter }),
+  Hypergradient.implicit({ ...identity, product: oneSide, at: "update" }),
+  Hypergradient.unrolled({ steps: 1, product: oneSide }),
+  exact,
+  Hypergradient.implicit({ ...identity, product: Product.exact, rows: quarter }),
+  Hypergradient.implicit({ ...identity, product: Product.exact, at: "update" }),
+  Hypergradient.unrolled({ steps: 1, product: Product.exact })
+]
 
-/** Milliseconds a tick. */
+/** Ticks from one turn of level III to the next. */
+const paces = [1, 2, 3]
+/** Ticks measured in a round, after the first. */
+const steps = 3
+/** Updates of levels I and II before the hypergradients that are compared. */
+const points = [0, 3]
+
+const engine = Compiled.layer({ threads: Number(values.threads) })
+
+/** Milliseconds of processor time of a tick, the least of some. */
 const timed = (problem: Problem<any>) =>
   Effect.gen(function* () {
-    let [settled, last] = [0, 0]
-    yield* Run.ticks(problem, { ticks: settling + steps, seed: 0 }).pipe(
-      Stream.runForEach((tick) =>
+    const ends: Array<number> = []
+    yield* Run.ticks(problem, { ticks: 1 + steps, seed: 0 }).pipe(
+      Stream.runForEach(() =>
         Effect.sync(() => {
-          last = performance.now()
-          if (tick.index === settling) settled = last
+          const { system, user } = process.cpuUsage()
+          ends.push((system + user) / 1000)
         })
       )
     )
-    return (last - settled) / steps
-  }).pipe(Effect.provide(Compiled.layer({ threads: Number(values.threads) })))
+    return Math.min(...ends.slice(1).map((end, i) => end - ends[i]!))
+  }).pipe(Effect.provide(engine))
 
-const median = (times: ReadonlyArray<number>): number => times.toSorted((a, b) => a - b)[times.length >> 1]!
+/** The hypergradients at the points: what the first update of the weights, a step of size 1 from zero, subtracts. */
+const hypergradients = (name: keyof typeof threeLevels, estimator: Hypergradient.Hypergradient) =>
+  Effect.forEach(points, (warmup) =>
+    Run.ticks(threeLevels[name](estimator, { warmup, every: 1 }).problem, { ticks: warmup + 1, seed: 0 }).pipe(
+      Stream.filter(({ index }) => index === warmup + 1),
+      Stream.mapEffect((tick) => tick.read(["beta"])),
+      Stream.runCollect,
+      Effect.map(([vars]) => Array.from((vars as { readonly beta: NdArray }).beta.data))
+    )
+  ).pipe(Effect.provide(engine))
+
+type Vector = ReadonlyArray<number>
+const dot = (a: Vector, b: Vector): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0)
+const cosine = (a: Vector, b: Vector): number => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+const shown = (found: ReadonlyArray<Vector>, whole: ReadonlyArray<Vector>): string =>
+  found.map((vector, i) => cosine(vector, whole[i]!).toFixed(3)).join(" ")
 
 const measure = (name: keyof typeof threeLevels) =>
   Effect.gen(function* () {
@@ -48,14 +91,24 @@ const measure = (name: keyof typeof threeLevels) =>
     for (let round = 0; round < Number(values.rounds); round++) {
       for (const [i, problem] of problems.entries()) times[i]!.push(yield* timed(problem))
     }
-    const base = median(times[0]!)
-    yield* Console.log(`${made[0]!.title}\n  levels I and II  ${base.toFixed(1)} ms a tick`)
-    for (const [i, estimator] of estimators.entries()) {
-      const tick = median(times[i + 1]!)
-      yield* Console.log(
-        `  ${Hypergradient.describe(estimator).padEnd(34)} ${tick.toFixed(1)} ms a tick, ${(tick / base).toFixed(2)} × levels I and II`
-      )
-    }
+    const [base, ...ticks] = times.map((each) => Math.min(...each)) as [number, ...ReadonlyArray<number>]
+    const found = yield* Effect.forEach(estimators, (estimator) => hypergradients(name, estimator))
+    const whole = [darts, exact].map((estimator) => found[estimators.indexOf(estimator)]!)
+    const rows = estimators.map((estimator, i) => {
+      const shares = paces.map((k) => `${((k - 1 + ticks[i]! / base) / k).toFixed(2)} ×`)
+      const cosines = whole.map((vectors) => shown(found[i]!, vectors))
+      return `| ${[Hypergradient.describe(estimator), ...shares, ...cosines].join(" | ")} |`
+    })
+    yield* Console.log(
+      [
+        "",
+        `${made[0]!.title}: levels I and II take ${base.toFixed(0)} ms of processor time a tick`,
+        "",
+        `| responses differentiated by | ${paces.map((k) => `k = ${k}`).join(" | ")} | cosine with central | with exact |`,
+        `| --- |${paces.map(() => " ---: |").join("")} --- | --- |`,
+        ...rows
+      ].join("\n")
+    )
   })
 
 const main = Effect.gen(function* () {

@@ -32,7 +32,14 @@ const workload = (
   tensors: [...initials(problem), ...data.flatMap(({ tensors }) => tensors)]
 })
 
-const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
+/** How level III is paced: see `TapWeight.levels`. */
+export interface Pace {
+  readonly warmup: number
+  readonly every: number
+}
+const eachTick: Pace = { warmup: 0, every: 1 }
+
+const transformer = (estimator: Hypergradient.Hypergradient, pace = eachTick): Workload => {
   const config = { vocabulary: 4000, length: 64, width: 256, heads: 4, layers: 4, hidden: 1024 }
   const { length, vocabulary, width } = config
   const batch = 16
@@ -80,7 +87,7 @@ const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
       Mlp.affine(omega.head, Transformer.average(Transformer.encode(omega.encoder, ids), ids)),
       labels
     )
-  const part = (hidden: tf.Tensor3D, i: number) => tf.slice(hidden, [i * batch, 0, 0], [batch, length, width])
+  const part = (hidden: tf.Tensor3D, i: number) => tf.split(hidden, 3)[i]! as tf.Tensor3D
   const { beta, finetune, reweight } = TapWeight.levels({
     theta,
     omega,
@@ -107,7 +114,7 @@ const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
       gamma: 0.001,
       shared: (omega, theta) => [omega.encoder, theta.encoder]
     },
-    reweight: { data: parts.validation, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
+    reweight: { data: parts.validation, optimizer: Optimizer.sgd(1), loss: classify, ...pace },
     hypergradient: estimator
   })
   const held = Problem.close(finetune.pipe(Level.fix(beta))) as never
@@ -120,7 +127,7 @@ const transformer = (estimator: Hypergradient.Hypergradient): Workload => {
   })
 }
 
-const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
+const resnet = (estimator: Hypergradient.Hypergradient, pace = eachTick): Workload => {
   const [batch, size, features, classes] = [16, 64, 512, 2]
   const heads = { small: 100, medium: 1000, large: 10_000, jigsaw: 101 }
   const pictures = (seed: Seed.Seed) =>
@@ -178,7 +185,7 @@ const resnet = (estimator: Hypergradient.Hypergradient): Workload => {
       gamma: 0.001,
       shared: (omega, theta) => [omega.encoder, theta.encoder]
     },
-    reweight: { data: parts.validation, optimizer: Optimizer.sgd(1), loss: classify, warmup: 0 },
+    reweight: { data: parts.validation, optimizer: Optimizer.sgd(1), loss: classify, ...pace },
     hypergradient: estimator
   })
   const held = Problem.close(finetune.pipe(Level.fix(beta))) as never

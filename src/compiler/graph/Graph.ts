@@ -63,7 +63,7 @@ const sameBits = (a: Values, b: Values): boolean => {
 /** Nodes under construction. `level` is asked, at each new node, whose work it is. */
 export class Graph {
   readonly #known = new Map<string, Node>()
-  readonly #level: () => string
+  #level: () => string
   #next = 0
 
   constructor(level: () => string = () => "") {
@@ -82,6 +82,17 @@ export class Graph {
     const made = this.#add(op, inputs, attrs, shape, dtype)
     this.#known.set(key, made)
     return made
+  }
+
+  /** Runs `f`, whose new nodes are the work of a level. */
+  within<A>(level: string, f: () => A): A {
+    const outer = this.#level
+    this.#level = () => level
+    try {
+      return f()
+    } finally {
+      this.#level = outer
+    }
   }
 
   /** A new source of numbers, distinct from every other. */

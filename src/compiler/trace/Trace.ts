@@ -6,6 +6,7 @@ import { registerGradients } from "../../tensor/registerGradients.ts"
 import { CompileError } from "../graph/CompileError.ts"
 import { currentLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
 import { fieldOf, type Numbering, numbering } from "../../runtime/step/Numbering.ts"
+import { associated } from "../graph/Association.ts"
 import { cast } from "../graph/Elementwise.ts"
 import { type Dtype, Graph, type LeafType, type Node, reachable, type Values } from "../graph/Graph.ts"
 import { kernels } from "./Kernels.ts"
@@ -246,7 +247,10 @@ export const trace = <A extends ReadonlyArray<Tree.Tree>>(
         })
       ) as unknown as A
       const returned = f(...live)
-      results = Tree.leaves(returned).map((leaf) => outward(recorder.graph, recorder.node(leaf)))
+      results = associated(
+        recorder.graph,
+        Tree.leaves(returned).map((leaf) => outward(recorder.graph, recorder.node(leaf)))
+      )
       structure = Tree.map(
         returned,
         (leaf) => ({ dtype: leaf.dtype === "float32" ? leaf.dtype : "int32", shape: leaf.shape }) as never
