@@ -17,6 +17,7 @@ import type * as Program from "../../src/runs/Program.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import { Engine } from "../../src/engines/Engine.ts"
+import * as WebAssemblyEngine from "../../src/engines/webassembly/WebAssemblyEngine.ts"
 import * as XlaEngine from "../../src/engines/xla/XlaEngine.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as PlanText from "../../src/runtime/plan/PlanText.ts"
@@ -33,6 +34,7 @@ const compiled = Compiled.layer({ threads: 1 })
 /** Engines that compile: XLA's too where its plugin is named, as `npm run check:xla` does. */
 const compiling: ReadonlyArray<readonly [string, typeof compiled]> = [
   ["compiled", compiled],
+  ["webassembly", WebAssemblyEngine.layer()],
   ...(process.env["TAPWEIGHT_PJRT_PLUGIN"] === undefined ? [] : [["xla", XlaEngine.layer()] as const])
 ]
 const seed = 3
