@@ -9,6 +9,8 @@ const src = join(root, "src")
 /** What needs no other room: the language, files, and what all need of tensors. */
 const ground = ["dsl", "files", "tensor"]
 const compiler = ["compiler/graph", "compiler/tangent", "compiler/trace", "compiler/onnx", "compiler/stablehlo"]
+/** What engines that run graphs share. */
+const graphs = [...ground, "runtime/step", "compiler/graph", "engines", "engines/graph"]
 
 /** Which rooms a room may import from, beside itself. A room with floors is named with its floor. */
 const may: { readonly [room: string]: ReadonlyArray<string> } = {
@@ -28,9 +30,13 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "compiler/onnx": ["dsl", "tensor", "compiler/graph"],
   compiler: ["dsl", "runtime/plan", "runtime/step", "compiler/graph", "compiler/trace"],
   "compiler/stablehlo": ["compiler/graph"],
+  "compiler/webassembly": ["dsl", "compiler/graph"],
   engines: ["dsl", "runtime/step", "compiler/graph"],
   "engines/eager": [...ground, "runtime/step", "engines"],
-  "engines/onnx": [...ground, "runtime/step", ...compiler, "engines"],
+  "engines/graph": [...ground, "runtime/step", "compiler/graph", "compiler/trace", "engines"],
+  "engines/onnx": [...graphs, "compiler/onnx"],
+  "engines/webassembly": [...graphs, "compiler/webassembly"],
+  "engines/compiled": [...graphs, "compiler/webassembly", "engines/onnx", "engines/webassembly"],
   "engines/xla": [...ground, "runtime/step", ...compiler, "engines"],
   "runtime/run": [...ground, "runtime/plan", "runtime/step", "engines"],
   "runs/folder": ["dsl", "files", "runtime/plan", "runtime/run"],
@@ -49,6 +55,8 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
     "engines",
     "engines/eager",
     "engines/onnx",
+    "engines/webassembly",
+    "engines/compiled",
     "engines/xla",
     "runs",
     "runs/folder",

@@ -114,3 +114,19 @@ export const make = (client: WorkerClient.WorkerClient, options: ExecutableOptio
     live: Effect.orElseSucceed(ask({ type: "live" }), () => 0)
   }
 }
+
+/** A backend that begins when something is first asked of it: to hold nothing, nothing is begun. */
+export const later = (backend: Effect.Effect<Backend<OnnxLoaded>>): Backend<OnnxLoaded> => {
+  let begun: Backend<OnnxLoaded> | undefined
+  const begin = Effect.tap(backend, (made) => Effect.sync(() => (begun = made)))
+  return {
+    name: "compiled",
+    load: (recorded) => Effect.flatMap(begin, ({ load }) => load(recorded)),
+    unload: (loaded) => Effect.flatMap(begin, ({ unload }) => unload(loaded)),
+    run: (calls, held, consume) => Effect.flatMap(begin, ({ run }) => run(calls, held, consume)),
+    upload: (types, arrays) => Effect.flatMap(begin, ({ upload }) => upload(types, arrays)),
+    download: (handles) => Effect.flatMap(begin, ({ download }) => download(handles)),
+    release: (handles) => Effect.flatMap(begin, ({ release }) => release(handles)),
+    live: Effect.suspend(() => begun?.live ?? Effect.succeed(0))
+  }
+}

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Compiled from "../../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../../src/engines/eager/Eager.ts"
 import { Engine } from "../../../src/engines/Engine.ts"
+import * as WebAssemblyEngine from "../../../src/engines/webassembly/WebAssemblyEngine.ts"
 import { all, differences } from "../../support/kernelCases.ts"
 
 describe("every kernel gives what it gives eagerly, and so does its gradient", () => {
@@ -20,6 +21,20 @@ describe("every kernel gives what it gives eagerly, and so does its gradient", (
         differences(compiled, eager, () => 3e-6),
         []
       )
+      const found = yield* Effect.flatMap(Engine, all).pipe(Effect.provide(WebAssemblyEngine.layer()))
+      const refused = new Map(found.filter(([, results]) => typeof results === "string"))
+      for (const [name, reason] of refused) assert.match(String(reason), /^has no form in WebAssembly/, name)
+      // Of images, and of nothing else.
+      for (const name of refused.keys()) assert.match(name, /convolution|pool|residual/i, name)
+      assert.deepStrictEqual(
+        differences(
+          found.filter(([name]) => !refused.has(name)),
+          eager,
+          () => 3e-6
+        ),
+        []
+      )
+      assert.isAbove(found.length - refused.size, 70)
     })
   )
 })
