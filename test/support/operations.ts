@@ -84,7 +84,7 @@ const cell = (operators: ReadonlyArray<string>): string =>
 export const page = (): string => {
   const table = rows().map(({ cases, nodes, op }) => [
     `\`${op}\``,
-    `${cases.length} ${cases.length === 1 ? "case" : "cases"}`,
+    cases.length === 0 ? "" : "✓",
     ...compilers.map(({ operators }) => cell([...new Set(nodes.flatMap(operators))]))
   ])
   const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
@@ -93,7 +93,7 @@ export const page = (): string => {
     "# Operations",
     "",
     "What a recorded step is made of, and what each engine makes of it. The eager engine computes kernel by kernel and is what the",
-    "others are held against: values and gradients of so many small functions (`test/support/kernelCases.ts`) agree to 3e-6 of their",
+    "others are held against: values and gradients of small functions (`test/support/kernelCases.ts`) agree to 3e-6 of their",
     "size on ONNX Runtime (`test/compiler/trace/kernels.test.ts`) and, where a PJRT plugin is named, on XLA",
     "(`test/compiler/operations.test.ts`). Written by `npm run operations`; a test fails where it is not what the compiler does, or where",
     "an operation has no row.",
