@@ -60,15 +60,19 @@ export * as Transformer from "./models/Transformer.ts"
 export * as Objective from "./objectives/Objective.ts"
 export * as Simplex from "./objectives/Simplex.ts"
 // How problems are run
+/** The default engine: a step as one graph, small ones in WebAssembly, others run by ONNX Runtime on a thread of its own. */
+export * as CompiledEngine from "./engines/compiled/CompiledEngine.ts"
 /** Steps kernel by kernel on a backend of TensorFlow.js. */
 export * as EagerEngine from "./engines/eager/Eager.ts"
 export { CompileError, Engine, EngineError, StepError } from "./engines/Engine.ts"
-/** The default engine: a step as one graph, run by ONNX Runtime on a thread of its own. */
+/** A step as one graph, run by ONNX Runtime on a thread of its own or on a card. */
 export * as OnnxEngine from "./engines/onnx/OnnxEngine.ts"
 export * as Plan from "./runtime/plan/Plan.ts"
 /** A plan as text or as a flowchart. */
 export * as PlanText from "./runtime/plan/PlanText.ts"
 export * as Wiring from "./runtime/plan/Wiring.ts"
+/** Steps as WebAssembly modules on the calling thread: the same bits on every machine. */
+export * as WebAssemblyEngine from "./engines/webassembly/WebAssemblyEngine.ts"
 /** Steps on any device that a PJRT plugin drives: as StableHLO, compiled by XLA, the state on the device. */
 export * as XlaEngine from "./engines/xla/XlaEngine.ts"
 /** A run's state on disk: there whole or not at all. */

@@ -37,7 +37,7 @@ export interface Side {
 
 /** The sides by name, in the order of the table's columns. */
 export const sides: ReadonlyArray<Side> = [
-  { name: "onnx", ours: true, runs: { engine: "compiled" } },
+  { name: "onnx", ours: true, runs: { engine: "onnx" } },
   { name: "xla", ours: true, runs: { engine: "xla" } },
   { name: "webassembly", ours: true, runs: { engine: "webassembly" } },
   { name: "onnx-spinning", ours: true, optional: true, runs: { engine: "spinning" } },

@@ -1,5 +1,5 @@
 // One round of one workload on one of our engines, as JSON: node bench/peers/ours.ts <workload> <engine> <threads>
-// The engine is one of the command line's, or `spinning` (compiled, its threads spinning); eager ones run on one thread and for
+// The engine is one of the command line's, or `spinning` (onnx, its threads spinning); eager ones run on one thread and for
 // fewer steps.
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"

@@ -4,9 +4,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import * as Compiled from "../engines/onnx/OnnxEngine.ts"
+import * as CompiledEngine from "../engines/compiled/CompiledEngine.ts"
 import * as Eager from "../engines/eager/Eager.ts"
 import { EngineError, type Engine } from "../engines/Engine.ts"
+import * as OnnxEngine from "../engines/onnx/OnnxEngine.ts"
+import * as WebAssemblyEngine from "../engines/webassembly/WebAssemblyEngine.ts"
 import * as XlaEngine from "../engines/xla/XlaEngine.ts"
 
 /** Which program: a file, or one of these names. */
@@ -36,24 +38,28 @@ export const settings = {
   config: Flag.File("config", { mustExist: true }).pipe(Flag.withDescription("A JSON file of settings"), Flag.optional)
 }
 
-const compiled = { compiled: "cpu", "compiled-cuda": "cuda", "compiled-webgpu": "webgpu" } as const
+const onnx = { onnx: "cpu", "compiled-cuda": "cuda", "compiled-webgpu": "webgpu" } as const
 const eager = ["wasm", "cpu", "webgpu", "tensorflow", "tensorflow-gpu"] as const
 /** An engine by the name that the command line has for it. */
-export type EngineName = keyof typeof compiled | "xla" | (typeof eager)[number]
+export type EngineName = "compiled" | "webassembly" | keyof typeof onnx | "xla" | (typeof eager)[number]
 /** All of them, the usual ones first. */
 export const engines: ReadonlyArray<EngineName> = [
-  ...(Object.keys(compiled) as Array<keyof typeof compiled>),
+  "compiled",
+  ...(Object.keys(onnx) as Array<keyof typeof onnx>),
+  "webassembly",
   "xla",
   ...eager
 ]
 
-/** Whether an engine runs compiled graphs. */
-export const isCompiled = (name: EngineName): name is keyof typeof compiled => name in compiled
+/** Whether an engine runs compiled graphs, or may run them, on threads of ONNX Runtime's. */
+export const isCompiled = (name: EngineName): name is "compiled" | keyof typeof onnx =>
+  name === "compiled" || name in onnx
 
 /** Which engine steps run on, where that may be left open. */
 export const engineFlag = Flag.Literals("engine", engines).pipe(
   Flag.withDescription(
-    "Where steps run: compiled graphs on ONNX Runtime or on XLA, or kernel by kernel on a TensorFlow.js backend"
+    "Where steps run: compiled graphs in WebAssembly where they are small and else on ONNX Runtime (compiled), on either alone, " +
+      "or on XLA; or kernel by kernel on a TensorFlow.js backend"
   )
 )
 /** Which engine steps run on: the compiled one where nothing is said. */
@@ -98,7 +104,7 @@ export interface Computing {
 
 /** Threads that an engine computes with. */
 export const threadsOf = ({ engine, threads }: Pick<Computing, "engine" | "threads">): number =>
-  isCompiled(engine) ? Option.getOrElse(threads, () => Compiled.defaultThreads) : 1
+  isCompiled(engine) ? Option.getOrElse(threads, () => OnnxEngine.defaultThreads) : 1
 
 /** An engine and its threads, for people. */
 export const named = (computing: Pick<Computing, "engine" | "threads">): string => {
@@ -115,11 +121,11 @@ export const engineLayer = (
     Layer.effectContext(Effect.fail(new EngineError({ kind: "Refused", engine, tick: null, reason })))
   if (Option.isSome(plugin) && engine !== "xla")
     return refuse("it takes no plugin: leave --plugin out, or choose --engine xla")
-  if (isCompiled(engine)) {
-    return Compiled.layer({ provider: compiled[engine], threads: threadsOf({ engine, threads }) })
-  }
+  if (engine === "compiled") return CompiledEngine.layer({ threads: threadsOf({ engine, threads }) })
+  if (isCompiled(engine)) return OnnxEngine.layer({ provider: onnx[engine], threads: threadsOf({ engine, threads }) })
   if (Option.isSome(threads))
     return refuse("it takes no number of threads: leave --threads out, or choose a compiled engine")
+  if (engine === "webassembly") return WebAssemblyEngine.layer()
   if (engine !== "xla") return Eager.layer(engine)
   return XlaEngine.layer(Option.isSome(plugin) ? { plugin: plugin.value } : {})
 }

@@ -24,6 +24,12 @@ const reinstall = "npm install: ONNX Runtime has no build here, or it is damaged
 /** What each engine needs beside the package itself, and how it is installed: docs/engines.md has the same. */
 export const needs: { readonly [name in Options.EngineName]: Needs } = {
   compiled: { packages: ["onnxruntime-node"], device: false, install: reinstall },
+  onnx: { packages: ["onnxruntime-node"], device: false, install: reinstall },
+  webassembly: {
+    packages: [],
+    device: false,
+    install: "a processor with SSE4.1 or NEON, which Node's WebAssembly needs"
+  },
   "compiled-cuda": {
     packages: ["onnxruntime-node"],
     device: true,
@@ -141,7 +147,7 @@ const plugin = (given: Option.Option<string>): Effect.Effect<Check> =>
 /** Checks of one engine and what it stands on, in this process, which its libraries may end. */
 export const checksOf = (name: Options.EngineName, given: Option.Option<string>): Effect.Effect<ReadonlyArray<Check>> =>
   Effect.gen(function* () {
-    if (name === "compiled") return [yield* onnxRuntime, yield* started(name, Option.none())]
+    if (name === "compiled" || name === "onnx") return [yield* onnxRuntime, yield* started(name, Option.none())]
     if (name !== "xla" || !isInstalled("koffi")) return [yield* started(name, Option.none())]
     const found = yield* plugin(given)
     if (found.status !== "ok") return [found, { ...found, name, says: "it has no plugin to start from" }]

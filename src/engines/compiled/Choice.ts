@@ -72,8 +72,12 @@ export const make = <S extends Loaded, L extends Loaded>(
   ) {
     const { inputs, place } = calls[0]!.loaded
     const there = held.every((handle) => placeOf(handle) === place)
-    const own = there ? held.map(inward) : yield* brought(held, inputs.slice(0, held.length), place)
-    if (!there && consume) yield* release(held)
+    const own = there
+      ? held.map(inward)
+      : yield* Effect.ensuring(
+          brought(held, inputs.slice(0, held.length), place),
+          consume ? release(held) : Effect.void
+        )
     const inner = calls.map(({ arrays, loaded }) => ({ arrays, loaded: loaded.own as never }))
     const reply = yield* at(place).run(inner, own, consume || !there)
     return { ...reply, kept: reply.kept.map((handle) => outward(place, handle)) } satisfies Reply
