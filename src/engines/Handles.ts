@@ -1,7 +1,7 @@
 /** What the main thread knows of arrays that a worker holds: trees of handles, and the types of trees. */
 import * as Tree from "../dsl/Tree.ts"
 import { size } from "../dsl/NdArray.ts"
-import { type Numbers, type Packed, unpack } from "./Packed.ts"
+import type { Numbers, Packed } from "./Packed.ts"
 import type { LeafType } from "../compiler/graph/Graph.ts"
 
 /** A tree of the types of leaves. */
@@ -66,15 +66,28 @@ export const deviceOf = ({ form, tree }: Pick<Shaped, "form" | "tree">, handles:
   return device as never
 }
 
+/** Leaves in the structure of a tree, in its order: as `Tree.map`, without paths. */
+const built = (types: unknown, leaf: (type: LeafType) => unknown): unknown => {
+  if (isLeaf(types as object)) return leaf(types as LeafType)
+  if (Array.isArray(types)) return types.map((child) => built(child, leaf))
+  const keys = Object.keys(types as object)
+  // A literal is made much faster than entries are put together; the one key that it would not have is rare.
+  if (keys.includes("__proto__"))
+    return Object.fromEntries(keys.map((key) => [key, built((types as Record<string, unknown>)[key], leaf)]))
+  const made: Record<string, unknown> = {}
+  for (const key of keys) made[key] = built((types as Record<string, unknown>)[key], leaf)
+  return made
+}
+
 /** Host arrays in the structure of `like`, from word `start` of what was packed. */
-export const hostOf = (
-  { leaves, tree }: Pick<Shaped, "leaves" | "tree">,
-  packed: Packed,
-  start = 0
-): Tree.Host<never> => {
-  const found = unpack(leaves, packed, start)
-  let next = 0
-  return Tree.map(tree as never, ({ dtype, shape }) => ({ dtype, shape, data: found[next++]! }) as never) as never
+export const hostOf = ({ tree }: Pick<Shaped, "tree">, packed: Packed, start = 0): Tree.Host<never> => {
+  let at = start
+  return built(tree, ({ dtype, shape }) => {
+    const [from, length] = [4 * at, size(shape)]
+    at += length
+    const data = dtype === "float32" ? new Float32Array(packed, from, length) : new Int32Array(packed, from, length)
+    return { dtype, shape, data }
+  }) as never
 }
 
 const isLeaf = (node: object): node is LeafType => typeof (node as { dtype?: unknown }).dtype === "string"

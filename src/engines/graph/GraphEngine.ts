@@ -124,9 +124,7 @@ export const make = <L extends Loaded>(backend: Backend<L>, { name, sequences }:
         )
       }),
     download: (device) =>
-      Effect.map(backend.download(heldBy(device).handles), (found) =>
-        hostOf({ tree: device as never, leaves: leavesOf(device) }, found)
-      ),
+      Effect.map(backend.download(heldBy(device).handles), (found) => hostOf({ tree: device as never }, found)),
     release,
     live: backend.live
   }

@@ -20,14 +20,32 @@ export const updatesSinceStart = (level: PlannedLevel, tick: number): number => 
   return Math.min(updates, (((turn - 1) % level.unroll) + 1) * level.repeat)
 }
 
-/** The moment of a tick. */
+const moments = new WeakMap<Plan, Map<string, Moment>>()
+
+/** The moment of a tick: equal ones of a plan are the same object, so that what is made of one is found by it. */
 export const at = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
+  let known = moments.get(plan)
+  if (known === undefined) moments.set(plan, (known = new Map<string, Moment>()))
+  let key = diagnostics ? "d" : ""
+  for (const level of plan.levels) {
+    const turn = Plans.acts(level, tick) ? (Plans.restarts(level, tick) ? "r" : "a") : ""
+    key += `${turn}${level.freeze !== null && tick > level.freeze ? "f" : ""}${pastOf(level, tick) ?? ""},`
+  }
+  let moment = known.get(key)
+  if (moment === undefined) known.set(key, (moment = made(plan, tick, diagnostics)))
+  return moment
+}
+
+/** Past updates of an unrolled level. */
+const pastOf = (level: PlannedLevel, tick: number): number | undefined =>
+  level.estimator?.kind === "unrolled" ? Math.min(level.estimator.steps, updatesSinceStart(level, tick)) : undefined
+
+const made = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
   const acting = plan.levels.filter((level) => Plans.acts(level, tick))
-  const past = plan.levels.flatMap((level) =>
-    level.estimator?.kind === "unrolled"
-      ? [[level.name, Math.min(level.estimator.steps, updatesSinceStart(level, tick))] as const]
-      : []
-  )
+  const past = plan.levels.flatMap((level) => {
+    const steps = pastOf(level, tick)
+    return steps === undefined ? [] : [[level.name, steps] as const]
+  })
   return {
     acting: acting.map((level) => level.name),
     restarting: acting.filter((level) => Plans.restarts(level, tick)).map((level) => level.name),
@@ -37,9 +55,6 @@ export const at = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
   }
 }
 
-/** Equal for equal moments. */
-export const key = (moment: Moment): string => JSON.stringify(moment)
-
 /** The index of an update's batch, or of each of its micro-batches. */
 export type BatchIndex = number | ReadonlyArray<number>
 
@@ -47,22 +62,36 @@ export type BatchIndex = number | ReadonlyArray<number>
 const batchOf = ({ accumulate }: PlannedLevel, update: number): BatchIndex =>
   accumulate === undefined ? update : Array.from({ length: accumulate }, (_, i) => update * accumulate + i)
 
-/** Indices of the batches each level needs at a tick: those it takes, and past ones that a sweep differentiates on. */
+const needs = new WeakMap<Moment, ReadonlyArray<number>>()
+
+/** How many batches each level needs: those it takes, and past ones that a sweep differentiates on. */
+const needed = (plan: Plan, moment: Moment): ReadonlyArray<number> => {
+  const known = needs.get(moment)
+  if (known !== undefined) return known
+  const sweeps = Plans.sweepsWhile(plan, new Set(moment.frozen))
+  const swept = new Set(moment.acting.flatMap((name) => sweeps.get(name)!.hops.map((hop) => hop.level)))
+  const counts = plan.levels.map((level) => {
+    const taken = moment.acting.includes(level.name) ? level.repeat : 0
+    return Math.max(taken, swept.has(level.name) ? (moment.past[level.name] ?? 1) : 0)
+  })
+  needs.set(moment, counts)
+  return counts
+}
+
+/** Indices of the batches each level needs at a tick, whose moment it is. */
 export const batchIndices = (
   plan: Plan,
   tick: number,
   moment: Moment
 ): { readonly [level: string]: ReadonlyArray<BatchIndex> } => {
-  const sweeps = Plans.sweepsWhile(plan, new Set(moment.frozen))
-  const swept = new Set(moment.acting.flatMap((name) => sweeps.get(name)!.hops.map((hop) => hop.level)))
+  const counts = needed(plan, moment)
   return Object.fromEntries(
-    plan.levels.flatMap((level) => {
-      const taken = moment.acting.includes(level.name) ? level.repeat : 0
-      const needed = Math.max(taken, swept.has(level.name) ? (moment.past[level.name] ?? 1) : 0)
+    plan.levels.flatMap((level, at) => {
+      const count = counts[at]!
       const end = Plans.updatesAt(level, tick)
-      return needed === 0
+      return count === 0
         ? []
-        : [[level.name, Array.from({ length: needed }, (_, i) => batchOf(level, end - needed + i))] as const]
+        : [[level.name, Array.from({ length: count }, (_, i) => batchOf(level, end - count + i))] as const]
     })
   )
 }

@@ -8,17 +8,22 @@ import type { Var } from "../../dsl/Var.ts"
 import type { Batches } from "../step/Direction.ts"
 import type * as Moment from "../plan/Moment.ts"
 import * as Wiring from "../plan/Wiring.ts"
+import * as Present from "./Present.ts"
 
 const form = (field: { readonly dtype: string; readonly shape: ReadonlyArray<number> }): string =>
   `${field.dtype}[${field.shape.join(", ")}]`
 
-const mismatch = (dataset: Dataset.Any, batch: HostBatch): string | undefined => {
-  for (const [name, field] of Object.entries(dataset.fields)) {
+type Field = Parameters<typeof form>[0]
+const alike = (a: Field, b: Field): boolean =>
+  a.dtype === b.dtype && a.shape.length === b.shape.length && a.shape.every((n, axis) => n === b.shape[axis])
+
+const mismatch = (fields: ReadonlyArray<readonly [string, Field]>, batch: HostBatch): string | undefined => {
+  for (const [name, field] of fields) {
     const found = batch[name] as NdArray | undefined
     if (found === undefined) return `lacks field '${name}', declared as ${form(field)}`
-    if (form(found) !== form(field)) return `has ${form(found)} in field '${name}', declared as ${form(field)}`
+    if (!alike(found, field)) return `has ${form(found)} in field '${name}', declared as ${form(field)}`
   }
-  const extra = Object.keys(batch).find((name) => !(name in dataset.fields))
+  const extra = Object.keys(batch).find((key) => !fields.some(([name]) => name === key))
   return extra === undefined ? undefined : `has a field '${extra}' that is not declared`
 }
 
@@ -39,31 +44,35 @@ export const open = Effect.fnUntraced(function* <V extends Var.Any, E, R>(proble
       dataset.draws === undefined
         ? Seed.fold(Seed.fold(seed, "data"), level.name)
         : Seed.fold(Seed.fold(seed, "shared data"), dataset.draws)
-    samplers.set(level.name, (index) =>
-      Effect.flatMap(sample(own, index), (batch) => {
-        const reason = mismatch(dataset, batch)
-        return reason === undefined
-          ? Effect.succeed(batch)
-          : Effect.fail(
-              new DataError({ dataset: dataset.name, reason: `batch ${index} ${reason}: change one of the two` })
-            )
-      })
-    )
+    const fields = Object.entries(dataset.fields)
+    let accepted: HostBatch | undefined
+    const checked = (index: number, batch: HostBatch): Effect.Effect<HostBatch, DataError> => {
+      const reason = batch === accepted ? undefined : mismatch(fields, batch)
+      if (reason !== undefined)
+        return Effect.fail(
+          new DataError({ dataset: dataset.name, reason: `batch ${index} ${reason}: change one of the two` })
+        )
+      accepted = batch
+      return Effect.succeed(batch)
+    }
+    samplers.set(level.name, (index) => {
+      const drawn = sample(own, index)
+      const batch = Present.valueOf(drawn)
+      return batch === undefined ? Effect.flatMap(drawn, (found) => checked(index, found)) : checked(index, batch)
+    })
   }
   type Drawn = HostBatch | ReadonlyArray<HostBatch>
   const draw = (level: string, index: Moment.BatchIndex): Effect.Effect<Drawn, E | DataError> => {
     const sample = samplers.get(level)!
-    return typeof index === "number" ? sample(index) : Effect.forEach(index, (each) => sample(each))
+    return typeof index === "number" ? sample(index) : Present.forEach(index, sample)
   }
-  const feed: Feed<E> = (indices) =>
-    Effect.map(
-      Effect.forEach(Object.entries(indices), ([level, wanted]) =>
-        Effect.map(
-          Effect.forEach(wanted, (index) => draw(level, index)),
-          (batches) => [level, batches] as const
-        )
-      ),
-      (entries) => Object.fromEntries(entries)
-    )
+  const feed: Feed<E> = (indices) => {
+    const levels = Object.keys(indices)
+    const drawn = Present.forEach(levels, (level) => Present.forEach(indices[level]!, (index) => draw(level, index)))
+    const named = (batches: ReadonlyArray<ReadonlyArray<Drawn>>): Host<Batches> =>
+      Object.fromEntries(levels.map((level, i) => [level, batches[i]!]))
+    const present = Present.valueOf(drawn)
+    return present === undefined ? Effect.map(drawn, named) : Effect.succeed(named(present))
+  }
   return feed
 })

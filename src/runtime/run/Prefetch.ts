@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import * as Present from "./Present.ts"
 
 /** Batches by tick, and how long a run had to wait for them. */
 export interface Prefetch<A, E> {
@@ -17,24 +18,31 @@ export interface Prefetch<A, E> {
 export const make = <A, E>(
   draw: (tick: number) => Effect.Effect<A, E>
 ): Effect.Effect<Prefetch<A, E>, never, Scope.Scope> =>
-  Effect.map(Effect.scope, (scope) => {
+  Effect.zipWith(Effect.scope, Effect.clockWith(Effect.succeed), (scope, clock) => {
     let next: { readonly tick: number; readonly drawn: Fiber.Fiber<A, E> } | undefined
     let waited = 0
+    const since = (begun: bigint): void => {
+      waited += Number(clock.currentTimeNanosUnsafe() - begun) / 1e6
+    }
     return {
-      take: (tick) =>
-        Effect.clockWith((clock) => {
-          const begun = clock.currentTimeNanosUnsafe()
-          const found = next?.tick === tick ? Fiber.join(next.drawn) : draw(tick)
-          next = undefined
+      take: (tick) => {
+        const begun = clock.currentTimeNanosUnsafe()
+        const found = next?.tick === tick ? Fiber.join(next.drawn) : draw(tick)
+        next = undefined
+        if (Present.valueOf(found) === undefined)
           return Effect.ensuring(
             found,
-            Effect.sync(() => (waited += Number(clock.currentTimeNanosUnsafe() - begun) / 1e6))
+            Effect.sync(() => since(begun))
           )
-        }),
+        since(begun)
+        return found
+      },
       ahead: (tick) =>
-        Effect.map(Effect.forkIn(draw(tick), scope), (drawn) => {
-          next = { tick, drawn }
-        }),
+        Effect.suspend(() =>
+          Effect.map(Effect.forkIn(draw(tick), scope), (drawn) => {
+            next = { tick, drawn }
+          })
+        ),
       waited: () => waited
     }
   })

@@ -19,6 +19,7 @@ import { PastTickError } from "./PastTick.ts"
 import * as Pace from "./Pace.ts"
 import * as Plan from "../plan/Plan.ts"
 import * as Prefetch from "./Prefetch.ts"
+import * as Present from "./Present.ts"
 import { broken, type LevelReport, reportOf, type Unsound, unsound } from "./LevelReport.ts"
 import { ambiguousPath, type HostVars, initial, initialVars, levelsOf, type State, type Vars } from "../step/State.ts"
 import * as Step from "../step/Step.ts"
@@ -110,6 +111,7 @@ export const start = Effect.fnUntraced(function* (problem: Problem.Any, seed: nu
 }, Effect.scoped)
 
 type RunStep = Compiled<State, Sweep.Batches, Step.Metrics>
+type RunCall = Call<State, Sweep.Batches, Step.Metrics>
 
 /** A tick that has been run, and not yet asked for. */
 type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics> }
@@ -169,26 +171,29 @@ export const ticks = <V extends Var.Any, E, R>(
           ? options.onInterrupt(last)
           : Effect.void
       )
-      const compiled = new Map<string, RunStep>()
+      const compiled = new Map<Moment.Moment, RunStep>()
 
-      const stepOf = Effect.fnUntraced(function* (moment: Moment.Moment) {
-        const key = Moment.key(moment)
-        const known = compiled.get(key)
-        if (known !== undefined) return known
-        const made = yield* engine.compile(Step.make(problem, plan, moment)).pipe(Scope.provide(scope))
-        compiled.set(key, made)
-        return made
-      })
+      const stepOf = (moment: Moment.Moment): Effect.Effect<RunStep, CompileError> => {
+        const known = compiled.get(moment)
+        if (known !== undefined) return Effect.succeed(known)
+        return Effect.suspend(() => engine.compile(Step.make(problem, plan, moment))).pipe(
+          Scope.provide(scope),
+          Effect.tap((made) => Effect.sync(() => compiled.set(moment, made)))
+        )
+      }
 
       const every = options.diagnosticsEvery ?? 0
       const momentOf = (index: number) => Moment.at(plan, index, every > 0 && index % every === 0)
       const data = yield* Prefetch.make((index) => feed(Moment.batchIndices(plan, index, momentOf(index))))
 
       /** What runs a tick. */
-      const callOf = Effect.fnUntraced(function* (index: number) {
-        const batch = yield* data.take(index)
-        return { step: yield* stepOf(momentOf(index)), batch }
-      })
+      const callOf = (index: number): Effect.Effect<RunCall, E | RunError> => {
+        const taken = data.take(index)
+        const step = stepOf(momentOf(index))
+        const [batch, made] = [Present.valueOf(taken), Present.valueOf(step)]
+        if (batch !== undefined && made !== undefined) return Effect.succeed({ step: made, batch })
+        return Effect.flatMap(taken, (found) => Effect.map(step, (compiled) => ({ step: compiled, batch: found })))
+      }
 
       let pace = Pace.start
       const look: Look = (tick, use) =>
@@ -239,9 +244,10 @@ export const ticks = <V extends Var.Any, E, R>(
         const from = asked
         const begun = performance.now()
         const ticks = Pace.length(pace, { tick: from, last: options.ticks, state, cycle })
-        const calls: Array<Call<State, Sweep.Batches, Step.Metrics>> = []
+        const calls: Array<RunCall> = []
         for (let i = 1; i <= ticks && failed === undefined; i++) {
-          const made = yield* Effect.exit(callOf(from + i))
+          const call = callOf(from + i)
+          const made = Present.exitOf(call) ?? (yield* Effect.exit(call))
           if (Exit.isSuccess(made)) calls.push(made.value)
           else failed = Effect.failCause(made.cause)
         }
