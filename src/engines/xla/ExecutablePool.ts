@@ -1,5 +1,7 @@
 /** Compiled programs by their text: of equal ones a client needs one, also a while after the last use. */
 import type { LeafType } from "../../compiler/graph/Graph.ts"
+import type { ExecutableFiles } from "./ExecutableFiles.ts"
+import { XlaError } from "./pjrt/Api.ts"
 import type { Client, Executable } from "./pjrt/Client.ts"
 
 const mostIdle = 16
@@ -21,11 +23,32 @@ export interface ExecutablePool {
   readonly clear: () => Promise<void>
 }
 
-export const make = (client: Client): ExecutablePool => {
+/** The executables of one client, on the disk too where there are files for them. */
+export const make = (client: Client, files?: ExecutableFiles): ExecutablePool => {
   const entries = new Map<string, Entry>()
   const end = async (program: string, { executable }: Entry): Promise<void> => {
     entries.delete(program)
     client.unload(await executable)
+  }
+  /** Of a plugin that does not write executables, or does not read one, each is compiled. */
+  const unlessRefused = async <A>(work: () => Promise<A>): Promise<A | undefined> => {
+    try {
+      return await work()
+    } catch (cause) {
+      if (cause instanceof XlaError) return undefined
+      throw cause
+    }
+  }
+  const made = async (program: string, takes: number, results: ReadonlyArray<LeafType>): Promise<Executable> => {
+    const bytes = await files?.read(program)
+    if (bytes !== undefined) {
+      const restored = await unlessRefused(() => client.restore(bytes, takes, results))
+      if (restored !== undefined) return restored
+      await files?.discard(program)
+    }
+    const executable = await client.compile(program, takes, results)
+    if (files !== undefined) await unlessRefused(() => files.write(program, client.serialize(executable)))
+    return executable
   }
   return {
     load: async (program, takes, results) => {
@@ -34,7 +57,7 @@ export const make = (client: Client): ExecutablePool => {
         known.uses++
         return known.executable
       }
-      const entry: Entry = { executable: client.compile(program, takes, results), uses: 1 }
+      const entry: Entry = { executable: made(program, takes, results), uses: 1 }
       entries.set(program, entry)
       try {
         return await entry.executable

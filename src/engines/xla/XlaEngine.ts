@@ -12,6 +12,7 @@ import * as Client from "./pjrt/Client.ts"
 import * as Inspection from "./pjrt/Inspection.ts"
 import * as DeviceArrays from "./DeviceArrays.ts"
 import * as Dispatch from "./Dispatch.ts"
+import * as ExecutableFiles from "./ExecutableFiles.ts"
 import * as ExecutablePool from "./ExecutablePool.ts"
 import { failed, whole } from "./Failure.ts"
 import { load, type Specialized, specialized } from "./Loaded.ts"
@@ -32,18 +33,23 @@ export interface Options {
   readonly devices?: number
   /** Whether each of several devices has a part of the optimizers' state in place of all of it; not where absent. */
   readonly shardOptimizer?: boolean
+  /**
+   * The folder where executables are kept for later runs, at most 1 GiB of them; false where none are. Where absent it is
+   * `executables` in $TAPWEIGHT_CACHE, else in tapweight in the user's folder for caches.
+   */
+  readonly cache?: string | false
 }
 
 /** An engine on a client. */
 const service = (
-  { client, runtime }: Opened,
+  { client, files, runtime }: Opened,
   placement: Placement.Placement
 ): Effect.Effect<Engine["Service"], never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => ({
         arrays: DeviceArrays.make(client),
-        executables: ExecutablePool.make(client),
+        executables: ExecutablePool.make(client, files),
         uploads: UploadCache.make(client)
       })),
       ({ arrays, executables, uploads }) =>
@@ -134,7 +140,21 @@ const engineOf = (
 interface Opened {
   readonly api: Api.Api
   readonly client: Client.Client
+  readonly files: ExecutableFiles.ExecutableFiles | undefined
   readonly runtime: NonNullable<Engine["Service"]["runtime"]>
+}
+
+const filesFor = (
+  { cache }: Options,
+  api: Api.Api,
+  client: Client.Client,
+  runtime: Opened["runtime"]
+): Opened["files"] => {
+  if (cache === false) return undefined
+  const kinds = Inspection.devicesOf(api, client.pointer).map(({ kind }) => kind)
+  const environment = ["XLA_FLAGS", "NPROC"].map((name) => process.env[name])
+  const makers = JSON.stringify([runtime, kinds, environment, ExecutableFiles.processor()])
+  return ExecutableFiles.make(cache ?? ExecutableFiles.folder(), [makers, client.compileOptions])
 }
 
 /** Opens a plugin's first devices; everything on them is freed with the scope. */
@@ -149,10 +169,12 @@ const open = Effect.fnUntraced(function* (options: Options) {
         const api = Api.load(koffi, path)
         const client = Client.make(api, options.devices)
         const { platform, version } = client
-        return {
-          api,
-          client,
-          runtime: { platform, version, pjrt: api.version.join("."), build: PluginFile.digest(path) }
+        const runtime = { platform, version, pjrt: api.version.join("."), build: PluginFile.digest(path) }
+        try {
+          return { api, client, runtime, files: filesFor(options, api, client, runtime) }
+        } catch (cause) {
+          client.destroy()
+          throw cause
         }
       },
       catch: (cause) => failed("Refused", cause)

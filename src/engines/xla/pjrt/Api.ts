@@ -52,6 +52,7 @@ const optional = {
   Device_MemoryStats: [34, 192],
   Executable_Destroy: [40, 24],
   Executable_Serialize: [49, 56],
+  Executable_DeserializeAndLoad: [56, 64],
   LoadedExecutable_GetExecutable: [51, 32]
 } as const
 
@@ -92,7 +93,7 @@ export class Block {
     this.#koffi = koffi
     this.at = koffi.alloc("uint64_t", Math.max(1, Math.ceil(size / 8)))
     this.#words = new DataView(koffi.view(this.at, 8 * Math.max(1, Math.ceil(size / 8))))
-    for (let i = 0; i < this.#words.byteLength; i++) this.#words.setUint8(i, 0)
+    new Uint8Array(this.#words.buffer).fill(0)
   }
   word(offset: number, value: Pointer | number): this {
     this.#words.setBigUint64(offset, BigInt(value), true)
@@ -131,6 +132,8 @@ export interface Api {
   readonly callAside: (name: Name, args: Block) => Promise<void>
   readonly address: Koffi["address"]
   readonly text: (pointer: Pointer, length: number) => string
+  /** A copy of memory that a plugin owns. */
+  readonly bytes: (pointer: Pointer, length: number) => Uint8Array
   /** The address that stands at an address. */
   readonly pointerAt: (pointer: Pointer) => Pointer
   /** Calls a function that a plugin gave the address of, with one argument. */
@@ -204,19 +207,22 @@ export const load = (koffi: Koffi, path: string): Api => {
     for (const each of [message, code, end]) each.free()
     return raised
   }
+  const calledBy = (name: Name): Call => {
+    const f = calls.get(name)
+    if (f === undefined) throw new XlaError({ call: name, code: 12, reason: "the plugin has no such function" })
+    return f
+  }
   return {
     version,
     block,
     words: (count) => new Block(koffi, 8 * count),
     call: (name, args) => {
-      const f = calls.get(name)
-      if (f === undefined) throw new XlaError({ call: name, code: 12, reason: "the plugin has no such function" })
-      const error = f(args.at)
+      const error = calledBy(name)(args.at)
       if (error !== null) throw raise(name, error)
     },
     callAside: (name, args) =>
       new Promise((resolve, reject) => {
-        calls.get(name)!.async(args.at, (failure, error) => {
+        calledBy(name).async(args.at, (failure, error) => {
           if (failure !== null) reject(failure as Error)
           else if (error !== null) reject(raise(name, error))
           else resolve()
@@ -224,6 +230,7 @@ export const load = (koffi: Koffi, path: string): Api => {
       }),
     address: koffi.address,
     text,
+    bytes: (pointer, length) => new Uint8Array(koffi.view(pointer, length)).slice(),
     pointerAt: (pointer) => new DataView(koffi.view(pointer, 8)).getBigUint64(0, true),
     callAt: (f, argument) => void koffi.decode(f, proto)(argument)
   }

@@ -5,6 +5,7 @@ import type { Api, Block, Name, Pointer } from "./Api.ts"
 import * as CompileOptions from "./CompileOptions.ts"
 import * as Devices from "./Devices.ts"
 import * as Parts from "./Parts.ts"
+import * as Serialization from "./Serialization.ts"
 
 /** Numbers as they travel between host and device. */
 export type Numbers = Float32Array | Int32Array
@@ -34,7 +35,12 @@ export interface Client {
   readonly version: string
   /** How many devices programs run on. */
   readonly devices: number
+  /** With what programs are compiled, as XLA reads it. */
+  readonly compileOptions: Uint8Array
   readonly compile: (program: string, args: number, results: ReadonlyArray<LeafType>) => Promise<Executable>
+  /** An executable as bytes, and from bytes in place of its program. Where the plugin has none: an `XlaError`. */
+  readonly serialize: (executable: Executable) => Uint8Array
+  readonly restore: (bytes: Uint8Array, args: number, results: ReadonlyArray<LeafType>) => Promise<Executable>
   readonly upload: (array: Numbers, type: LeafType) => DeviceBuffer
   /** Starts an executable; the buffers it gives may be used at once, and are ready later. */
   readonly execute: (
@@ -228,6 +234,15 @@ export const make = (api: Api, wanted = 1): Client => {
     })
   }
 
+  const loadedAt = (pointer: Pointer, count: number, results: ReadonlyArray<LeafType>): Executable => {
+    alive.executables++
+    const all = words(count)
+    for (let i = 0; i < count; i++) all.word(8 * i, i)
+    const [given, made] = [words(devices * count), words(devices * results.length)]
+    const executable: Executable = { pointer, takes: count, results, given, made, all }
+    loaded.add(executable)
+    return executable
+  }
   const compile: Client["compile"] = async (text, count, results) => {
     // In memory of its own: the other thread reads it while this one may collect what nobody here looks at any more.
     const bytes = new TextEncoder().encode(text)
@@ -245,14 +260,7 @@ export const make = (api: Api, wanted = 1): Client => {
       .word(40, compileOptions.length)
     try {
       await callAside("Client_Compile", args)
-      alive.executables++
-      const all = words(count)
-      for (let i = 0; i < count; i++) all.word(8 * i, i)
-      const pointer = args.read(48)
-      const [given, made] = [words(devices * count), words(devices * results.length)]
-      const executable: Executable = { pointer, takes: count, results, given, made, all }
-      loaded.add(executable)
-      return executable
+      return loadedAt(args.read(48), count, results)
     } finally {
       for (const each of [program, args, code]) each.free()
     }
@@ -263,7 +271,11 @@ export const make = (api: Api, wanted = 1): Client => {
     platform,
     version,
     devices,
+    compileOptions,
     compile,
+    serialize: ({ pointer }) => Serialization.serialize(api, pointer),
+    restore: async (bytes, count, results) =>
+      loadedAt(await Serialization.deserialize(api, client, bytes), count, results),
     upload,
     execute,
     download,

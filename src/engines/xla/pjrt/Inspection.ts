@@ -1,6 +1,7 @@
 /** What a plugin says of itself: its devices with their kinds and memory, and whether what it compiled can be kept. */
 import { type Api, type Block, type Name, type Pointer, XlaError } from "./Api.ts"
 import type { Client } from "./Client.ts"
+import { serialize } from "./Serialization.ts"
 
 /** One device. */
 export interface Device {
@@ -63,35 +64,27 @@ const deviceOf = (api: Api, device: Pointer): Device => {
 const serializes = async (api: Api, client: Client): Promise<boolean> => {
   const loaded = await client.compile(identity, 1, [{ dtype: "float32", shape: [] }])
   try {
-    const done = optionally(() => {
-      const executable = asked(api, "LoadedExecutable_GetExecutable", loaded.pointer, (args) => args.read(24))
-      try {
-        return asked(api, "Executable_Serialize", executable, (args) => {
-          api.callAt(args.read(48), args.read(40))
-          return args.read(32) > 0n
-        })
-      } finally {
-        asked(api, "Executable_Destroy", executable, () => undefined)
-      }
-    })
-    return done === true
+    return (optionally(() => serialize(api, loaded.pointer))?.length ?? 0) > 0
   } finally {
     client.unload(loaded)
   }
 }
 
+/** The devices of a client, in order. */
+export const devicesOf = (api: Api, client: Pointer): ReadonlyArray<Device> =>
+  asked(api, "Client_AddressableDevices", client, (args) => {
+    const list = args.read(24)
+    return Array.from({ length: Number(args.read(32)) }, (_, i) => deviceOf(api, api.pointerAt(list + BigInt(8 * i))))
+  })
+
 /** Asks a plugin and an open client of it. Rejects with an `XlaError`. */
 export const inspect = async (api: Api, client: Client): Promise<Inspection> => {
-  const devices = asked(api, "Client_AddressableDevices", client.pointer, (args) => {
-    const list = args.read(24)
-    return Array.from({ length: Number(args.read(32)) }, (_, i) => api.pointerAt(list + BigInt(8 * i)))
-  })
   const { platform, version } = client
   return {
     api: api.version.join("."),
     platform,
     version,
-    devices: devices.map((device) => deviceOf(api, device)),
+    devices: devicesOf(api, client.pointer),
     serializes: await serializes(api, client)
   }
 }
