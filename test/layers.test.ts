@@ -44,6 +44,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "runs/statistics": ["dsl", "files", "engines", "runs/folder", "runs/trial"],
   "runs/view": ["dsl", "files", "runtime/run", "runs/folder", "runs/trial", "runs/statistics"],
   "runs/report": ["dsl", "files", "runtime/plan", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
+  "runs/export": ["dsl", "files", "runs/folder", "runs/trial", "runs/statistics"],
   "runs/sweep": ["dsl", "files", "runs/folder"],
   runs: ["dsl", "engines", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   cli: [
@@ -64,7 +65,8 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
     "runs/statistics",
     "runs/view",
     "runs/report",
-    "runs/sweep"
+    "runs/sweep",
+    "runs/export"
   ],
   // What everything public may be tested with: nothing imports it.
   testing: [

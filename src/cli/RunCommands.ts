@@ -16,6 +16,7 @@ import * as Records from "../runs/folder/Records.ts"
 import * as ResultFile from "../runs/folder/ResultFile.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
 import * as Status from "../runs/folder/Status.ts"
+import * as Export from "../runs/export/Export.ts"
 import * as Gathering from "../runs/statistics/Gathering.ts"
 import * as Paired from "../runs/statistics/Paired.ts"
 import * as Standing from "../runs/statistics/Standing.ts"
@@ -226,5 +227,33 @@ const report = Command.make(
   })
 ).pipe(Command.withDescription("Writes a run as one page of HTML, which needs nothing else to be read"))
 
+const exported = Command.make(
+  "export",
+  {
+    run: Options.run,
+    to: Flag.Literals("to", ["csv", "parquet", "tensorboard", "card"]).pipe(
+      Flag.withDescription("Every number a row (csv, parquet), TensorBoard's event files, or a model card"),
+      Flag.withDefault("csv")
+    ),
+    output: Flag.String("output").pipe(
+      Flag.withAlias("o"),
+      Flag.withDescription("The file, or TensorBoard's folder (in the run's folder where absent)"),
+      Flag.optional
+    ),
+    runs: Options.runs,
+    format: Options.format
+  },
+  Effect.fnUntraced(function* ({ format, output, run, runs, to }) {
+    const path = yield* Path.Path
+    const folder = yield* RunFolder.resolve(runs, run)
+    const file = yield* Export.write(
+      folder,
+      to,
+      Option.match(output, { onNone: () => undefined, onSome: path.resolve })
+    )
+    yield* Launch.print(format, file, { run: folder.path, exported: file })
+  })
+).pipe(Command.withDescription("Writes a run for other programs"))
+
 /** Commands for looking at runs. */
-export const runCommands = [ls, show, tail, compare, report, config] as const
+export const runCommands = [ls, show, tail, compare, report, exported, config] as const

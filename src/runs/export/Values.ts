@@ -1,0 +1,58 @@
+/** Every number that a run wrote, one a row: the long form that any table program pivots. */
+import type { Record as Line } from "../folder/Records.ts"
+
+/** One number. `tick` is the level's own count, where the record has one; `seconds` those since the attempt began. */
+export interface Value {
+  readonly run: string
+  /** Empty of a run that is one trial itself. */
+  readonly trial: string
+  readonly step: number
+  readonly level: string
+  readonly tick: number | null
+  readonly seconds: number | null
+  readonly name: string
+  readonly value: number
+}
+
+/** The columns of {@link Value}, in order. */
+export const columns = ["run", "trial", "step", "level", "tick", "seconds", "name", "value"] as const
+
+/** The numbers of a trial's records, in order. */
+export const of = (run: string, trial: string, records: ReadonlyArray<Line>): ReadonlyArray<Value> =>
+  records.flatMap((record) => {
+    if (!("level" in record)) return []
+    const row = (name: string, value: number): Value => ({
+      run,
+      trial,
+      step: record.k,
+      level: record.level,
+      tick: "tick" in record ? record.tick : null,
+      seconds: "w" in record ? record.w : null,
+      name,
+      value
+    })
+    switch (record.t) {
+      case "step":
+        return [
+          row("loss", record.loss),
+          ...(record.gnorm === undefined ? [] : [row("gradient norm", record.gnorm)]),
+          ...Object.entries(record.parts ?? {}).map(([name, value]) => row(`loss/${name}`, value))
+        ]
+      case "lambda":
+        return record.lambda.map((value, i) => row(`lambda/${record.names[i] ?? i}`, value))
+      case "hyper":
+        return [
+          row("hypergradient/norm", record.norm),
+          row("hypergradient/direct", record.direct),
+          ...record.parts.flatMap(({ cos, norm, via }) => [
+            row(`hypergradient/${via.join("/")}/norm`, norm),
+            row(`hypergradient/${via.join("/")}/cosine`, cos)
+          ]),
+          ...record.solves.flatMap(({ level, residual }) =>
+            residual === null ? [] : [row(`residual/${level}`, residual)]
+          )
+        ]
+      case "eval":
+        return Object.entries(record.metrics).map(([name, value]) => row(`${record.split}/${name}`, value))
+    }
+  })
