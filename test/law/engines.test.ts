@@ -38,6 +38,8 @@ const compiling: ReadonlyArray<readonly [string, typeof compiled]> = [
   ...(process.env["TAPWEIGHT_PJRT_PLUGIN"] === undefined ? [] : [["xla", XlaEngine.layer()] as const])
 ]
 const seed = 3
+/** As `bin/check-xla --short` asks: fewer programs where compiling each takes seconds. */
+const isShort = process.env["TAPWEIGHT_LAWS"] === "short"
 
 /** Leaves in which a compiled run differs from an eager one by more than it may. */
 const apart = (problem: Any, eagerly: Any = problem) =>
@@ -133,7 +135,7 @@ describe("interrupted anywhere and gone on from its checkpoint, a run ends in th
       Effect.gen(function* () {
         const { live } = yield* Engine
         const before = yield* live
-        for (let i = 100; i < 106; i++) {
+        for (let i = 100; i < (isShort ? 102 : 106); i++) {
           const problem = Programs.random(Seed.fold(Seed.make(77), i), 1)
           const saved = yield* interrupted(problem, 1 + (i % 7))
           assert.strictEqual(yield* live, before, `program ${i}`)

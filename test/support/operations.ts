@@ -2,6 +2,7 @@
 import { lower as toOnnx, lowered as inOnnx } from "../../src/compiler/onnx/Lower.ts"
 import { Graph, type Node, reachable } from "../../src/compiler/graph/Graph.ts"
 import { lower as toStableHlo, lowered as inStableHlo } from "../../src/compiler/stablehlo/Lower.ts"
+import { covered as inWebAssembly } from "../../src/compiler/webassembly/Schedule.ts"
 import { graphs } from "./kernelCases.ts"
 
 /** One node as a graph of its own: what it takes are inputs, constants stay. */
@@ -27,9 +28,12 @@ const names = (all: Iterable<string>): ReadonlyArray<string> => {
 /** What compiles graphs. An engine more is one more of these. */
 export const compilers: ReadonlyArray<{
   readonly title: string
-  readonly lowered: ReadonlyArray<string>
+  /** The operations that it has a form for, where those must be all; else which it has one for. */
+  readonly lowered: ReadonlyArray<string> | ((op: string) => boolean)
+  /** What a node becomes, where that has names. */
   readonly operators: (node: Node) => ReadonlyArray<string>
 }> = [
+  { title: "webassembly", lowered: inWebAssembly, operators: () => [] },
   {
     title: "onnx: operators",
     lowered: inOnnx,
@@ -85,7 +89,9 @@ export const page = (): string => {
   const table = rows().map(({ cases, nodes, op }) => [
     `\`${op}\``,
     cases.length === 0 ? "" : "✓",
-    ...compilers.map(({ operators }) => cell([...new Set(nodes.flatMap(operators))]))
+    ...compilers.map(({ lowered, operators }) =>
+      typeof lowered === "function" ? (lowered(op) ? "✓" : "") : cell([...new Set(nodes.flatMap(operators))])
+    )
   ])
   const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
   const titles = ["operation", "eager", ...compilers.map(({ title }) => title)]
@@ -94,7 +100,7 @@ export const page = (): string => {
     "",
     "What a recorded step is made of, and what each engine makes of it. The eager engine computes kernel by kernel and is what the",
     "others are held against: values and gradients of small functions (`test/support/kernelCases.ts`) agree to 3e-6 of their",
-    "size on ONNX Runtime (`test/compiler/trace/kernels.test.ts`) and, where a PJRT plugin is named, on XLA",
+    "size in WebAssembly and on ONNX Runtime (`test/compiler/trace/kernels.test.ts`) and, where a PJRT plugin is named, on XLA",
     "(`test/compiler/operations.test.ts`). Written by `npm run operations`; a test fails where it is not what the compiler does, or where",
     "an operation has no row.",
     "",

@@ -7,6 +7,7 @@ import * as NdArray from "../../dsl/NdArray.ts"
 import * as Sentence from "../../dsl/Sentence.ts"
 import type * as Tree from "../../dsl/Tree.ts"
 import { Engine, EngineError } from "../../engines/Engine.ts"
+import * as OnnxEngine from "../../engines/onnx/OnnxEngine.ts"
 import * as OnnxInspection from "../../engines/onnx/Inspection.ts"
 import * as XlaEngine from "../../engines/xla/XlaEngine.ts"
 import * as Options from "../Options.ts"
@@ -117,11 +118,15 @@ const started = (name: Options.EngineName, plugin: Option.Option<string>): Effec
   )
 }
 
-const onnxRuntime: Effect.Effect<Check> = Effect.tryPromise({
-  try: OnnxInspection.inspect,
-  catch: Sentence.of
-}).pipe(
-  Effect.map(({ providers, version }) => ok("ONNX Runtime", `${version} for ${providers.join(", ")}`)),
+/** Started by itself: the default engine asks it only for steps that are large. */
+const onnxRuntime: Effect.Effect<Check> = Effect.tryPromise({ try: OnnxInspection.inspect, catch: Sentence.of }).pipe(
+  Effect.flatMap(({ providers, version }) =>
+    Effect.as(
+      Effect.provide(computed, OnnxEngine.layer()),
+      ok("ONNX Runtime", `${version} for ${providers.join(", ")}, starts and computes`)
+    )
+  ),
+  Effect.mapError(Sentence.of),
   Effect.catch((says) => Effect.succeed(fault("ONNX Runtime", says, reinstall)))
 )
 
