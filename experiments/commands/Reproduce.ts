@@ -47,6 +47,7 @@ export const reproduce = Command.make(
     engine: Options.engine,
     threads: Options.threads,
     plugin: Options.plugin,
+    precision: Options.precision,
     runs: Options.runs,
     format: Options.format,
     quiet: Options.quiet

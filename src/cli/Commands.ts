@@ -45,6 +45,7 @@ const run = (programs: Load.Programs) =>
         ),
         Flag.withDefault(false)
       ),
+      precision: Options.precision,
       runs: Options.runs,
       format: Options.format,
       quiet: Options.quiet
@@ -119,7 +120,7 @@ const resume = (programs: Load.Programs) =>
         const overrides = Option.match(options.ticks, { onNone: () => [], onSome: (ticks) => [`ticks=${ticks}`] })
         const resolved = yield* Config.resolve(loaded.program.config, { stored: entries, overrides })
         if (Option.isSome(options.ticks)) yield* Launch.refuseShorter(folder, entries, options.ticks.value)
-        const ready = yield* Launch.ready(loaded, resolved.value)
+        const ready = yield* Launch.ready(loaded, resolved.value, yield* Computing.precision(folder, manifest))
         const change = Launch.changed(manifest.program.problems, Launch.fingerprintsOf(ready.planned))
         if (change !== undefined) {
           const reason = Option.match(options.ticks, {
@@ -158,6 +159,7 @@ const plan = (programs: Load.Programs) =>
     {
       program: Options.program(Object.keys(programs)),
       ...Options.settings,
+      precision: Options.precision,
       format: Flag.Literals("format", ["text", "json", "mermaid"]).pipe(
         Flag.withDescription("Text for people, JSON for scripts, or a Mermaid flowchart"),
         Flag.withDefault("text")
@@ -168,7 +170,7 @@ const plan = (programs: Load.Programs) =>
       if (options.program.endsWith(".json")) return yield* print(yield* Plans.ofFile(options.program))
       const loaded = yield* Load.load(programs, options.program)
       const { value } = yield* Launch.resolve(loaded, options)
-      const { planned } = yield* Launch.ready(loaded, value)
+      const { planned } = yield* Launch.ready(loaded, value, options.precision)
       yield* print(Plans.written(planned))
       const uncompiled = Plans.uncompiled(planned)
       if (uncompiled !== undefined) yield* Effect.logWarning(`no compiled engine runs it: ${uncompiled.message}`)
@@ -187,6 +189,7 @@ const verify = (programs: Load.Programs) =>
       ...Options.settings,
       engine: Options.engine,
       plugin: Options.plugin,
+      precision: Options.precision,
       format: Options.format,
       problem: Flag.String("problem").pipe(
         Flag.withDescription(
@@ -227,7 +230,7 @@ const verify = (programs: Load.Programs) =>
     Effect.fnUntraced(function* (options) {
       const loaded = yield* Load.load(programs, options.program)
       const { value } = yield* Launch.resolve(loaded, options)
-      const { planned } = yield* Launch.ready(loaded, value)
+      const { planned } = yield* Launch.ready(loaded, value, options.precision)
       const name = Option.getOrUndefined(options.problem)
       const chosen =
         name === undefined

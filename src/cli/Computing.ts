@@ -34,12 +34,20 @@ const recorded = Effect.fnUntraced(function* (folder: RunFolder, plugin: string)
   return yield* refuse(reason)
 })
 
-/** The engine of a run that goes on, with its options. */
-export const resumed = Effect.fnUntraced(function* (folder: RunFolder, manifest: Manifest, said: Said) {
-  const { plugin, provider, runtime, threads } = yield* Effect.mapError(
+const engineOf = Effect.fnUntraced(function* (folder: RunFolder, manifest: Manifest) {
+  return yield* Effect.mapError(
     Schema.decodeUnknownEffect(Options.Recorded)(manifest.engine),
     JsonFile.because((yield* Path.Path).join(folder.path, "manifest.json"))
   )
+})
+
+/** The precision that a run began with: in another it would be another program. */
+export const precision = (folder: RunFolder, manifest: Manifest) =>
+  Effect.map(engineOf(folder, manifest), ({ precision }) => Option.fromUndefinedOr(precision))
+
+/** The engine of a run that goes on, with its options. */
+export const resumed = Effect.fnUntraced(function* (folder: RunFolder, manifest: Manifest, said: Said) {
+  const { plugin, precision, provider, runtime, threads } = yield* engineOf(folder, manifest)
   const engine = Option.getOrElse(said.engine, () => provider)
   const goesOn = engine === provider
   const own = goesOn && Options.isCompiled(engine) ? Option.some(threads) : Option.none<number>()
@@ -47,6 +55,7 @@ export const resumed = Effect.fnUntraced(function* (folder: RunFolder, manifest:
   const computing: Options.Computing = {
     engine,
     threads: Option.orElse(said.threads, () => own),
+    precision: Option.fromUndefinedOr(precision),
     plugin: named ? Option.some(yield* recorded(folder, plugin)) : said.plugin
   }
   return { computing, runtime: goesOn ? runtime : undefined }

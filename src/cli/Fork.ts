@@ -67,7 +67,7 @@ export const fork = (programs: Load.Programs) =>
         yield* Launch.goTo(manifest.cwd)
         const entries = yield* JsonFile.readSealed(path.join(roots.parent, "config.json"), Config.Entries)
         const resolved = yield* Config.resolve(loaded.program.config, { stored: entries, overrides: options.set })
-        const ready = yield* Launch.ready(loaded, resolved.value)
+        const ready = yield* Launch.ready(loaded, resolved.value, yield* Computing.precision(parent, manifest))
         const [planned, ...others] = ready.planned
         const [before, ...more] = Object.values(manifest.program.problems)
         if (before === undefined || others.length + more.length > 0) return yield* refuse("it runs several problems")

@@ -11,6 +11,7 @@ import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Sentence from "../dsl/Sentence.ts"
 import * as ExitCode from "../dsl/ExitCode.ts"
+import * as Precision from "../dsl/Precision.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Config from "../runs/trial/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
@@ -97,8 +98,13 @@ export interface Ready {
 }
 
 /** Prepares a program, once, for the scope in which it is planned, verified or run. */
-export const ready = Effect.fnUntraced(function* ({ program, source }: Load.Loaded, settings: Settings) {
-  const { problems, run } = yield* program.prepare(settings).pipe(
+export const ready = Effect.fnUntraced(function* (
+  { program, source }: Load.Loaded,
+  settings: Settings,
+  precision: Option.Option<Precision.Name> = Option.none()
+) {
+  const rounded = Option.isSome(precision) ? { precision: Precision.named(precision.value) } : {}
+  const { problems, run } = yield* program.prepare(settings, rounded).pipe(
     // A program is made of plain constructors, which throw a plain sentence for a bad value.
     Effect.catchDefect((cause) =>
       Effect.fail(Sentence.causedBy(new Load.ProgramError({ program: source, reason: Sentence.of(cause) }), cause))
@@ -190,6 +196,7 @@ const fill = Effect.fnUntraced(function* (
       provider: computing.engine,
       threads: Options.threadsOf(computing),
       ...(Option.isSome(computing.plugin) ? { plugin: computing.plugin.value } : {}),
+      ...(Option.isSome(computing.precision) ? { precision: computing.precision.value } : {}),
       ...(runtime === undefined ? {} : { runtime })
     }
   })
@@ -270,13 +277,13 @@ export const start = Effect.fnUntraced(function* (
     }
 ) {
   const resolved = yield* resolve(loaded, options)
-  const prepared = yield* ready(loaded, resolved.value).pipe(
+  const prepared = yield* ready(loaded, resolved.value, options.precision).pipe(
     Effect.onInterrupt(() =>
       saying(options.quiet)("\nstopped before the run began: what was worked out is cached, so run the same again")
     )
   )
-  const uncompiled = Options.isCompiled(options.engine) ? Plans.uncompiled(prepared.planned) : undefined
-  if (uncompiled !== undefined) return yield* uncompiled
+  const refused = Plans.refused(prepared.planned, options.engine)
+  if (refused !== undefined) return yield* refused
   // Inside the engine, so that one that cannot start leaves no folder behind.
   yield* Effect.gen(function* () {
     const created = yield* makeFolder(options.runs, loaded, resolved, prepared.planned, options)
@@ -304,9 +311,9 @@ export const into = Effect.fnUntraced(function* (
   const done = yield* ResultFile.read(folder)
   if (done !== undefined) return yield* print(options.format, done.text, { run: folder.path, result: done.result })
   const resolved = yield* resolve(loaded, options)
-  const prepared = yield* ready(loaded, resolved.value)
-  const uncompiled = Options.isCompiled(options.engine) ? Plans.uncompiled(prepared.planned) : undefined
-  if (uncompiled !== undefined) return yield* uncompiled
+  const prepared = yield* ready(loaded, resolved.value, options.precision)
+  const refused = Plans.refused(prepared.planned, options.engine)
+  if (refused !== undefined) return yield* refused
   yield* Effect.gen(function* () {
     const begun = existsSync(path.join(absolute, "manifest.json"))
     if (begun) {

@@ -6,6 +6,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import * as CompiledEngine from "../engines/compiled/CompiledEngine.ts"
 import * as Eager from "../engines/eager/Eager.ts"
+import * as Precision from "../dsl/Precision.ts"
 import { EngineError, type Engine } from "../engines/Engine.ts"
 import * as OnnxEngine from "../engines/onnx/OnnxEngine.ts"
 import * as WebAssemblyEngine from "../engines/webassembly/WebAssemblyEngine.ts"
@@ -87,11 +88,20 @@ export const plugin = Flag.String("plugin").pipe(
   Flag.optional
 )
 
+/** What levels compute in that do not say so themselves. */
+export const precision = Flag.Literals("precision", Precision.names).pipe(
+  Flag.withDescription(
+    "What levels compute their losses and gradients in, where they state nothing: float32, or 16 bits on --engine xla; solves, weights and optimizers stay in float32"
+  ),
+  Flag.optional
+)
+
 /** The engine that a run's manifest names, whoever wrote that. */
 export const Recorded = Schema.Struct({
   provider: Schema.Literals(engines),
   threads: Threads,
   plugin: Schema.optionalKey(Schema.String),
+  precision: Schema.optionalKey(Schema.Literals(Precision.names)),
   runtime: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
 })
 
@@ -100,6 +110,7 @@ export interface Computing {
   readonly engine: EngineName
   readonly threads: Option.Option<number>
   readonly plugin: Option.Option<string>
+  readonly precision: Option.Option<Precision.Name>
 }
 
 /** Threads that an engine computes with. */

@@ -4,7 +4,8 @@ import * as Schema from "effect/Schema"
 import { type Fingerprints, fingerprints } from "../compiler/Fingerprint.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import type { Var } from "../dsl/Var.ts"
-import { type CompileError, failedAt } from "../engines/Engine.ts"
+import { CompileError, failedAt } from "../engines/Engine.ts"
+import { unavailable } from "../tensor/Rounding.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Plan from "../runtime/plan/Plan.ts"
 import * as PlanText from "../runtime/plan/PlanText.ts"
@@ -12,6 +13,7 @@ import { Wiring } from "../runtime/plan/Wiring.ts"
 import { Plans } from "../runs/folder/PlanFile.ts"
 import type { Problems } from "../runs/Program.ts"
 import * as Load from "./Load.ts"
+import * as Options from "./Options.ts"
 
 /** A problem of a program, by the program's name for it, with its plan. */
 export interface Planned<out E = unknown, out R = unknown> {
@@ -38,6 +40,22 @@ export const of = <E, R>(problems: Problems<E, R>) =>
 /** What keeps a compiled engine from running one of the problems; undefined where nothing does. */
 export const uncompiled = (planned: ReadonlyArray<Planned>): CompileError | undefined =>
   planned.flatMap(({ fingerprints: { mistake } }) => (mistake?._tag === "CompileError" ? [mistake] : []))[0]
+
+/** What keeps an engine without numbers in 16 bits from running one of the problems. */
+const rounded = (planned: ReadonlyArray<Planned>): CompileError | undefined => {
+  for (const { plan } of planned) {
+    for (const { name, precision = "" } of plan.levels) {
+      const format = (["bfloat16", "float16"] as const).find((each) => precision.startsWith(each))
+      if (format === undefined) continue
+      return new CompileError({ op: "Level.precision", level: name, reason: unavailable(format) })
+    }
+  }
+  return undefined
+}
+
+/** What keeps an engine from running one of the problems, as far as it can be told before there is a run. */
+export const refused = (planned: ReadonlyArray<Planned>, engine: Options.EngineName): CompileError | undefined =>
+  (Options.isCompiled(engine) ? uncompiled(planned) : undefined) ?? (engine === "xla" ? undefined : rounded(planned))
 
 /** Plans as they are written down. */
 export const written = (planned: ReadonlyArray<Planned>): Plans => ({

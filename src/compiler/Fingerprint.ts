@@ -83,7 +83,7 @@ export const fingerprints = (problem: Problem.Any, plan: Plan): Fingerprints => 
   }
   const start = (): Tree.Tree | undefined => {
     try {
-      return trace(initial(problem, plan) as (vars: Vars) => State, ["vars"], [vars]).structure
+      return trace(initial(problem, plan) as (vars: Vars) => State, ["vars"], [vars], { halves: true }).structure
     } catch (error) {
       untraced(error)
       return undefined
@@ -95,7 +95,7 @@ export const fingerprints = (problem: Problem.Any, plan: Plan): Fingerprints => 
     if (state === undefined) return described(level)
     const step = Step.make(problem, plan, turn(plan, name)) as (state: State, batches: Batches) => Tree.Tree
     try {
-      return digest(namedResults(trace(step, ["state", "batch"], [state, batches])))
+      return digest(namedResults(trace(step, ["state", "batch"], [state, batches], { halves: true })))
     } catch (error) {
       untraced(error)
       return described(level)

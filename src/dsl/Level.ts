@@ -1,6 +1,7 @@
 import { type Pipeable, Prototype } from "effect/Pipeable"
 import type { Dataset } from "./Dataset.ts"
 import type { BufferedLoss, Hypergradient, Loss } from "./Hypergradient.ts"
+import type { Precision } from "./Precision.ts"
 import type { Optimizer } from "./Optimizer.ts"
 import type { Host, HostTree, Tree } from "./Tree.ts"
 import type { Var } from "./Var.ts"
@@ -35,6 +36,8 @@ export interface Definition {
   readonly objective: (vars: never, batch: never) => Loss | BufferedLoss<Tree>
   readonly schedule: Schedule
   readonly hypergradient: Hypergradient | undefined
+  /** What its loss and gradient are computed in; the problem's, or float32, where absent. */
+  readonly precision?: Precision
 }
 
 /**
@@ -303,3 +306,22 @@ export const hypergradient =
   (estimator: Hypergradient) =>
   <L extends Definition>(self: L): L =>
     modified(self, { hypergradient: estimator })
+
+/**
+ * What the level computes its loss and its own gradient in. Its variable, its optimizer's state and all that estimators compute of
+ * it (products with its curvature, solves, differences) are in float32 in any case; so is a level that says nothing, unless
+ * `Problem.precision` or `--precision` does. The engine `xla` has 16 bits, the others refuse them.
+ *
+ * ```ts
+ * const level = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(w)
+ * }).pipe(Level.precision(Precision.bfloat16))
+ * level.precision // => { _tag: "bfloat16" }
+ * ```
+ */
+export const precision =
+  (precision: Precision) =>
+  <L extends Definition>(self: L): L =>
+    modified(self, { precision })

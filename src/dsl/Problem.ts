@@ -1,4 +1,5 @@
 import { type Pipeable, Prototype } from "effect/Pipeable"
+import type { Precision } from "./Precision.ts"
 import type { Definition, Level, Unless } from "./Level.ts"
 import type { Var } from "./Var.ts"
 
@@ -6,6 +7,8 @@ import type { Var } from "./Var.ts"
 export interface Problem<out Vars extends Var.Any, out E = never, out R = never> extends Pipeable {
   readonly top: Definition
   readonly simultaneous: boolean
+  /** What levels compute in that do not say so themselves; float32 where absent. */
+  readonly precision?: Precision
   readonly "~vars": () => Vars
   readonly "~E": () => E
   readonly "~R": () => R
@@ -68,3 +71,12 @@ export const close = <L extends Level.Any>(
  */
 export const simultaneous = <P extends Problem.Any>(self: P): P =>
   Object.assign(Object.create(Prototype), self, { simultaneous: true })
+
+/**
+ * What levels compute their losses and gradients in, but for those that say it themselves (`Level.precision`): what
+ * `--precision` sets.
+ */
+export const precision =
+  (precision: Precision) =>
+  <P extends Problem.Any>(self: P): P =>
+    Object.assign(Object.create(Prototype), self, { precision })

@@ -2,7 +2,9 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { Precision } from "../dsl/Precision.ts"
 import type { Problem } from "../dsl/Problem.ts"
+import * as Closed from "../dsl/Problem.ts"
 import type { Var } from "../dsl/Var.ts"
 import type { Engine } from "../engines/Engine.ts"
 import type * as Config from "./trial/Config.ts"
@@ -58,8 +60,14 @@ export interface Program<S extends Settings, out E = never, out R = never> {
   readonly name: string
   readonly description: string
   readonly config: Config.Config<S>
-  /** Reads and works out the data, once, for the scope that the run lies in. */
-  prepare(settings: S["Type"]): Effect.Effect<Prepared<E, R>, E, R | Scope.Scope>
+  /**
+   * Reads and works out the data, once, for the scope that the run lies in. Levels that state no precision compute in the one
+   * given here.
+   */
+  prepare(
+    settings: S["Type"],
+    options?: { readonly precision?: Precision }
+  ): Effect.Effect<Prepared<E, R>, E, R | Scope.Scope>
 }
 
 export declare namespace Program {
@@ -74,6 +82,12 @@ export const isProgram = (u: unknown): u is Program.Any => Predicate.hasProperty
 
 type ProblemE<P extends Problems> = P[keyof P] extends Problem<Var.Any, infer E, unknown> ? E : never
 type ProblemR<P extends Problems> = P[keyof P] extends Problem<Var.Any, unknown, infer R> ? R : never
+
+/** Problems whose levels compute in `precision` where they state none. */
+const allIn = <P extends Problems>(precision: Precision, problems: P): P =>
+  Object.fromEntries(
+    Object.entries(problems).map(([name, problem]) => [name, Closed.precision(precision)(problem)])
+  ) as P
 
 /**
  * A program in three steps: `prepare` reads the data (in the scope of the run), `problems` states every problem that will
@@ -103,9 +117,10 @@ export const make = <
   name: spec.name,
   description: spec.description,
   config: spec.config,
-  prepare: (settings) =>
+  prepare: (settings, { precision } = {}) =>
     Effect.map(spec.prepare(settings), (data) => {
-      const problems = spec.problems(data, settings)
+      const stated = spec.problems(data, settings)
+      const problems = precision === undefined ? stated : allIn(precision, stated)
       return {
         // Each fails with and needs no more than all together.
         problems: problems as Problems<ProblemE<P>, ProblemR<P>>,

@@ -107,7 +107,8 @@ const groupsOf = (g: Graph, results: ReadonlyArray<Node>, worth: number): Readon
   const products = new Map<string, Array<Node>>()
   const norms: Array<Choice> = []
   for (const node of reachable(results)) {
-    if (node.op === "matmul" && isMatrix(node) && node.inputs.every(isMatrix) && productCost(node) > worth) {
+    const free = node.op === "matmul" && node.attrs["tf32"] !== true
+    if (free && isMatrix(node) && node.inputs.every(isMatrix) && productCost(node) > worth) {
       const [x, weights] = node.inputs as [Node, Node]
       if (!termsOf(g, weights, depths.at(-1)!).some(({ matrix }) => matrix !== weights && lowRank(matrix))) continue
       const key = `${x.id} ${node.attrs["ta"]}`

@@ -7,8 +7,12 @@
 import * as ExactJson from "../../dsl/ExactJson.ts"
 import { size } from "../../dsl/NdArray.ts"
 
-/** Types of elements. Truth values are `bool` inside a graph and never leave it. */
-export type Dtype = "float32" | "int32" | "bool"
+/** Types of elements. Truth values, and numbers in half the bits, are inside a graph and never leave it. */
+export type Dtype = "float32" | "int32" | "bool" | Half
+/** Numbers in 16 bits: what `Autocast` casts to. Constants are none. */
+export type Half = "bfloat16" | "float16"
+/** Whether elements have 16 bits. */
+export const isHalf = (dtype: Dtype): dtype is Half => dtype === "bfloat16" || dtype === "float16"
 export type Shape = ReadonlyArray<number>
 export type Values = Float32Array | Int32Array | Uint8Array
 export type Attr = number | string | boolean | ReadonlyArray<number>

@@ -1,7 +1,7 @@
 /** Any operation of graphs made anew on other operands, by the builder that makes it: what is then simpler is simplified. */
 import { cumulative, matmul, reduce, segmentSum, softmax } from "./Contraction.ts"
 import { arithmetic, binary, cast, comparisons, logical, select, unaries, unary, unfolded } from "./Elementwise.ts"
-import type { Graph, Node, Shape } from "./Graph.ts"
+import { type Graph, isHalf, type Node, type Shape } from "./Graph.ts"
 import * as Layout from "./Layout.ts"
 
 type Rebuild = (g: Graph, node: Node, inputs: ReadonlyArray<Node>) => Node
@@ -41,10 +41,14 @@ const rebuilds: { readonly [op: string]: Rebuild } = {
   segmentSum: (g, { shape }, [x, ids]) => segmentSum(g, x!, ids!, shape[0]!)
 }
 
+/** Whether an operation may be simplified: rounded ones stay as they are, because their rounding is what was asked for. */
+const exact = ({ attrs, dtype, inputs }: Node): boolean =>
+  ![dtype, ...inputs.map((x) => x.dtype)].some(isHalf) && attrs["tf32"] !== true
+
 /** `node` with other inputs, of the same shapes and types. Those that builders do not simplify are made as they are. */
 export const rebuilt = (g: Graph, node: Node, inputs: ReadonlyArray<Node>): Node => {
   if (inputs.every((x, i) => x === node.inputs[i])) return node
-  const rebuild = rebuilds[node.op]
+  const rebuild = exact(node) ? rebuilds[node.op] : undefined
   const made =
     rebuild === undefined ? g.node(node.op, inputs, node.attrs, node.shape, node.dtype) : rebuild(g, node, inputs)
   return g.broadcast(made, node.shape)

@@ -1,6 +1,6 @@
 /** ONNX operators under construction. */
 import type { Node, Shape } from "../graph/Graph.ts"
-import { type Attribute, type Operation, type Tensor, type Type, types } from "./Onnx.ts"
+import { type Attribute, type Operation, type Tensor, type Type, typeOf, types } from "./Onnx.ts"
 
 /** Emits operators under construction; every method gives names of values. */
 export class Emitter {
@@ -60,7 +60,7 @@ export class Emitter {
 
   /** Numbers of a `const`. */
   values(node: Node): string {
-    return this.#constant(node.dtype, node.shape, node.values!)
+    return this.#constant(typeOf(node.dtype), node.shape, node.values!)
   }
 
   /** A shape, or some axes. */

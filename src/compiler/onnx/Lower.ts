@@ -5,10 +5,9 @@ import { Emitter } from "./Emitter.ts"
 import * as Fuse from "./Fuse.ts"
 import * as Images from "./LowerImages.ts"
 import { factors } from "./Permutation.ts"
-import type { Model } from "./Onnx.ts"
+import { type Model, type Provider, typeOf } from "./Onnx.ts"
 import * as Threefry from "./LowerNoise.ts"
 import * as Webgpu from "./LowerForWebgpu.ts"
-import type { Provider } from "./Onnx.ts"
 
 type Lowering = (e: Emitter, inputs: ReadonlyArray<string>, node: Node) => string
 
@@ -93,7 +92,7 @@ const lowerings: { readonly [op: string]: Lowering } = {
     return e.emit("Where", [done, rest, e.emit("Add", [rest, b!])])
   },
   cast: (e, [x], { dtype, inputs }) => {
-    if (dtype !== "int32" || inputs[0]!.dtype !== "float32") return e.cast(x!, dtype)
+    if (dtype !== "int32" || inputs[0]!.dtype !== "float32") return e.cast(x!, typeOf(dtype))
     // What no whole number of 32 bits stands for is zero, where ONNX Runtime gives whatever the processor does.
     const within = e.emit("Less", [e.emit("Abs", [x!]), e.float(2 ** 31)])
     return e.cast(e.emit("Where", [within, x!, e.float(0)]), "int32")
@@ -193,7 +192,7 @@ export interface Draw {
 
 const valueOf = (name: string, { dtype, shape }: { readonly dtype: Dtype; readonly shape: Shape }) => ({
   name,
-  type: dtype,
+  type: typeOf(dtype),
   shape
 })
 

@@ -2,6 +2,7 @@
 import { type Node, type Shape, sizeOf } from "../graph/Graph.ts"
 import type { Emitter } from "./Emitter.ts"
 import { toInput, windowOf } from "./LowerImages.ts"
+import { typeOf } from "./Onnx.ts"
 
 type Lowering = (e: Emitter, inputs: ReadonlyArray<string>, node: Node) => string
 
@@ -105,7 +106,7 @@ const mod: Lowering = (e, [a, b], { dtype }) =>
     ? e.emit("Mod", [a!, b!])
     : e.emit("Sub", [a!, times(e, e.emit("Floor", [e.emit("Div", [a!, b!])]), b!)])
 
-const cast: Lowering = (e, [x], { dtype }) => e.cast(x!, dtype)
+const cast: Lowering = (e, [x], { dtype }) => e.cast(x!, typeOf(dtype))
 
 /** The first place of the best element; the provider's own operator gives integers that it cannot cast. */
 const placing =

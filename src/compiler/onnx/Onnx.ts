@@ -3,7 +3,8 @@
  *
  * Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3.
  */
-import type { Values } from "../graph/Graph.ts"
+import { CompileError } from "../graph/CompileError.ts"
+import { type Dtype, isHalf, type Values } from "../graph/Graph.ts"
 
 /** What ONNX Runtime computes with. */
 export type Provider = "cpu" | "cuda" | "webgpu"
@@ -11,6 +12,13 @@ export type Provider = "cpu" | "cuda" | "webgpu"
 /** Element types by ONNX's numbers for them. */
 export const types = { float32: 1, int32: 6, int64: 7, bool: 9, uint32: 12 } as const
 export type Type = keyof typeof types
+
+/** The element type of a node. Numbers in 16 bits have none here: traces for ONNX Runtime have none. */
+export const typeOf = (dtype: Dtype): Type => {
+  if (isHalf(dtype))
+    throw new CompileError({ op: dtype, level: "", reason: "is a type that models for ONNX Runtime are not made of" })
+  return dtype
+}
 
 export interface Tensor {
   readonly name: string

@@ -1,5 +1,5 @@
 /** Operations on each element by itself, in StableHLO. */
-import { type Emitter, typeOf, type Value } from "./Emitter.ts"
+import { type Emitter, isFloat, typeOf, type Value } from "./Emitter.ts"
 
 type OfOne = (e: Emitter, x: Value) => Value
 type OfTwo = (e: Emitter, a: Value, b: Value) => Value
@@ -22,9 +22,9 @@ export const unaries: { readonly [op: string]: OfOne } = {
   neg: named("negate"),
   abs: named("abs"),
   sign: named("sign"),
-  floor: (e, x) => (x.element === "f32" ? e.same("floor", x) : x),
-  ceil: (e, x) => (x.element === "f32" ? e.same("ceil", x) : x),
-  round: (e, x) => (x.element === "f32" ? e.same("round_nearest_even", x) : x),
+  floor: (e, x) => (isFloat(x.element) ? e.same("floor", x) : x),
+  ceil: (e, x) => (isFloat(x.element) ? e.same("ceil", x) : x),
+  round: (e, x) => (isFloat(x.element) ? e.same("round_nearest_even", x) : x),
   exp: named("exponential"),
   expm1: named("exponential_minus_one"),
   log: named("log"),
@@ -67,7 +67,7 @@ const comparing =
 
 /** The quotient towards −∞. Whole numbers divide towards zero in StableHLO. */
 const floorDiv: OfTwo = (e, a, b) => {
-  if (a.element === "f32") return e.same("floor", e.same("divide", a, b))
+  if (isFloat(a.element)) return e.same("floor", e.same("divide", a, b))
   const [quotient, remainder] = [e.same("divide", a, b), e.same("remainder", a, b)]
   const zero = like(e, a, 0)
   const across = e.compare("NE", e.compare("LT", remainder, zero), e.compare("LT", b, zero))

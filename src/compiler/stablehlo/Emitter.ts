@@ -1,8 +1,11 @@
 /** StableHLO under construction, as MLIR text that a person can read. */
-import type { Dtype, Shape, Values } from "../graph/Graph.ts"
+import type { Attrs, Dtype, Shape, Values } from "../graph/Graph.ts"
 
 /** Element types: those of graphs, and words of 32 bits for the noise. */
-export type Element = "f32" | "i32" | "i1" | "ui32"
+export type Element = "f32" | "bf16" | "f16" | "i32" | "i1" | "ui32"
+
+/** Whether an element type has fractions. */
+export const isFloat = (element: Element): boolean => element === "f32" || element === "bf16" || element === "f16"
 
 /** A value of the function that is being written: its name, and what it is. */
 export interface Value {
@@ -11,7 +14,9 @@ export interface Value {
   readonly shape: Shape
 }
 
-export const elementOf = (dtype: Dtype): Element => (dtype === "float32" ? "f32" : dtype === "int32" ? "i32" : "i1")
+const elements = { float32: "f32", bfloat16: "bf16", float16: "f16", int32: "i32", bool: "i1" } as const
+
+export const elementOf = (dtype: Dtype): Element => elements[dtype]
 
 /** `tensor<2x3xf32>`. */
 export const typeOf = ({ element, shape }: Pick<Value, "element" | "shape">): string =>
@@ -22,18 +27,34 @@ const longs = (numbers: ReadonlyArray<number>): string => `array<i64: ${numbers.
 
 const word = new DataView(new ArrayBuffer(4))
 
-/** A float32 as text that reads back as the same bits: decimal where it is a number other than −0, else its bits. */
-const float = (x: number): string => {
+/** The bits of −0 and of what is not finite, by element type. */
+const bitsOf = (element: Element, x: number): string => {
+  word.setFloat32(0, x)
+  if (element === "f32") return word.getUint32(0).toString(16).padStart(8, "0")
+  const sign = word.getUint8(0) & 0x80 ? 0x8000 : 0
+  const rest = Object.is(x, -0)
+    ? 0
+    : element === "bf16"
+      ? Number.isNaN(x)
+        ? 0x7fc0
+        : 0x7f80
+      : Number.isNaN(x)
+        ? 0x7e00
+        : 0x7c00
+  return (sign | rest).toString(16).padStart(4, "0")
+}
+
+/** A number as text that reads back as the same bits: decimal where it is a number other than −0, else its bits. */
+const float = (x: number, element: Element): string => {
   if (Number.isFinite(x) && !Object.is(x, -0)) {
     const text = String(x)
     return /^-?\d+$/.test(text) ? `${text}.0` : text.replace(/^(-?\d+)e/, "$1.0e")
   }
-  word.setFloat32(0, x)
-  return `0x${word.getUint32(0).toString(16).toUpperCase().padStart(8, "0")}`
+  return `0x${bitsOf(element, x).toUpperCase()}`
 }
 
 const number = (element: Element, x: number): string =>
-  element === "f32" ? float(x) : element === "i1" ? String(x !== 0) : String(x)
+  isFloat(element) ? float(x, element) : element === "i1" ? String(x !== 0) : String(x)
 
 const hex = (values: Values | Uint32Array): string =>
   Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("hex").toUpperCase()
@@ -104,7 +125,7 @@ export class Emitter {
 
   /** One number. */
   scalar(x: number, element: Element = "f32"): Value {
-    const values = element === "f32" ? Float32Array.of(x) : element === "i32" ? Int32Array.of(x) : Uint32Array.of(x)
+    const values = isFloat(element) ? Float32Array.of(x) : element === "i32" ? Int32Array.of(x) : Uint32Array.of(x)
     return this.constant(values, element, [])
   }
 
@@ -126,7 +147,7 @@ export class Emitter {
   }
 
   compare(direction: "EQ" | "NE" | "LT" | "LE" | "GT" | "GE", a: Value, b: Value): Value {
-    const kind = a.element === "f32" ? "FLOAT" : a.element === "i32" ? "SIGNED" : "UNSIGNED"
+    const kind = isFloat(a.element) ? "FLOAT" : a.element === "i32" ? "SIGNED" : "UNSIGNED"
     return this.typed("i1", a.shape, `stablehlo.compare ${direction}, ${a.name}, ${b.name}, ${kind}`, [a, b])
   }
 
@@ -215,5 +236,12 @@ export const region = (by: string, element: Element): string => {
   const type = `tensor<${element}>`
   return `({^bb0(%a: ${type}, %b: ${type}): %c = stablehlo.${by} %a, %b : ${type} stablehlo.return %c : ${type}})`
 }
+
+/**
+ * How a product may round its factors: not at all, unless they have 16 bits already or a level asks for TF32. Otherwise XLA takes 11 bits
+ * of float32 on NVIDIA's cards.
+ */
+export const precisionOf = (element: Element, attrs: Attrs): "HIGHEST" | "DEFAULT" =>
+  element === "f32" && attrs["tf32"] !== true ? "HIGHEST" : "DEFAULT"
 
 export { list, longs }

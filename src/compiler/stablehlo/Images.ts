@@ -1,6 +1,6 @@
 /** Convolutions and pools of images with channels first, and what flows back through them, in StableHLO. */
 import type { Node, Shape } from "../graph/Graph.ts"
-import { type Emitter, list, longs, paddingText, region, type Value } from "./Emitter.ts"
+import { type Emitter, list, longs, paddingText, precisionOf, region, type Value } from "./Emitter.ts"
 
 type Lowering = (e: Emitter, inputs: ReadonlyArray<Value>, node: Node) => Value
 type Pair = readonly [number, number]
@@ -23,6 +23,7 @@ interface Form {
   readonly filterDilation: Pair
   readonly groups: number
   readonly batchGroups: number
+  readonly precision: "HIGHEST" | "DEFAULT"
 }
 
 const convolution = (e: Emitter, x: Value, filter: Value, shape: Shape, form: Form): Value => {
@@ -32,8 +33,8 @@ const convolution = (e: Emitter, x: Value, filter: Value, shape: Shape, form: Fo
   const head =
     `stablehlo.convolution(${x.name}, ${filter.name}) dim_numbers = ${form.dimensions}, window = ${window} ` +
     `{batch_group_count = ${form.batchGroups} : i64, feature_group_count = ${form.groups} : i64, ` +
-    `precision_config = [#stablehlo<precision HIGHEST>, #stablehlo<precision HIGHEST>]}`
-  return e.typed("f32", shape, head, [x, filter])
+    `precision_config = [#stablehlo<precision ${form.precision}>, #stablehlo<precision ${form.precision}>]}`
+  return e.typed(x.element, shape, head, [x, filter])
 }
 
 const one: Pair = [1, 1]
@@ -48,7 +49,8 @@ const conv: Lowering = (e, [x, filter], node) => {
     imageDilation: one,
     filterDilation: dilations,
     groups,
-    batchGroups: 1
+    batchGroups: 1,
+    precision: precisionOf(filter!.element, node.attrs)
   })
 }
 
@@ -72,7 +74,8 @@ const convToInput: Lowering = (e, [dy, filter], node) => {
     imageDilation: strides,
     filterDilation: dilations,
     groups,
-    batchGroups: 1
+    batchGroups: 1,
+    precision: precisionOf(filter!.element, node.attrs)
   })
 }
 
@@ -91,7 +94,8 @@ const convToFilter: Lowering = (e, [x, dy], node) => {
     imageDilation: one,
     filterDilation: strides,
     groups: 1,
-    batchGroups: groups
+    batchGroups: groups,
+    precision: precisionOf(x!.element, node.attrs)
   })
 }
 
@@ -103,7 +107,7 @@ const windowed = (node: Node, image: Shape) => {
 
 const maxPool: Lowering = (e, [x], node) => {
   const { padding, strides, window } = windowed(node, x!.shape)
-  return e.reduceWindow(x!, e.scalar(-Infinity), "maximum", window, strides, padding)
+  return e.reduceWindow(x!, e.scalar(-Infinity, x!.element), "maximum", window, strides, padding)
 }
 
 const maxPoolGrad: Lowering = (e, [dy, x], node) => {

@@ -2,7 +2,7 @@
 import { CompileError } from "../graph/CompileError.ts"
 import { type Node, reachable, type Shape, sizeOf } from "../graph/Graph.ts"
 import { binaries, unaries } from "./Elementwise.ts"
-import { elementOf, Emitter, longs, region, typeOf, type Value } from "./Emitter.ts"
+import { elementOf, Emitter, isFloat, longs, precisionOf, region, typeOf, type Value } from "./Emitter.ts"
 import * as Images from "./Images.ts"
 import * as Noise from "./Noise.ts"
 import { alone, attribute, mesh, type Sharding } from "./Sharding.ts"
@@ -25,8 +25,13 @@ const placing =
   (e, [x], { attrs }) => {
     const axis = attrs["axis"] as number
     const { element, shape } = x!
-    const far =
-      element === "f32" ? (by === "maximum" ? -Infinity : Infinity) : by === "maximum" ? -(2 ** 31) : 2 ** 31 - 1
+    const far = isFloat(element)
+      ? by === "maximum"
+        ? -Infinity
+        : Infinity
+      : by === "maximum"
+        ? -(2 ** 31)
+        : 2 ** 31 - 1
     const best = e.reduce(x!, e.scalar(far, element), by, [axis])
     const spread = e.broadcast(e.reshape(best, shape.with(axis, 1)), shape)
     const places = e.iota(axis, "i32", shape)
@@ -72,9 +77,10 @@ const matmul: Lowering = (e, [a, b], { attrs, shape }) => {
   const n = batch.length
   const axes = batch.map((_, axis) => axis).join(", ")
   const batching = n === 0 ? "" : `batching_dims = [${axes}] x [${axes}], `
+  const precision = precisionOf(left.element, attrs)
   const head =
     `stablehlo.dot_general ${left.name}, ${right.name}, ${batching}` +
-    `contracting_dims = [${ta ? n : n + 1}] x [${tb ? n + 1 : n}], precision = [HIGHEST, HIGHEST]`
+    `contracting_dims = [${ta ? n : n + 1}] x [${tb ? n + 1 : n}], precision = [${precision}, ${precision}]`
   return e.typed(left.element, shape, head, [left, right])
 }
 
@@ -95,7 +101,7 @@ const gather: Lowering = (e, [x, ids], { attrs, inputs, shape }) => {
   const [low, high] = [e.compare("GE", ids!, numbers(0)), e.compare("LT", ids!, numbers(source[axis]!))]
   const along = shape.map((n, i) => (i >= axis && i < axis + rank ? n : 1))
   const inside = e.broadcast(e.reshape(e.same("and", low, high), along), shape)
-  return e.select(inside, rows, e.full(element === "f32" ? Number.NaN : -(2 ** 31), element, shape))
+  return e.select(inside, rows, e.full(isFloat(element) ? Number.NaN : -(2 ** 31), element, shape))
 }
 
 const segmentSum: Lowering = (e, [x, ids], { inputs, shape }) => {

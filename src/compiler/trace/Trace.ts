@@ -2,11 +2,13 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Tree from "../../dsl/Tree.ts"
 import type { Directional, Forward } from "../../tensor/Directional.ts"
+import { type Rounded, type Rounding, unavailable } from "../../tensor/Rounding.ts"
 import { registerGradients } from "../../tensor/registerGradients.ts"
 import { CompileError } from "../graph/CompileError.ts"
 import { currentLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
 import { fieldOf, type Numbering, numbering } from "../../runtime/step/Numbering.ts"
 import { associated } from "../graph/Association.ts"
+import { autocast } from "../graph/Autocast.ts"
 import { cast } from "../graph/Elementwise.ts"
 import { type Dtype, Graph, type LeafType, type Node, reachable, type Values } from "../graph/Graph.ts"
 import { kernels } from "./Kernels.ts"
@@ -75,17 +77,24 @@ const escapedReason =
 /** What a node has its elements from, where it only moves all of them. */
 const source = (node: Node): Node => (node.op === "reshape" || node.op === "transpose" ? source(node.inputs[0]!) : node)
 
-class Recorder extends tf.KernelBackend implements Forward {
+class Recorder extends tf.KernelBackend implements Forward, Rounding {
   readonly graph = new Graph(currentLevel)
   readonly numberings: Array<Numbering & { readonly node: Node }> = []
   readonly #nodes = new Map<object, Node>()
   readonly #inputs = new Map<Node, object>()
+  readonly #halves: boolean
+
+  /** `halves`: whether the graph may have numbers in 16 bits. */
+  constructor(halves: boolean) {
+    super()
+    this.#halves = halves
+  }
 
   add(node: Node): tf.TensorInfo {
     const dataId = {}
     this.#nodes.set(dataId, node)
     if (node.op === "input" && !this.#inputs.has(node)) this.#inputs.set(node, dataId)
-    return { dataId, shape: [...node.shape], dtype: node.dtype }
+    return { dataId, shape: [...node.shape], dtype: node.dtype as tf.DataType }
   }
 
   node({ dataId, dtype, shape }: tf.TensorInfo): Node {
@@ -126,6 +135,23 @@ class Recorder extends tf.KernelBackend implements Forward {
     return Tree.unflatten(
       results,
       tangents(this.graph, nodes, stands).map((node) => this.tensor(node))
+    )
+  }
+
+  readonly rounded: Rounded = (format, f, x) => {
+    if (!this.#halves) return format === "tf32" ? f(x) : refuse("Level.precision", unavailable(format))
+    const stands = new Map<Node, Node>()
+    // Inputs of their own, because nothing else may be computed with what is rounded.
+    const at = Tree.map(x, (leaf, path) => {
+      const stand = this.graph.input(`rounded ${path}`, leaf.shape, leaf.dtype as Dtype)
+      stands.set(stand, this.node(leaf))
+      return this.tensor(stand)
+    })
+    const results = f(at)
+    const nodes = Tree.leaves(results).map((leaf) => this.node(leaf))
+    return Tree.unflatten(
+      results,
+      autocast(this.graph, nodes, stands, format).map((node) => this.tensor(node))
     )
   }
 
@@ -226,14 +252,15 @@ const outward = (graph: Graph, node: Node): Node => (node.dtype === "bool" ? cas
 
 /**
  * The graph of `f` at arguments of these types. `f` is run once, as it would be on any backend, with tensors that have
- * shapes and no numbers. Throws a `CompileError` for what a graph cannot hold, and whatever `f` itself throws.
+ * shapes and no numbers. Without `halves` what is to be computed in 16 bits is refused. Throws a `CompileError` for what a graph cannot hold, and whatever `f` itself throws.
  */
 export const trace = <A extends ReadonlyArray<Tree.Tree>>(
   f: (...args: A) => Tree.Tree,
   names: ReadonlyArray<string>,
-  args: ReadonlyArray<unknown>
+  args: ReadonlyArray<unknown>,
+  { halves }: { readonly halves: boolean } = { halves: false }
 ): Traced & { readonly structure: Tree.Tree } => {
-  const recorder = new Recorder()
+  const recorder = new Recorder(halves)
   return recording(recorder, () => {
     const inputs: Array<Node> = []
     let results: ReadonlyArray<Node> = []

@@ -47,7 +47,7 @@ export const make = (
 ): StepProgram => {
   // What the function itself throws is its own fault, not the engine's.
   const own = (...given: ReadonlyArray<never>) => inLevel("", () => f(...given))
-  const traced = trace(own as never, names, args)
+  const traced = trace(own as never, names, args, { halves: true })
   const trees = traced.structure as unknown as readonly [Types, Types]
   const [kept, sent] = [shaped(Placement.ofState(trees[0], placement)), shaped(trees[1])]
   const given = typesOf(args.at(-1))

@@ -64,6 +64,8 @@ export const Given = Struct({
     threads: Int,
     /** The file of a PJRT plugin, as it was named. */
     plugin: Schema.optionalKey(String),
+    /** What levels compute in that state nothing; absent where in float32. */
+    precision: Schema.optionalKey(String),
     /** What computes, by parts with a version each, where that does not come with the package. */
     runtime: Schema.optionalKey(Record(String, String))
   })

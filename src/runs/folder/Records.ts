@@ -30,7 +30,10 @@ export const Step = Struct({
   tick: Int,
   loss: Number,
   parts: optionalKey(Schema.Record(String, Number)),
-  gnorm: optionalKey(Number)
+  gnorm: optionalKey(Number),
+  /** Of a level in float16: what its loss was multiplied by, and whether the update was skipped. */
+  scale: optionalKey(Number),
+  skipped: optionalKey(Schema.Boolean)
 })
 /** The tradeoff weights after a step. */
 export const Lambda = Struct({

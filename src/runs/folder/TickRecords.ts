@@ -36,7 +36,8 @@ export const of = (
       tick: updatesAt(planned, tick.index),
       loss: level.loss,
       gnorm: level.gradientNorm,
-      ...(Object.keys(parts).length === 0 ? {} : { parts })
+      ...(Object.keys(parts).length === 0 ? {} : { parts }),
+      ...level.lossScale
     }
     const lambda = vector(level.metrics, "lambda")
     const beta = vector(level.metrics, "beta")

@@ -77,6 +77,18 @@ const wholeNumbers = (level: Wiring.LevelWiring, simultaneous: boolean): WiringE
     const found = `'${estimator.name}' uses its last update, but the levels update simultaneously from one snapshot`
     return defect("Schedule", level.name, found, "use a solver without preconditioner, or drop Problem.simultaneous")
   }
+  if (
+    level.precision?.startsWith("float16") === true &&
+    (estimator?.kind === "unrolled" || estimator?.preconditioned)
+  ) {
+    const found = `'${estimator.name}' uses its last updates, but in ${level.precision} some are skipped`
+    return defect(
+      "Precision",
+      level.name,
+      found,
+      "use Precision.bfloat16, or an estimator that looks at no past update"
+    )
+  }
   if (estimator?.kind === "unrolled") {
     if (simultaneous) {
       const found = "it is unrolled through past updates, but the levels update simultaneously from one snapshot"

@@ -25,6 +25,20 @@ const evaluations = (cost: Plan["cost"][number]): string => {
 const seen = ({ accumulate, estimator }: PlannedLevel): string =>
   accumulate === undefined ? "" : estimator?.kind === "unrolled" ? "on every micro-batch" : "on the last micro-batch"
 
+/** Where levels compute in fewer bits: what is promoted. */
+const rounding = ({ levels, sweeps }: Plan): ReadonlyArray<string> => {
+  const fewer = levels.flatMap(({ name, precision }) => (precision === undefined ? [] : [name]))
+  if (fewer.length === 0) return []
+  const solved = [...new Set(sweeps.flatMap(({ hops }) => hops.map((hop) => hop.level)))].filter((l) =>
+    fewer.includes(l)
+  )
+  const promoted = solved.length === 0 ? "" : `; so is every evaluation of a hypergradient at ${solved.join(", ")}`
+  return [
+    `rounded: losses and gradients of ${fewer.join(", ")} for their own updates; ` +
+      `weights, optimizers' states, sums and normalisations are float32${promoted}`
+  ]
+}
+
 /** A plan for people: order and firing, sweeps, cost. */
 export const text = (plan: Plan): string => {
   const levels = plan.levels.map((level) => [
@@ -33,7 +47,7 @@ export const text = (plan: Plan): string => {
     level.upstream.length === 0 ? "" : `on ${level.upstream.join(", ")}`,
     level.given.length === 0 ? "" : `given ${level.given.join(", ")}`,
     when(level),
-    level.optimizer,
+    level.precision === undefined ? level.optimizer : `${level.optimizer} in ${level.precision}`,
     `data ${level.data}`
   ])
   const estimators = new Map(
@@ -57,6 +71,7 @@ export const text = (plan: Plan): string => {
     `levels (${plan.simultaneous ? "updated together from one snapshot" : "updated in this order"})`,
     ...table(levels),
     ...(plan.fixed.length > 0 ? [`held constant: ${plan.fixed.join(", ")}`] : []),
+    ...rounding(plan),
     ...(sweeps.length > 0 ? ["sweeps (each hop solves H u = v and hands −∂⟨∇L, u⟩ on)", ...sweeps] : ["sweeps: none"]),
     "cost in gradient evaluations (a turn, on average a tick)",
     ...table(cost)

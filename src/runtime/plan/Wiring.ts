@@ -4,6 +4,7 @@ import * as ExitCode from "../../dsl/ExitCode.ts"
 import * as Hypergradient from "../../dsl/Hypergradient.ts"
 import type { Definition, Schedule } from "../../dsl/Level.ts"
 import type { Optimizer } from "../../dsl/Optimizer.ts"
+import * as Precision from "../../dsl/Precision.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import type { Var } from "../../dsl/Var.ts"
 
@@ -41,6 +42,8 @@ export const LevelWiring = Schema.Struct({
   restart: Schema.Boolean,
   /** Micro-batches of an update; absent where it takes one batch. */
   accumulate: Schema.optionalKey(Schema.Int),
+  /** What its loss and gradient are computed in; absent where in float32. */
+  precision: Schema.optionalKey(Schema.String),
   optimizer: Schema.String,
   data: Schema.String,
   estimator: Schema.NullOr(Estimator)
@@ -74,6 +77,7 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
     "NoEstimator",
     "Optimizer",
     "Estimator",
+    "Precision",
     "ResponseOfResponse",
     "CyclicResponse",
     "Unreachable"
@@ -135,7 +139,15 @@ const estimatorOf = (
   }
 }
 
-const wiringOf = (level: Definition): LevelWiring => ({
+/** What the levels of a problem compute in. */
+const precisionOf = ({ precision: own }: Definition, { precision: all }: Problem.Any): Precision.Precision =>
+  own ?? all ?? Precision.float32
+
+/** An estimator beside updates in this precision: an evaluation in fewer bits is none of its own, which are in float32. */
+const beside = ({ shareable, ...rest }: Estimator, { _tag }: Precision.Precision): Estimator =>
+  _tag === "float32" && shareable !== undefined ? { ...rest, shareable } : rest
+
+const wiringOf = (level: Definition, precision: Precision.Precision): LevelWiring => ({
   name: level.name,
   variable: level.own.name,
   ...(level.buffers === undefined ? {} : { buffers: level.buffers.name }),
@@ -149,8 +161,11 @@ const wiringOf = (level: Definition): LevelWiring => ({
   ...((level.schedule.accumulate ?? 1) === 1 ? {} : { accumulate: level.schedule.accumulate }),
   optimizer: level.optimizer.name,
   data: level.data.name,
+  ...(precision._tag === "float32" ? {} : { precision: Precision.describe(precision) }),
   estimator:
-    level.hypergradient === undefined ? null : estimatorOf(level.hypergradient, level.optimizer, level.schedule)
+    level.hypergradient === undefined
+      ? null
+      : beside(estimatorOf(level.hypergradient, level.optimizer, level.schedule), precision)
 })
 
 /**
@@ -175,6 +190,16 @@ export const closure = (top: Definition): ReadonlyArray<Definition> => {
  * @internal
  */
 export const definitions = (problem: Problem.Any): ReadonlyArray<Definition> => closure(problem.top)
+
+/**
+ * The definitions with the problem's precision where they state none: what is run.
+ *
+ * @internal
+ */
+export const computing = (problem: Problem.Any): ReadonlyArray<Definition> =>
+  problem.precision === undefined
+    ? definitions(problem)
+    : definitions(problem).map((level) => ({ ...level, precision: precisionOf(level, problem) }))
 
 /**
  * The variables that a level moves: its own and, where it has some, its buffers.
@@ -238,7 +263,7 @@ export const confused = (problem: Problem.Any): WiringError | undefined => {
 
 /** A problem as plain data. */
 export const fromProblem = (problem: Problem.Any): Wiring => ({
-  levels: definitions(problem).map(wiringOf),
+  levels: definitions(problem).map((level) => wiringOf(level, precisionOf(level, problem))),
   fixed: fixed(problem).map((f) => f.variable.name),
   top: problem.top.name,
   simultaneous: problem.simultaneous

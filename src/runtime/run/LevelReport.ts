@@ -1,5 +1,7 @@
 /** What levels report at a tick, as numbers on the host. */
+import type * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
+import { least } from "../../dsl/LossScale.ts"
 import type { Host } from "../../dsl/Tree.ts"
 import { StepError } from "../../engines/Engine.ts"
 import type * as Sweep from "../step/Direction.ts"
@@ -11,6 +13,8 @@ export interface LevelReport {
   readonly metrics: { readonly [name: string]: number | ReadonlyArray<number> }
   /** Where the hypergradient came from; present on diagnostic ticks. */
   readonly report: Report | undefined
+  /** Of a level that computes in float16: what its loss was multiplied by, and whether the update was skipped. */
+  readonly lossScale?: { readonly scale: number; readonly skipped: boolean }
 }
 
 /** See `Sweep.Report`. */
@@ -27,6 +31,7 @@ export const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
   const { metrics } = host
   // A tree that may be anything on a device may be anything on the host: of this one more is known.
   const report = host.report as Host<Sweep.Report> | {}
+  const lossScale = host.lossScale as Host<{ scale: tf.Scalar; made: tf.Scalar }> | {}
   return {
     loss: number(host.loss),
     gradientNorm: number(host.gradientNorm),
@@ -48,7 +53,10 @@ export const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
             ),
             residuals: Object.fromEntries(Object.entries(report.residuals).map(([name, r]) => [name, number(r)]))
           }
-        : undefined
+        : undefined,
+    ...("scale" in lossScale
+      ? { lossScale: { scale: number(lossScale.scale), skipped: number(lossScale.made) === 0 } }
+      : {})
   }
 }
 
@@ -94,6 +102,12 @@ export const broken = (
   if (before?.strict === true)
     return new StepError({ kind: "Unsolvable", tick, level: before.level, reason: before.reason })
   for (const [level, report] of Object.entries(levels)) {
+    if (report.lossScale?.skipped === true && report.lossScale.scale <= least) {
+      const reason =
+        `its gradient is not finite in float16, though its loss was multiplied by ${report.lossScale.scale} only: ` +
+        "compute in Precision.bfloat16, or make the loss or the rate smaller"
+      return new StepError({ kind: "NonFinite", tick, level, reason })
+    }
     for (const what of ["loss", "gradientNorm"] as const) {
       const value = report[what]
       if (Number.isFinite(value)) continue

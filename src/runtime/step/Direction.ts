@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs-core"
+import * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
 import type { Tree } from "../../dsl/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
@@ -6,6 +6,7 @@ import * as Adjoint from "./Adjoint.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"
 import * as Failure from "./Failure.ts"
+import * as LossScale from "./LossScale.ts"
 import type { State, Vars } from "./State.ts"
 import type { Sweep } from "../plan/Sweep.ts"
 
@@ -31,6 +32,8 @@ export type LevelMetrics = {
   readonly report: Report | {}
   /** By level below: how sound its solve was, where its solver says it. */
   readonly soundness: { readonly [level: string]: tf.Scalar }
+  /** Of a level in float16: the scale of its loss, and whether the update was made (1) or skipped (0). */
+  readonly lossScale: { readonly scale: tf.Scalar; readonly made: tf.Scalar } | {}
 }
 
 /** The gradient of a level, with what finding it left behind. */
@@ -40,6 +43,8 @@ export interface Direction {
   readonly buffers: Tree
   readonly solver: { readonly [lower: string]: Tree }
   readonly metrics: LevelMetrics
+  /** Whether the gradient is finite, where an update may be skipped; it is zero where it is not. */
+  readonly finite: tf.Scalar | undefined
 }
 
 /** By level: the values from which its last update of this tick was made. */
@@ -61,11 +66,12 @@ export const direction = (
   departures: Departures = {}
 ): Direction => {
   const own = level.own.name
-  const { buffers, gradient, loss, metrics, touched } = Objective.accumulated(
+  const { buffers, gradient, loss, metrics, touched } = Objective.ownGradient(
     level,
     state.vars,
     Objective.microBatches(batch),
-    [own, ...sweep.reads]
+    [own, ...sweep.reads],
+    state.lossScale[level.name]?.scale
   )
   const cotangents: { [variable: string]: Tree } = { ...gradient }
   const reached = new Set(touched)
@@ -100,7 +106,10 @@ export const direction = (
     }
   }
   if (!reached.has(own)) refuseUnmoved(level, sweep, moment)
-  const whole = cotangents[own]!
+  const sum = cotangents[own]!
+  const scale = state.lossScale[level.name]?.scale
+  const finite = scale === undefined ? undefined : LossScale.finite(sum)
+  const whole = finite === undefined ? sum : LossScale.either(finite, sum, Vector.zeros(sum))
   const report: LevelMetrics["report"] = !moment.diagnostics
     ? {}
     : {
@@ -117,7 +126,16 @@ export const direction = (
     gradient: whole,
     buffers,
     solver,
-    metrics: { loss, gradientNorm: Vector.norm(whole), metrics, report, soundness }
+    finite,
+    metrics: {
+      loss,
+      gradientNorm: Vector.norm(whole),
+      metrics,
+      report,
+      soundness,
+      lossScale:
+        scale === undefined || finite === undefined ? {} : { scale, made: tf.cast(finite, "int32") as tf.Scalar }
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
+import * as Rounding from "../../tensor/Rounding.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { inLevel, StepFailure } from "./Failure.ts"
 import { declare } from "./Numbering.ts"
@@ -108,19 +109,21 @@ export const evaluate = (level: Definition, vars: Vars, batch: { readonly [field
 
 /**
  * What the objective says, and first-order gradients with respect to the variables in `wrt`. `touched` names those of them
- * that the loss was computed from.
+ * that the loss was computed from. With a `scale`, gradients are those of the loss times it.
  */
 export const gradient = (
   level: Definition,
   vars: Vars,
   batch: { readonly [field: string]: Tree.Tree },
-  wrt: ReadonlyArray<string>
+  wrt: ReadonlyArray<string>,
+  scale?: tf.Scalar
 ): Said & { readonly gradient: Vars; readonly touched: ReadonlyArray<string> } => {
   const at = Object.fromEntries(wrt.map((name) => [name, vars[name]!]))
   return inLevel(level.name, () => {
     const found = Gradient.valueAndGradient((x: Vars) => {
       const { buffers, loss, metrics } = evaluate(level, { ...vars, ...x }, batch)
-      return [loss, { metrics, buffers }] as const
+      if (scale === undefined) return [loss, { metrics, buffers }] as const
+      return [tf.mul(loss, scale) as tf.Scalar, { metrics, buffers, loss }] as const
     }, at)
     const leaves = Object.entries(at).flatMap(([name, tree]) => Tree.entries(tree).map(() => name))
     const touched = [...new Set(leaves.filter((_, i) => found.touches[i]))]
@@ -129,6 +132,36 @@ export const gradient = (
 }
 
 type Evaluated = ReturnType<typeof gradient>
+
+/** {@link gradient}, computed in the level's own precision, for its own update: estimators take it in float32. */
+const rounded = (
+  level: Definition,
+  vars: Vars,
+  batch: Batch,
+  wrt: ReadonlyArray<string>,
+  scale: tf.Scalar | undefined
+): Evaluated => {
+  const format = level.precision?._tag ?? "float32"
+  if (format === "float32") return gradient(level, vars, batch, wrt)
+  let touched: ReadonlyArray<string> = []
+  const seen = Object.fromEntries(visible(level).map(({ name }) => [name, vars[name]!]))
+  const found = inLevel(level.name, () =>
+    Rounding.rounded(
+      format,
+      (x: Vars) => {
+        const { touched: names, ...rest } = gradient(level, x, batch, wrt, scale)
+        touched = names
+        return rest
+      },
+      seen
+    )
+  )
+  return {
+    ...found,
+    gradient: scale === undefined ? found.gradient : Vector.scale(tf.div(1, scale) as tf.Scalar, found.gradient),
+    touched
+  }
+}
 const tidily = (f: () => Evaluated): Evaluated => tf.tidy(f as () => never)
 
 /** Sums of what is averaged over micro-batches, with what the last one left. */
@@ -150,21 +183,35 @@ export const accumulated = (
   level: Definition,
   vars: Vars,
   batches: ReadonlyArray<Batch>,
-  wrt: ReadonlyArray<string>
+  wrt: ReadonlyArray<string>,
+  one: typeof gradient = gradient
 ): Evaluated => {
-  if (batches.length === 1) return gradient(level, vars, batches[0]!, wrt)
+  if (batches.length === 1) return one(level, vars, batches[0]!, wrt)
   const carried = (buffers: Tree.Tree): Vars =>
     level.buffers === undefined ? vars : { ...vars, [level.buffers.name]: buffers }
   const [first, ...rest] = batches
   const begin = tidily(() => {
-    const found = gradient(level, vars, first!, wrt)
+    const found = one(level, vars, first!, wrt)
     return { ...found, metrics: Tree.map(found.metrics, float) }
   })
   const sums = rest.reduce((sofar, batch) => {
-    const next = tidily(() => joined(sofar, gradient(level, carried(sofar.buffers), batch, wrt)))
+    const next = tidily(() => joined(sofar, one(level, carried(sofar.buffers), batch, wrt)))
     tf.dispose([sofar.loss, ...Tree.leaves([sofar.metrics, sofar.gradient])] as Array<tf.Tensor>)
     return next
   }, begin)
   const { gradient: sum, loss, metrics } = sums
   return { ...sums, ...Vector.scale(1 / batches.length, { gradient: sum, loss, metrics }) }
 }
+
+/**
+ * {@link accumulated} for the level's own update: computed in its own precision, its loss times `scale` where that is float16.
+ * Gradients are those of the loss itself.
+ */
+export const ownGradient = (
+  level: Definition,
+  vars: Vars,
+  batches: ReadonlyArray<Batch>,
+  wrt: ReadonlyArray<string>,
+  scale: tf.Scalar | undefined
+): Evaluated =>
+  accumulated(level, vars, batches, wrt, (level, vars, batch, wrt) => rounded(level, vars, batch as Batch, wrt, scale))

@@ -8,6 +8,7 @@ import * as Vector from "../../tensor/Vector.ts"
 import type { Plan } from "../plan/Plan.ts"
 import * as Wiring from "../plan/Wiring.ts"
 import { inLevel, StepFailure } from "./Failure.ts"
+import * as LossScale from "./LossScale.ts"
 import { moving } from "./Stationary.ts"
 
 /** Values by variable name, buffers among them. */
@@ -38,11 +39,13 @@ export type State = {
   readonly tape: { readonly [level: string]: ReadonlyArray<Past> }
   /** Where restarting levels start. */
   readonly initial: Vars
+  /** By level that computes in float16: what its loss is multiplied by, and updates made in a row since that last changed. */
+  readonly lossScale: { readonly [level: string]: LossScale.Scale }
 }
 
 /** Levels by name. */
 export const levelsOf = (problem: Problem.Any): ReadonlyMap<string, Definition> =>
-  new Map(Wiring.definitions(problem).map((level) => [level.name, level]))
+  new Map(Wiring.computing(problem).map((level) => [level.name, level]))
 
 /** Initial values of every variable on the host: a function of the seed alone. */
 export const initialVars = (problem: Problem.Any, seed: Seed.Seed): { readonly [variable: string]: Tree.HostTree } => {
@@ -141,6 +144,11 @@ export const initial =
       initial: Object.fromEntries(
         levels.flatMap((level) =>
           level.schedule.restart ? Wiring.owned(level).map(({ name }) => [name, copy(vars[name]!)]) : []
+        )
+      ),
+      lossScale: Object.fromEntries(
+        levels.flatMap(({ name, precision }) =>
+          precision?._tag === "float16" ? [[name, LossScale.start(precision.lossScale)]] : []
         )
       )
     }

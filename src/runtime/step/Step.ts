@@ -7,6 +7,7 @@ import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"
 import type { Plan, PlannedLevel } from "../plan/Plan.ts"
 import * as Plans from "../plan/Plan.ts"
+import * as LossScale from "./LossScale.ts"
 import { levelsOf, type State } from "./State.ts"
 import * as Sweep from "./Direction.ts"
 
@@ -34,7 +35,17 @@ const restarted = (state: State, level: Definition): State => {
   }
 }
 
-/** One update of a level along a direction. */
+/** One update of a level along a direction: not made where that is not finite, which float16 may bring about. */
+const made = (state: State, level: Definition, direction: Sweep.Direction): State => {
+  const next = applied(state, level, direction)
+  if (direction.finite === undefined || level.precision?._tag !== "float16") return next
+  const { lossScale, ...rest } = state
+  const scale = LossScale.moved(level.precision.lossScale, lossScale[level.name]!, direction.finite)
+  const { lossScale: _, ...after } = next
+  return { ...LossScale.either(direction.finite, after, rest), lossScale: { ...lossScale, [level.name]: scale } }
+}
+
+/** What an update makes of a state. */
 const applied = (state: State, level: Definition, found: Sweep.Direction): State => {
   const { name, own } = level
   const clock = state.clock[name]!
@@ -75,7 +86,7 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
     )
   }
   const apply = (state: State, { name }: PlannedLevel, direction: Sweep.Direction): State =>
-    Objective.inLevel(name, () => applied(state, levels.get(name)!, direction))
+    Objective.inLevel(name, () => made(state, levels.get(name)!, direction))
   const begin = (state: State): State =>
     moment.restarting.reduce((sofar, name) => Objective.inLevel(name, () => restarted(sofar, levels.get(name)!)), state)
 

@@ -35,7 +35,7 @@ export interface Client {
   readonly version: string
   /** How many devices programs run on. */
   readonly devices: number
-  /** With what programs are compiled, as XLA reads it. */
+  /** With what programs are compiled, as XLA reads it: those with numbers in 16 bits with all of it, others with its first part. */
   readonly compileOptions: Uint8Array
   readonly compile: (program: string, args: number, results: ReadonlyArray<LeafType>) => Promise<Executable>
   /** An executable as bytes, and from bytes in place of its program. Where the plugin has none: an `XlaError`. */
@@ -69,7 +69,9 @@ export const make = (api: Api, wanted = 1): Client => {
   const opened = Devices.open(api, wanted)
   const { client, platform, used, version } = opened
   const devices = used.length
-  const compileOptions = CompileOptions.encode(opened.ids)
+  // Both kept here, because another thread reads them.
+  const plain = CompileOptions.encode(opened.ids)
+  const rounding = CompileOptions.rounding(plain)
 
   const alive = { buffers: 0, executables: 0, events: 0 }
   // Written into again and again: calls on this thread are over before the next begins.
@@ -253,11 +255,12 @@ export const make = (api: Api, wanted = 1): Client => {
       .word(24, bytes.length)
       .word(32, address(format))
       .word(40, format.length)
+    const chosen = CompileOptions.rounds(text) ? rounding : plain
     const args = block("Client_Compile")
       .word(16, client)
       .word(24, program.at)
-      .word(32, address(compileOptions))
-      .word(40, compileOptions.length)
+      .word(32, address(chosen))
+      .word(40, chosen.length)
     try {
       await callAside("Client_Compile", args)
       return loadedAt(args.read(48), count, results)
@@ -271,7 +274,7 @@ export const make = (api: Api, wanted = 1): Client => {
     platform,
     version,
     devices,
-    compileOptions,
+    compileOptions: rounding,
     compile,
     serialize: ({ pointer }) => Serialization.serialize(api, pointer),
     restore: async (bytes, count, results) =>

@@ -28,3 +28,20 @@ export const encode = (devices: ReadonlyArray<number>): Uint8Array => {
   const useShardy = number(19, 1)
   return Uint8Array.from(message(3, [...replicas, ...partitions, ...useSpmdPartitioning, ...assignment, ...useShardy]))
 }
+
+/** An entry of `env_option_overrides` that turns an option of XLA off. */
+const without = (name: string): ReadonlyArray<number> => {
+  const key = message(1, [...new TextEncoder().encode(name)])
+  const off = message(2, number(2, 0))
+  return message(7, [...key, ...off])
+}
+
+/**
+ * The same for a program with numbers in 16 bits: they are rounded where it says so. XLA would else leave out what is rounded and
+ * widened again, depending on what it fuses: overflows of float16 would not show, and bits would change with what stands beside them.
+ */
+export const rounding = (options: Uint8Array): Uint8Array =>
+  Uint8Array.from([...options, ...without("xla_allow_excess_precision")])
+
+/** Whether a program has numbers in 16 bits. */
+export const rounds = (program: string): boolean => /[x<]b?f16>/.test(program)
