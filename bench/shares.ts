@@ -2,7 +2,8 @@
 // on the same batches, under each way of differentiating the responses; and the cosine of its hypergradient with that of central
 // differences and of exact products on whole batches, at the same points of a run. With level III at every k-th tick, k ticks hold
 // one of its turns. Least processor times of ticks that take turns, in one process, so that a busy machine gives the same ratios.
-//   npm run bench:shares [-- transformer resnet --rounds=2 --threads=2]
+//   npm run bench:shares [-- transformer resnet --rounds=2 --ticks=3 --threads=2 --points=0,3 --small]
+// Without rounds, or without points, there are no times, or no cosines; --small is a smaller Transformer, to compare gradients.
 import { parseArgs } from "node:util"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
@@ -22,6 +23,9 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: "string", default: "2" },
+    ticks: { type: "string", default: "3" },
+    points: { type: "string", default: "0,3" },
+    small: { type: "boolean", default: false },
     threads: { type: "string", default: "2" }
   }
 })
@@ -45,9 +49,9 @@ const estimators = [
 /** Ticks from one turn of level III to the next. */
 const paces = [1, 2, 3]
 /** Ticks measured in a round, after the first. */
-const steps = 3
+const steps = Number(values.ticks)
 /** Updates of levels I and II before the hypergradients that are compared. */
-const points = [0, 3]
+const points = values.points === "" ? [] : values.points.split(",").map(Number)
 
 const engine = Compiled.layer({ threads: Number(values.threads) })
 
@@ -69,7 +73,10 @@ const timed = (problem: Problem<any>) =>
 /** The hypergradients at the points: what the first update of the weights, a step of size 1 from zero, subtracts. */
 const hypergradients = (name: keyof typeof threeLevels, estimator: Hypergradient.Hypergradient) =>
   Effect.forEach(points, (warmup) =>
-    Run.ticks(threeLevels[name](estimator, { warmup, every: 1 }).problem, { ticks: warmup + 1, seed: 0 }).pipe(
+    Run.ticks(threeLevels[name](estimator, { warmup, every: 1 }, values.small).problem, {
+      ticks: warmup + 1,
+      seed: 0
+    }).pipe(
       Stream.filter(({ index }) => index === warmup + 1),
       Stream.mapEffect((tick) => tick.read(["beta"])),
       Stream.runCollect,
@@ -85,27 +92,34 @@ const shown = (found: ReadonlyArray<Vector>, whole: ReadonlyArray<Vector>): stri
 
 const measure = (name: keyof typeof threeLevels) =>
   Effect.gen(function* () {
-    const made = estimators.map((estimator) => threeLevels[name](estimator))
+    const made = estimators.map((estimator) => threeLevels[name](estimator, undefined, values.small))
     const problems = [made[0]!.held!, ...made.map(({ problem }) => problem)]
     const times: ReadonlyArray<Array<number>> = problems.map(() => [])
     for (let round = 0; round < Number(values.rounds); round++) {
       for (const [i, problem] of problems.entries()) times[i]!.push(yield* timed(problem))
     }
     const [base, ...ticks] = times.map((each) => Math.min(...each)) as [number, ...ReadonlyArray<number>]
+    const timing = Number(values.rounds) > 0
     const found = yield* Effect.forEach(estimators, (estimator) => hypergradients(name, estimator))
     const whole = [darts, exact].map((estimator) => found[estimators.indexOf(estimator)]!)
+    const titles = [
+      ...(timing ? paces.map((k) => `k = ${k}`) : []),
+      ...(points.length === 0 ? [] : ["cosine with central", "with exact"])
+    ]
     const rows = estimators.map((estimator, i) => {
-      const shares = paces.map((k) => `${((k - 1 + ticks[i]! / base) / k).toFixed(2)} ×`)
-      const cosines = whole.map((vectors) => shown(found[i]!, vectors))
+      const shares = (timing ? paces : []).map((k) => `${((k - 1 + ticks[i]! / base) / k).toFixed(2)} ×`)
+      const cosines = points.length === 0 ? [] : whole.map((vectors) => shown(found[i]!, vectors))
       return `| ${[Hypergradient.describe(estimator), ...shares, ...cosines].join(" | ")} |`
     })
     yield* Console.log(
       [
         "",
-        `${made[0]!.title}: levels I and II take ${base.toFixed(0)} ms of processor time a tick`,
+        timing
+          ? `${made[0]!.title}: levels I and II take ${base.toFixed(0)} ms of processor time a tick`
+          : made[0]!.title,
         "",
-        `| responses differentiated by | ${paces.map((k) => `k = ${k}`).join(" | ")} | cosine with central | with exact |`,
-        `| --- |${paces.map(() => " ---: |").join("")} --- | --- |`,
+        `| ${["responses differentiated by", ...titles].join(" | ")} |`,
+        `| --- |${titles.map(() => " ---: |").join("")}`,
         ...rows
       ].join("\n")
     )

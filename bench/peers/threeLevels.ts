@@ -39,8 +39,10 @@ export interface Pace {
 }
 const eachTick: Pace = { warmup: 0, every: 1 }
 
-const transformer = (estimator: Hypergradient.Hypergradient, pace = eachTick): Workload => {
-  const config = { vocabulary: 4000, length: 64, width: 256, heads: 4, layers: 4, hidden: 1024 }
+const transformer = (estimator: Hypergradient.Hypergradient, pace = eachTick, small = false): Workload => {
+  const config = small
+    ? { vocabulary: 4000, length: 64, width: 64, heads: 4, layers: 2, hidden: 256 }
+    : { vocabulary: 4000, length: 64, width: 256, heads: 4, layers: 4, hidden: 1024 }
   const { length, vocabulary, width } = config
   const batch = 16
   const masked = 10
@@ -119,7 +121,7 @@ const transformer = (estimator: Hypergradient.Hypergradient, pace = eachTick): W
   })
   const held = Problem.close(finetune.pipe(Level.fix(beta))) as never
   return workload(Problem.close(reweight) as never, held, [corpus, train, validation], {
-    title: "TapWeight, Transformer of 4 layers, d 256, T 64, B 16",
+    title: `TapWeight, Transformer of ${config.layers} layers, d ${width}, T 64, B 16`,
     peer: "transformer",
     steps: 6,
     targets: { betty: 2, jax: 1.1 },
@@ -127,7 +129,7 @@ const transformer = (estimator: Hypergradient.Hypergradient, pace = eachTick): W
   })
 }
 
-const resnet = (estimator: Hypergradient.Hypergradient, pace = eachTick): Workload => {
+const resnet = (estimator: Hypergradient.Hypergradient, pace = eachTick, _small = false): Workload => {
   const [batch, size, features, classes] = [16, 64, 512, 2]
   const heads = { small: 100, medium: 1000, large: 10_000, jigsaw: 101 }
   const pictures = (seed: Seed.Seed) =>
