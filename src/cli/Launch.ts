@@ -245,6 +245,11 @@ export const lengthen = Effect.fnUntraced(function* (
   yield* Effect.mapError(fs.remove(result, { force: true }), JsonFile.because(result))
 })
 
+const waysOf = (ways: { readonly [way: string]: number }): string =>
+  Object.entries(ways)
+    .flatMap(([way, count]) => (count === 0 ? [] : [`${count} for ${way}`]))
+    .join(", ") || "none"
+
 /** Runs a program in its folder, shows progress, and prints what it says. */
 export const finish = Effect.fnUntraced(function* (
   { folder, lock }: RunFolder.Created,
@@ -258,6 +263,8 @@ export const finish = Effect.fnUntraced(function* (
   const said = yield* execute(folder, lock, program.name, run, display, attempt).pipe(
     Effect.onInterrupt(() => say(`\nstopped; go on with:  tapweight resume ${folder.path}`))
   )
+  const { ways } = yield* Engine
+  if (ways !== undefined) yield* say(`\nfunctions compiled: ${waysOf(yield* ways)}`)
   yield* print(options.format, said.text, { run: folder.path, result: said.result })
   // The run is done: what a page cannot show takes nothing from it.
   const report = yield* Effect.catch(ReportFile.write(folder), (error) =>

@@ -126,6 +126,8 @@ export class Engine extends Context.Service<
     readonly devices?: number
     /** What computes, by parts with a version each, where that does not come with the package: a run that resumes holds its own against it. */
     readonly runtime?: { readonly [part: string]: string }
+    /** How many functions were made ready by now for each of the ways to run one; absent where there is one way. */
+    readonly ways?: Effect.Effect<{ readonly [way: string]: number }>
     readonly compile: <S extends Tree, B extends Tree, M extends Tree>(
       step: Step<S, B, M>
     ) => Effect.Effect<Compiled<S, B, M>, CompileError, Scope.Scope>

@@ -8,15 +8,16 @@ export const small = 2_000_000
 
 /** Operations of a node, an element of what it takes or gives for one where it is no product. */
 const workOf = (node: Node): number => {
-  if (node.op === "const" || moves(node)) return 0
+  if (node.op === "input" || node.op === "const" || moves(node)) return 0
   const [a] = node.inputs
   if (node.op === "matmul") return 2 * sizeOf(node) * a!.shape.at(node.attrs["ta"] === true ? -2 : -1)!
   return Math.max(sizeOf(node), ...node.inputs.map(sizeOf))
 }
 
-/** Operations of everything that the results need; bringing an element of an input along counts as one. */
-export const work = (results: ReadonlyArray<Node>): number =>
-  reachable(results).reduce((sum, node) => sum + workOf(node), 0)
+/** Operations of everything that the results need. Each element of an input counts as one, read or not: it has to be brought. */
+export const work = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>): number =>
+  [...inputs.map(sizeOf), ...reachable(results).map(workOf)].reduce((sum, n) => sum + n, 0)
 
 /** Whether a program is to run in WebAssembly: a function of its graph, and so the same on every machine. */
-export const suits = (results: ReadonlyArray<Node>): boolean => lacking(results) === undefined && work(results) <= small
+export const suits = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>): boolean =>
+  lacking(results) === undefined && work(inputs, results) <= small

@@ -24,10 +24,11 @@ const joined = (parts: ReadonlyArray<Packed>): Packed => {
   return pack(parts.map((part) => new Int32Array(part)))
 }
 
-/** What runs a program, by what it is: see `Work.suits`. */
+/** What runs a program, by what it is: see `Work.suits`. `counts` is told of each function that is made ready. */
 export const make = <S extends Loaded, L extends Loaded>(
   small: Backend<S>,
-  large: Backend<L>
+  large: Backend<L>,
+  counts: { small: number; large: number }
 ): Backend<Chosen<S, L>> => {
   const host = new Map<number, Numbers>()
   let next = 1
@@ -85,10 +86,18 @@ export const make = <S extends Loaded, L extends Loaded>(
 
   return {
     name: "compiled",
-    load: (recorded: Recorded) =>
-      suits([...recorded.keeps, ...recorded.sends])
-        ? Effect.map(small.load(recorded), (own) => ({ ...own, place: inSmall, own }))
-        : Effect.map(large.load(recorded), (own) => ({ ...own, place: inLarge, own })),
+    load: ({ inputs, keeps, sends, ...rest }: Recorded) => {
+      const recorded = { inputs, keeps, sends, ...rest }
+      return suits(inputs, [...keeps, ...sends])
+        ? Effect.map(small.load(recorded), (own) => {
+            counts.small++
+            return { ...own, place: inSmall, own }
+          })
+        : Effect.map(large.load(recorded), (own) => {
+            counts.large++
+            return { ...own, place: inLarge, own }
+          })
+    },
     unload: (loaded) => (loaded.place === inSmall ? small.unload(loaded.own) : large.unload(loaded.own)),
     run: Effect.fnUntraced(function* (calls, held, consume) {
       let [state, owned] = [held, consume]

@@ -29,8 +29,11 @@ export const layer = (options: Options = {}): Layer.Layer<Engine> => {
   whole("CompiledEngine.layer: threads", options.threads ?? OnnxEngine.defaultThreads, 1)
   return Layer.effect(
     Engine,
-    Effect.map(large(options), (backend) =>
-      GraphEngine.make(Choice.make(WebAssemblyBackend.make(), backend), { name: "compiled/cpu", sequences: true })
-    )
+    Effect.map(large(options), (backend) => {
+      const counts = { small: 0, large: 0 }
+      const choice = Choice.make(WebAssemblyBackend.make(), backend, counts)
+      const ways = Effect.sync(() => ({ WebAssembly: counts.small, "ONNX Runtime": counts.large }))
+      return { ...GraphEngine.make(choice, { name: "compiled/cpu", sequences: true }), ways }
+    })
   )
 }
