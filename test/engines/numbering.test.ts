@@ -11,13 +11,15 @@ import * as Problem from "../../src/dsl/Problem.ts"
 import * as Var from "../../src/dsl/Var.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import { Engine } from "../../src/engines/Engine.ts"
+import * as CompiledEngine from "../../src/engines/compiled/CompiledEngine.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Objective from "../../src/objectives/Objective.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 
 const engines = {
-  compiled: Compiled.layer({ threads: 1 }),
+  compiled: CompiledEngine.layer({ threads: 1 }),
+  onnx: Compiled.layer({ threads: 1 }),
   cpu: Layer.fresh(Eager.layer("cpu")),
   wasm: Layer.fresh(Eager.layer("wasm"))
 }

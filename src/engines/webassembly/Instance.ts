@@ -9,6 +9,11 @@ interface Exports {
   readonly fault: { value: number }
 }
 
+/** An array in the heap. */
+export interface Place {
+  readonly address: number
+}
+
 export class Instance {
   readonly program: Program
   readonly #heap: Heap
@@ -16,6 +21,7 @@ export class Instance {
   readonly #constants: number
   /** The list of addresses that it takes. */
   readonly #addresses: number
+  #ended = false
 
   constructor(program: Program, heap: Heap) {
     this.program = program
@@ -31,20 +37,16 @@ export class Instance {
   }
 
   /** Runs the program; gives what went wrong, if something did. */
-  run(
-    scratch: number,
-    list: number,
-    inputs: ReadonlyArray<number>,
-    outputs: ReadonlyArray<number>
-  ): string | undefined {
+  run(scratch: number, list: number, inputs: ReadonlyArray<Place>, outputs: ReadonlyArray<Place>): string | undefined {
+    if (this.#ended) return "a step is run after the scope that it was compiled in has ended"
     const { words } = this.#heap
     const at = this.#addresses / 4
     words[at + address.scratch] = scratch
     words[at + address.constants] = this.#constants
     words[at + address.list] = list
     const first = at + address.first
-    for (let i = 0; i < inputs.length; i++) words[first + i] = inputs[i]!
-    for (let i = 0; i < outputs.length; i++) words[first + inputs.length + i] = outputs[i]!
+    for (let i = 0; i < inputs.length; i++) words[first + i] = inputs[i]!.address
+    for (let i = 0; i < outputs.length; i++) words[first + inputs.length + i] = outputs[i]!.address
     try {
       this.#exports.run(this.#addresses)
       return undefined
@@ -58,6 +60,7 @@ export class Instance {
 
   /** Gives up its memory. */
   end(): void {
+    this.#ended = true
     this.#heap.free(this.#constants, this.program.constants.length)
     this.#heap.free(this.#addresses, this.#places)
   }

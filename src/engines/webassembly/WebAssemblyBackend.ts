@@ -74,7 +74,10 @@ class WebAssemblyBackend implements Backend<WebAssemblyLoaded> {
   readonly run: Backend<WebAssemblyLoaded>["run"] = (calls, held, consume) =>
     Effect.try({
       try: () => this.#run(calls, held, consume),
-      catch: (cause) => (cause instanceof EngineError ? cause : failure("Threw", cause))
+      catch: (cause) => {
+        if (consume) this.#drop(held)
+        return cause instanceof EngineError ? cause : failure("Threw", cause)
+      }
     })
 
   #run(calls: ReadonlyArray<Call<WebAssemblyLoaded>>, handles: ReadonlyArray<number>, consume: boolean): Reply {
@@ -92,7 +95,7 @@ class WebAssemblyBackend implements Backend<WebAssemblyLoaded> {
     }
     let state: ReadonlyArray<Held> = start
     // What these calls have made and is part of the present state.
-    let own: ReadonlySet<Held> = new Set()
+    let own: ReadonlyArray<Held> = []
     let [done, sent] = [0, 0]
     let error: EngineError | undefined
     try {
@@ -101,23 +104,16 @@ class WebAssemblyBackend implements Backend<WebAssemblyLoaded> {
         const { kept, outputs, sent: words } = instance.program
         const inputs = [...state, ...arrays.map(bring)]
         const made = outputs.map((length): Held => ({ address: heap.allocate(length), words: length }))
-        const reason = instance.run(
-          this.#scratch.address,
-          list + 4 * sent,
-          inputs.map(({ address }) => address),
-          made.map(({ address }) => address)
-        )
-        const after =
-          reason === undefined ? kept.map(({ from, index }) => (from === "input" ? inputs : made)[index]!) : []
-        const staying = new Set(after)
-        const mine = [...own, ...made]
-        for (const each of mine) if (!staying.has(each)) heap.free(each.address, each.words)
-        own = new Set(mine.filter((each) => staying.has(each)))
+        const reason = instance.run(this.#scratch.address, list + 4 * sent, inputs, made)
+        state = reason === undefined ? kept.map(({ from, index }) => (from === "input" ? inputs : made)[index]!) : []
+        const passed = kept.some(({ from }) => from === "input") ? own.filter((each) => state.includes(each)) : []
+        for (const each of reason === undefined ? own : [...own, ...made])
+          if (!passed.includes(each)) heap.free(each.address, each.words)
+        own = [...made, ...passed]
         if (reason !== undefined) {
           error = failure("Threw", reason)
           break
         }
-        state = after
         sent += words
         done++
       }
@@ -147,7 +143,7 @@ class WebAssemblyBackend implements Backend<WebAssemblyLoaded> {
     handles: ReadonlyArray<number>,
     start: ReadonlyArray<Held>,
     state: ReadonlyArray<Held>,
-    own: ReadonlySet<Held>,
+    own: ReadonlyArray<Held>,
     consume: boolean
   ): ReadonlyArray<number> {
     const known = new Map<Held, number>()
@@ -155,7 +151,9 @@ class WebAssemblyBackend implements Backend<WebAssemblyLoaded> {
     const kept = state.map((held): number => {
       const handle =
         known.get(held) ??
-        this.#hold(own.has(held) ? held : { address: this.#heap.copy(held.address, held.words), words: held.words })
+        this.#hold(
+          own.includes(held) ? held : { address: this.#heap.copy(held.address, held.words), words: held.words }
+        )
       known.set(held, handle)
       return handle
     })
@@ -188,7 +186,12 @@ class WebAssemblyBackend implements Backend<WebAssemblyLoaded> {
   readonly release = (handles: ReadonlyArray<number>): Effect.Effect<void> => Effect.sync(() => this.#drop(handles))
 
   readonly live: Effect.Effect<number> = Effect.sync(() => this.#held.size)
+
+  /** Bytes of the memory, which never gets less. */
+  get bytes(): number {
+    return this.#heap.bytes
+  }
 }
 
 /** A backend with a memory of its own, which goes with it. */
-export const make = (): Backend<WebAssemblyLoaded> => new WebAssemblyBackend()
+export const make = (): Backend<WebAssemblyLoaded> & { readonly bytes: number } => new WebAssemblyBackend()
