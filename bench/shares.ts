@@ -1,7 +1,8 @@
 // What the third level costs, and what is lost where it costs less: a tick of TapWeight over a tick of its levels I and II alone,
 // on the same batches, under each way of differentiating the responses; and the cosine of its hypergradient with that of central
 // differences and of exact products on whole batches, at the same points of a run. With level III at every k-th tick, k ticks hold
-// one of its turns. Least processor times of ticks that take turns, in one process, so that a busy machine gives the same ratios.
+// one of its turns. Operations are those of matrix products, where there are no convolutions. Times are least processor times of
+// ticks that take turns, in one process.
 //   npm run bench:shares [-- transformer resnet --rounds=2 --ticks=3 --threads=2 --points=0,3 --small]
 // Without rounds, or without points, there are no times, or no cosines; --small is a smaller Transformer, to compare gradients.
 import { parseArgs } from "node:util"
@@ -16,6 +17,7 @@ import * as Product from "../src/levels/Product.ts"
 import * as Solver from "../src/levels/Solver.ts"
 import * as Compiled from "../src/engines/onnx/OnnxEngine.ts"
 import * as Run from "../src/runtime/run/Run.ts"
+import { ofProducts } from "./operations.ts"
 import { threeLevels } from "./peers/threeLevels.ts"
 import { darts, exact } from "./peers/Workload.ts"
 
@@ -102,14 +104,17 @@ const measure = (name: keyof typeof threeLevels) =>
     const timing = Number(values.rounds) > 0
     const found = yield* Effect.forEach(estimators, (estimator) => hypergradients(name, estimator))
     const whole = [darts, exact].map((estimator) => found[estimators.indexOf(estimator)]!)
+    const counted = problems.map(ofProducts)
     const titles = [
+      ...(counted[0] === undefined ? [] : ["operations, k = 1"]),
       ...(timing ? paces.map((k) => `k = ${k}`) : []),
       ...(points.length === 0 ? [] : ["cosine with central", "with exact"])
     ]
     const rows = estimators.map((estimator, i) => {
+      const share = counted[0] === undefined ? [] : [`${(counted[i + 1]! / counted[0]).toFixed(2)} ×`]
       const shares = (timing ? paces : []).map((k) => `${((k - 1 + ticks[i]! / base) / k).toFixed(2)} ×`)
       const cosines = points.length === 0 ? [] : whole.map((vectors) => shown(found[i]!, vectors))
-      return `| ${[Hypergradient.describe(estimator), ...shares, ...cosines].join(" | ")} |`
+      return `| ${[Hypergradient.describe(estimator), ...share, ...shares, ...cosines].join(" | ")} |`
     })
     yield* Console.log(
       [
