@@ -1,5 +1,5 @@
 /** Instructions of one function under construction. Vectors are four elements of 32 bits; each has a local of its own. */
-import { type Body, signed, type Type, type, unsigned } from "./Binary.ts"
+import { type Body, Bytes, type Type, type } from "./Binary.ts"
 
 /** A local that holds a vector. */
 export type Vector = number & { readonly "~vector": true }
@@ -72,6 +72,7 @@ const instruction = {
   loadWord: 0x28,
   storeWord: 0x36,
   constant: 0x41,
+  choose: 0x1b,
   isZero: 0x45,
   greaterOrEqualUnsigned: 0x4f,
   demote: 0xb6,
@@ -80,14 +81,12 @@ const instruction = {
 } as const
 
 const empty = 0x40
-/** Alignment of an access is a hint: four bytes. */
-const at = (offset: number): ReadonlyArray<number> => [2, ...unsigned(offset)]
 
 export class Code {
   readonly #takes: number
   readonly #locals: Array<Type> = []
-  readonly #first: Array<number> = []
-  readonly #code: Array<number> = []
+  readonly #first = new Bytes()
+  readonly #code = new Bytes()
   readonly #constants = new Map<string, Vector>()
 
   /** A function of so many addresses. */
@@ -96,28 +95,35 @@ export class Code {
   }
 
   /** The function. */
-  body(gives: ReadonlyArray<Type> = []): Body {
+  body(): Body {
     return {
-      signature: { takes: Array<Type>(this.#takes).fill(type.i32), gives },
+      signature: { takes: Array<Type>(this.#takes).fill(type.i32), gives: [] },
       locals: this.#locals,
-      code: [...this.#first, ...this.#code]
+      code: new Bytes().all(this.#first.written).all(this.#code.written).written
     }
   }
 
-  #put(...bytes: ReadonlyArray<number>): void {
-    for (const byte of bytes) this.#code.push(byte)
+  #put(instruction: number): Bytes {
+    return this.#code.byte(instruction)
   }
-  #simd(op: number, ...rest: ReadonlyArray<number>): void {
-    this.#put(instruction.simd, ...unsigned(op), ...rest)
+  #simd(op: number): Bytes {
+    return this.#code.byte(instruction.simd).unsigned(op)
+  }
+  /** An instruction that accesses memory: alignment is a hint, four bytes. */
+  #access(op: number, offset: number): Bytes {
+    return this.#simd(op).byte(2).unsigned(offset)
+  }
+  #constant(value: number): void {
+    this.#put(instruction.constant).signed(value)
   }
   #local(of: Type): number {
     return this.#takes + this.#locals.push(of) - 1
   }
   #get(local: number): void {
-    this.#put(instruction.get, ...unsigned(local))
+    this.#put(instruction.get).unsigned(local)
   }
   #set(local: number): void {
-    this.#put(instruction.set, ...unsigned(local))
+    this.#put(instruction.set).unsigned(local)
   }
   #vector(): Vector {
     const local = this.#local(type.v128)
@@ -137,29 +143,34 @@ export class Code {
 
   /** A whole number. */
   word(value: number): Word {
-    this.#put(instruction.constant, ...signed(value))
+    this.#constant(value)
     return this.#word()
+  }
+
+  #plus(x: Word, by: number): void {
+    this.#get(x)
+    if (by === 0) return
+    this.#constant(by)
+    this.#put(words.add)
   }
 
   /** A copy that may be changed. */
   copy(x: Word, plus = 0): Word {
-    this.#get(x)
-    if (plus !== 0) this.#put(instruction.constant, ...signed(plus), words.add)
+    this.#plus(x, plus)
     return this.#word()
   }
 
   /** Adds to a word where it is. */
   advance(x: Word, by: number): void {
     if (by === 0) return
-    this.#get(x)
-    this.#put(instruction.constant, ...signed(by), words.add)
+    this.#plus(x, by)
     this.#set(x)
   }
 
   /** A whole number of two. */
   words(op: keyof typeof words, a: Word, b: Word | { readonly value: number }): Word {
     this.#get(a)
-    if (typeof b === "object") this.#put(instruction.constant, ...signed(b.value))
+    if (typeof b === "object") this.#constant(b.value)
     else this.#get(b)
     this.#put(words[op])
     return this.#word()
@@ -173,29 +184,29 @@ export class Code {
 
   loadWord(address: Word, offset = 0): Word {
     this.#get(address)
-    this.#put(instruction.loadWord, ...at(offset))
+    this.#put(instruction.loadWord).byte(2).unsigned(offset)
     return this.#word()
   }
-  storeWord(address: Word, value: Word, offset = 0): void {
+  storeWord(address: Word, value: Word): void {
     this.#get(address)
     this.#get(value)
-    this.#put(instruction.storeWord, ...at(offset))
+    this.#put(instruction.storeWord).byte(2).unsigned(0)
   }
 
   /** A vector known now, from the bits of its four elements; made once, before everything else. */
   bits(a: number, b: number, c: number, d: number): Vector {
-    const key = [a, b, c, d].join()
+    const key = `${a} ${b} ${c} ${d}`
     const known = this.#constants.get(key)
     if (known !== undefined) return known
     const local = this.#local(type.v128) as Vector
     const bytes = new Uint8Array(Int32Array.of(a, b, c, d).buffer)
-    this.#first.push(instruction.simd, 0x0c, ...bytes, instruction.set, ...unsigned(local))
+    this.#first.byte(instruction.simd).byte(0x0c).all(bytes).byte(instruction.set).unsigned(local)
     this.#constants.set(key, local)
     return local
   }
   /** One float32 four times. */
   float(value: number): Vector {
-    const [bits] = new Int32Array(Float32Array.of(value).buffer) as unknown as [number]
+    const bits = new Int32Array(Float32Array.of(value).buffer)[0]!
     return this.bits(bits, bits, bits, bits)
   }
   /** One whole number four times. */
@@ -214,36 +225,29 @@ export class Code {
     this.#simd(vectors.splatWord)
     return this.#vector()
   }
-  /** Bits moved to the left, or to the right behind zeros. */
-  shift(direction: "left" | "right", x: Vector, by: number): Vector {
+  /** Bits moved to the left, or to the right behind zeros or behind copies of the sign. */
+  shift(direction: "left" | "right" | "signed", x: Vector, by: number): Vector {
     this.#get(x)
-    this.#put(instruction.constant, ...signed(by))
-    this.#simd(direction === "left" ? 0xab : 0xad)
-    return this.#vector()
-  }
-  /** Bits moved to the right behind copies of the sign. */
-  shiftSigned(x: Vector, by: number): Vector {
-    this.#get(x)
-    this.#put(instruction.constant, ...signed(by))
-    this.#simd(0xac)
+    this.#constant(by)
+    this.#simd({ left: 0xab, right: 0xad, signed: 0xac }[direction])
     return this.#vector()
   }
   /** Elements of two vectors: 0 to 3 of the first, 4 to 7 of the second. */
   shuffle(a: Vector, b: Vector, lanes: readonly [number, number, number, number]): Vector {
     this.#get(a)
     this.#get(b)
-    this.#simd(0x0d, ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)))
+    this.#simd(0x0d).all(lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)))
     return this.#vector()
   }
   lane(x: Vector, lane: number): Word {
     this.#get(x)
-    this.#simd(0x1b, lane)
+    this.#simd(0x1b).byte(lane)
     return this.#word()
   }
   withLane(x: Vector, lane: number, value: Word): Vector {
     this.#get(x)
     this.#get(value)
-    this.#simd(0x1c, lane)
+    this.#simd(0x1c).byte(lane)
     return this.#vector()
   }
 
@@ -254,11 +258,10 @@ export class Code {
       this.#get(result)
       for (const operand of operands) {
         this.#get(operand)
-        this.#simd(0x1f, lane)
-        this.#put(instruction.promote)
+        this.#simd(0x1f).byte(lane).byte(instruction.promote)
       }
-      this.#put(instruction.call, ...unsigned(f), instruction.demote)
-      this.#simd(0x20, lane)
+      this.#put(instruction.call).unsigned(f).byte(instruction.demote)
+      this.#simd(0x20).byte(lane)
       result = this.#vector()
     }
     return result
@@ -267,26 +270,27 @@ export class Code {
   /** Four elements that follow one another. */
   load(address: Word, offset: number): Vector {
     this.#get(address)
-    this.#simd(0x00, ...at(offset))
+    this.#access(0x00, offset)
     return this.#vector()
   }
   /** One element four times. */
   loadSplat(address: Word, offset: number): Vector {
     this.#get(address)
-    this.#simd(0x09, ...at(offset))
+    this.#access(0x09, offset)
     return this.#vector()
   }
   /** The first `count` elements, so many bytes apart; the others are zero. */
   loadApart(address: Word, offset: number, apart: number, count: number): Vector {
+    // Offsets of instructions are not negative.
     const base = apart < 0 ? this.copy(address, offset + 3 * apart) : address
     const place = (lane: number): number => (apart < 0 ? (lane - 3) * apart : offset + lane * apart)
     this.#get(base)
-    this.#simd(0x5c, ...at(place(0)))
+    this.#access(0x5c, place(0))
     let result = this.#vector()
     for (let lane = 1; lane < count; lane++) {
       this.#get(base)
       this.#get(result)
-      this.#simd(0x56, ...at(place(lane)), lane)
+      this.#access(0x56, place(lane)).byte(lane)
       result = this.#vector()
     }
     return result
@@ -295,20 +299,22 @@ export class Code {
   store(address: Word, offset: number, x: Vector, count = 4): void {
     this.#get(address)
     this.#get(x)
-    if (count === 4) return this.#simd(0x0b, ...at(offset))
-    if (count > 1) this.#simd(0x5b, ...at(offset), 0)
-    else this.#simd(0x5a, ...at(offset), 0)
+    if (count === 4) {
+      this.#access(0x0b, offset)
+      return
+    }
+    this.#access(count > 1 ? 0x5b : 0x5a, offset).byte(0)
     if (count < 3) return
     this.#get(address)
     this.#get(x)
-    this.#simd(0x5a, ...at(offset + 8), 2)
+    this.#access(0x5a, offset + 8).byte(2)
   }
   /** Stores the first `count` elements so many bytes apart. */
   storeApart(address: Word, offset: number, x: Vector, apart: number, count: number): void {
     for (let lane = 0; lane < count; lane++) {
       this.#get(address)
       this.#get(x)
-      this.#simd(0x5a, ...at(offset + lane * apart), lane)
+      this.#access(0x5a, offset + lane * apart).byte(lane)
     }
   }
 
@@ -316,17 +322,18 @@ export class Code {
   loop(count: number, body: () => void): void {
     if (count === 1) return body()
     const left = this.word(count)
-    this.#put(instruction.loop, empty)
+    this.#put(instruction.loop).byte(empty)
     body()
-    this.#get(left)
-    this.#put(instruction.constant, ...signed(1), words.sub, instruction.tee, ...unsigned(left))
-    this.#put(instruction.branchIf, 0, instruction.end)
+    this.#plus(left, -1)
+    this.#put(instruction.tee).unsigned(left)
+    this.#put(instruction.branchIf).byte(0).byte(instruction.end)
   }
 
   /** Ends the program with this fault unless `index`, as an unsigned number, is below `below`. */
   check(index: Word, below: number, fault: number): void {
     this.#get(index)
-    this.#put(instruction.constant, ...signed(below), instruction.greaterOrEqualUnsigned)
+    this.#constant(below)
+    this.#put(instruction.greaterOrEqualUnsigned)
     this.#fault(fault)
   }
   /** Ends the program with this fault if a word is zero. */
@@ -336,8 +343,9 @@ export class Code {
     this.#fault(fault)
   }
   #fault(fault: number): void {
-    this.#put(instruction.when, empty, instruction.constant, ...signed(fault), instruction.setGlobal, 0)
-    this.#put(instruction.unreachable, instruction.end)
+    this.#put(instruction.when).byte(empty)
+    this.#constant(fault)
+    this.#put(instruction.setGlobal).byte(0).byte(instruction.unreachable).byte(instruction.end)
   }
 
   /** A word where a condition is not zero, else another. */
@@ -345,12 +353,12 @@ export class Code {
     this.#get(a)
     this.#get(b)
     this.#get(condition)
-    this.#put(0x1b)
+    this.#put(instruction.choose)
     return this.#word()
   }
 
   call(f: number, args: ReadonlyArray<Word>): void {
     for (const arg of args) this.#get(arg)
-    this.#put(instruction.call, ...unsigned(f))
+    this.#put(instruction.call).unsigned(f)
   }
 }

@@ -26,7 +26,7 @@ export const exp: Function = (c, given) => {
   const y = c.op("add", c.op("add", c.op("mul", p, c.op("mul", r, r)), r), c.float(1))
   // In two steps: 2ⁿ itself may be out of range.
   const whole = c.op("truncated", n)
-  const half = c.shiftSigned(whole, 1)
+  const half = c.shift("signed", whole, 1)
   return c.op("mul", c.op("mul", y, power(c, half)), power(c, c.op("subWord", whole, half)))
 }
 
@@ -36,7 +36,7 @@ export const log: Function = (c, x) => {
   const scaled = select(c, small, c.op("mul", x, c.float(2 ** 24)), x)
   // The mantissa is taken from [√½, √2).
   const offset = c.op("subWord", scaled, c.int(0x3f35_04f3))
-  const exponent = c.op("converted", c.shiftSigned(offset, 23))
+  const exponent = c.op("converted", c.shift("signed", offset, 23))
   const n = c.op("sub", exponent, c.op("and", small, c.float(24)))
   const mantissa = c.op("addWord", c.op("and", offset, c.int(0x007f_ffff)), c.int(0x3f35_04f3))
   const f = c.op("sub", mantissa, c.float(1))

@@ -53,6 +53,12 @@ const wordsOf = ({ dtype, values }: Node): Int32Array =>
     ? new Int32Array(values!.buffer, values!.byteOffset, values!.length)
     : Int32Array.from(values!, (value) => (dtype === "bool" ? -value : value))
 
+// FNV-1a.
+const hashOf = (bytes: Uint8Array): number =>
+  bytes.reduce((hash, byte) => Math.imul(hash ^ byte, 0x0100_0193), 0x811c_9dc5)
+const sameBody = (a: Body, b: Body): boolean =>
+  Buffer.compare(a.code, b.code) === 0 && a.locals.every((each, i) => each === b.locals[i])
+
 /** Constants one behind another. */
 class Constants {
   readonly #places = new Map<Node, number>()
@@ -134,12 +140,14 @@ export const lower = (inputs: ReadonlyArray<Node>, kept: ReadonlyArray<Node>, se
   }
 
   const functions: Array<Body> = []
-  const known = new Map<string, number>()
+  const known = new Map<string, Array<number>>()
   for (const kernel of schedule.kernels) {
     const { body, takes } = emitted(kernel, memory)
-    const key = `${takes.length} ${body.locals.join()} ${body.code.join()}`
-    const index = known.get(key) ?? functions.push(body) - 1
-    known.set(key, index)
+    const key = `${takes.length} ${body.locals.length} ${hashOf(body.code)}`
+    const alike = known.get(key) ?? []
+    known.set(key, alike)
+    const index = alike.find((i) => sameBody(functions[i]!, body)) ?? functions.push(body) - 1
+    if (!alike.includes(index)) alike.push(index)
     run.call(host.length + index, takes.map(pointer))
   }
   functions.push(run.body())
