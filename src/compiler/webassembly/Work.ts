@@ -3,8 +3,11 @@ import { type Node, reachable, sizeOf } from "../graph/Graph.ts"
 import { moves } from "./Access.ts"
 import { lacking } from "./Lower.ts"
 
-/** Operations up to which a program is small: beyond, larger blocks and several threads are worth what they cost to start. */
-export const small = 2_000_000
+/**
+ * Operations up to which a program is small. Measured on perceptrons of two to four layers: WebAssembly takes a tenth of ONNX
+ * Runtime's time at 0.1 million, a quarter at two, six tenths at seven, and more than it from fourteen on.
+ */
+export const small = 5_000_000
 
 /** Operations of a node, an element of what it takes or gives for one where it is no product. */
 const workOf = (node: Node): number => {

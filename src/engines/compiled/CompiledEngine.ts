@@ -21,7 +21,7 @@ const large = (options: Options) =>
   )
 
 /**
- * The default engine: a step is traced once for each form of state and batch, and simplified. A small one, of at most two
+ * The default engine: a step is traced once for each form of state and batch, and simplified. A small one, of at most five
  * million operations, becomes a WebAssembly module that runs on the calling thread; any other, and one with an operation that
  * has no form there, is run by ONNX Runtime on a worker thread. Which of the two is a function of the step's graph alone.
  */
