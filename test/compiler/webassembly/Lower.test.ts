@@ -58,7 +58,7 @@ describe("WebAssembly", () => {
       const { inputs, results } = logistic()
       return lower(inputs, results.slice(0, 1), results.slice(1)).module
     })
-    assert.deepStrictEqual([...modules[0]!.slice(0, 8)], [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0])
+    assert.deepStrictEqual(Array.from(modules[0]!.subarray(0, 8)), [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0])
     assert.deepStrictEqual(modules[0], modules[1])
   })
 

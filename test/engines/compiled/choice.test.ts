@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as NdArray from "../../../src/dsl/NdArray.ts"
+import { small } from "../../../src/compiler/webassembly/Work.ts"
 import type { Host } from "../../../src/dsl/Tree.ts"
 import * as CompiledEngine from "../../../src/engines/compiled/CompiledEngine.ts"
 import { type Call, Engine } from "../../../src/engines/Engine.ts"
@@ -38,7 +39,7 @@ const step =
   }
 
 // 2 · 40³ operations each.
-const [few, many] = [3, 30]
+const [few, many] = [3, Math.ceil(small / wide ** 3)]
 
 const compiled = Effect.provide(CompiledEngine.layer({ threads: 1 }))
 const waysOf = Effect.flatMap(Engine, ({ ways }) => ways ?? Effect.die("one way"))
