@@ -16,12 +16,16 @@ import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
 import * as Mlp from "../../src/models/Mlp.ts"
+import { type Node, reachable } from "../../src/compiler/graph/Graph.ts"
+import { trace } from "../../src/compiler/trace/Trace.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as XlaEngine from "../../src/engines/xla/XlaEngine.ts"
 import * as Moment from "../../src/runtime/plan/Moment.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as PlanText from "../../src/runtime/plan/PlanText.ts"
+import * as Noise from "../../src/tensor/Noise.ts"
+import * as Evaluation from "../../src/runtime/step/Evaluation.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import { average, meanOf, stateAfter, still, varsOf } from "../support/buffers.ts"
 
@@ -151,6 +155,64 @@ describe.each(Object.entries(engines))("on the engine %s", (_, engine) => {
       }
     }).pipe(Effect.provide(engine))
   )
+})
+
+/** A level whose noise comes from the batch's key. */
+const noisy = (batch: number) => {
+  const rows = 8
+  const keys = Seed.integers(Seed.make(9), 2 * rows, 2 ** 30)
+  return Level.minimize(
+    Var.make("w", () => NdArray.float32([3, 1], [1, 2, 3])),
+    {
+      name: "noisy",
+      data: Dataset.fromRows(
+        "rows",
+        { x: NdArray.float32([rows, 3], table("x").x.data.slice(0, 3 * rows)), keys: NdArray.int32([rows, 2], keys) },
+        { batch }
+      ),
+      optimizer: Optimizer.sgd(0.01),
+      objective: ({ w }, { keys, x }) => {
+        const key = tf.reshape(tf.slice(keys, [0, 0], [1, 2]), [2]) as tf.Tensor1D
+        const kept = Noise.dropout(x, key, 0.5, 0)
+        return {
+          loss: tf.mean(tf.square(tf.matMul(kept, w))),
+          metrics: { kept: tf.mean(tf.cast(tf.notEqual(kept, 0), "float32")) }
+        }
+      }
+    }
+  )
+}
+
+it.live("noise differs from one micro-batch to the next, with the same bits on every engine", () =>
+  Effect.gen(function* () {
+    const runs = yield* Effect.forEach(Object.values(engines), (engine) =>
+      Effect.provide(ticksOf(Problem.close(noisy(2).pipe(Level.accumulate(4))), 2), engine)
+    )
+    // How many of the four masks' 24 elements are kept.
+    const count = (kept: unknown) => Math.round(24 * (kept as number))
+    const drawn = runs.map((all) => all.map(({ levels }) => count(levels["noisy"]!.metrics["kept"])))
+    for (const other of drawn) assert.deepStrictEqual(other, drawn[0])
+    const alone = yield* Effect.provide(ticksOf(Problem.close(noisy(2)), 4), engines.cpu)
+    const each = alone.map(({ levels }) => levels["noisy"]!.metrics["kept"] as number)
+    assert.strictEqual(drawn[0]![0], count(each.reduce((a, b) => a + b) / 4))
+    assert.isAbove(new Set(each).size, 1)
+  })
+)
+
+it("a graph takes one micro-batch after another, and makes keys of noise first", () => {
+  const level = noisy(2)
+  const batch = { x: { dtype: "float32", shape: [2, 3] }, keys: { dtype: "int32", shape: [2, 2] } }
+  const { results } = trace(
+    ((w: tf.Tensor, batches: ReadonlyArray<Evaluation.Batch>) =>
+      Evaluation.accumulated(level, { w }, batches, ["w"]).gradient) as never,
+    ["w", "batches"],
+    [{ dtype: "float32", shape: [3, 1] }, [batch, batch, batch]]
+  )
+  const needs = (node: Node) => reachable([node]).filter(({ op }) => op === "matmul").length
+  const products = reachable(results).filter(({ op }) => op === "matmul")
+  // Forward and back for each of three: the last comes after the two of the first and the two of the second.
+  assert.deepStrictEqual(products.map(needs), [1, 2, 3, 4, 5, 6])
+  for (const node of reachable(results)) if (node.op === "noise") assert.strictEqual(needs(node), 0)
 })
 
 it.live("memory is that of one micro-batch and a gradient", () =>

@@ -2,6 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Tree from "../../dsl/Tree.ts"
 import type { Directional, Forward } from "../../tensor/Directional.ts"
+import { Threefry2x32 } from "../../tensor/Noise.ts"
+import type { After, Ordering } from "../../tensor/Ordering.ts"
 import { type Rounded, type Rounding, unavailable } from "../../tensor/Rounding.ts"
 import { registerGradients } from "../../tensor/registerGradients.ts"
 import { CompileError } from "../graph/CompileError.ts"
@@ -9,8 +11,10 @@ import { currentLevel, StepFailure } from "../../runtime/step/Evaluation.ts"
 import { fieldOf, type Numbering, numbering } from "../../runtime/step/Numbering.ts"
 import { associated } from "../graph/Association.ts"
 import { autocast } from "../graph/Autocast.ts"
-import { cast } from "../graph/Elementwise.ts"
-import { type Dtype, Graph, type LeafType, type Node, reachable, type Values } from "../graph/Graph.ts"
+import { reduce } from "../graph/Contraction.ts"
+import { binary, cast } from "../graph/Elementwise.ts"
+import { type Dtype, Graph, type LeafType, type Node, reachable, sizeOf, type Values } from "../graph/Graph.ts"
+import { rebuilt } from "../graph/Rebuild.ts"
 import { kernels } from "./Kernels.ts"
 import { type Stand, tangents } from "../tangent/Tangent.ts"
 
@@ -77,11 +81,13 @@ const escapedReason =
 /** What a node has its elements from, where it only moves all of them. */
 const source = (node: Node): Node => (node.op === "reshape" || node.op === "transpose" ? source(node.inputs[0]!) : node)
 
-class Recorder extends tf.KernelBackend implements Forward, Rounding {
+class Recorder extends tf.KernelBackend implements Forward, Rounding, Ordering {
   readonly graph = new Graph(currentLevel)
   readonly numberings: Array<Numbering & { readonly node: Node }> = []
   readonly #nodes = new Map<object, Node>()
   readonly #inputs = new Map<Node, object>()
+  /** What waits for something else, and what it is. */
+  readonly #waiting = new Map<Node, Node>()
   readonly #halves: boolean
 
   /** `halves`: whether the graph may have numbers in 16 bits. */
@@ -111,7 +117,8 @@ class Recorder extends tf.KernelBackend implements Forward, Rounding {
   note(kernel: string, { indices, x }: { readonly [name: string]: Node }, attrs: unknown): void {
     const way = numbering[kernel]
     if (way === undefined) return
-    const node = source(indices!)
+    const taken = source(indices!)
+    const node = this.#waiting.get(taken) ?? taken
     const field = this.#inputs.has(node) ? fieldOf(this.#inputs.get(node)!) : undefined
     if (field === undefined) return
     this.numberings.push({ ...field, node, below: way.below(x, attrs), operation: way.operation })
@@ -152,6 +159,41 @@ class Recorder extends tf.KernelBackend implements Forward, Rounding {
     return Tree.unflatten(
       results,
       autocast(this.graph, nodes, stands, format).map((node) => this.tensor(node))
+    )
+  }
+
+  readonly after: After = (x, before) => {
+    const g = this.graph
+    const numbers = Tree.leaves(before).map((leaf) => this.node(leaf))
+    const greatest = numbers
+      .filter((node) => node.dtype === "float32" && sizeOf(node) > 0)
+      .map((node) => reduce(g, "max", node, [...node.shape.keys()], false))
+    if (greatest.length === 0) return x
+    // Nothing is greater than infinity, which no rule and no engine looks for: a zero that is known only then.
+    const never = binary(
+      g,
+      "greater",
+      greatest.reduce((a, b) => binary(g, "max", a, b)),
+      g.scalar(Infinity, "float32")
+    )
+    return Tree.map(x, (leaf) => {
+      const node = this.node(leaf)
+      const waiting = binary(g, "sub", node, cast(g, never, node.dtype))
+      this.#waiting.set(waiting, node)
+      return this.tensor(waiting)
+    })
+  }
+
+  /** A node that waits for nothing: keys of noise, which some engines make before anything else. */
+  unwaiting(node: Node): Node {
+    const other = this.#waiting.get(node)
+    return (
+      other ??
+      rebuilt(
+        this.graph,
+        node,
+        node.inputs.map((input) => this.unwaiting(input))
+      )
     )
   }
 
@@ -207,7 +249,9 @@ const register = (): void => {
           )
         )
         recorder.note(kernelName, nodes, attrs)
-        const made = kernel(recorder.graph, nodes, attrs ?? {})
+        const { key } = nodes
+        const taken = kernelName === Threefry2x32 && key !== undefined ? { key: recorder.unwaiting(key) } : nodes
+        const made = kernel(recorder.graph, taken, attrs ?? {})
         return Array.isArray(made) ? made.map((node) => recorder.add(node as Node)) : recorder.add(made as Node)
       }
     })

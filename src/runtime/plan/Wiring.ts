@@ -143,9 +143,12 @@ const estimatorOf = (
 const precisionOf = ({ precision: own }: Definition, { precision: all }: Problem.Any): Precision.Precision =>
   own ?? all ?? Precision.float32
 
-/** An estimator beside updates in this precision: an evaluation in fewer bits is none of its own, which are in float32. */
-const beside = ({ shareable, ...rest }: Estimator, { _tag }: Precision.Precision): Estimator =>
-  _tag === "float32" && shareable !== undefined ? { ...rest, shareable } : rest
+/** An estimator beside updates whose evaluations are in fewer bits, or of micro-batches: these are none of its own. */
+const beside = (
+  { shareable, ...rest }: Estimator,
+  { _tag }: Precision.Precision,
+  { accumulate = 1 }: Schedule
+): Estimator => (_tag === "float32" && accumulate === 1 && shareable !== undefined ? { ...rest, shareable } : rest)
 
 const wiringOf = (level: Definition, precision: Precision.Precision): LevelWiring => ({
   name: level.name,
@@ -165,7 +168,7 @@ const wiringOf = (level: Definition, precision: Precision.Precision): LevelWirin
   estimator:
     level.hypergradient === undefined
       ? null
-      : beside(estimatorOf(level.hypergradient, level.optimizer, level.schedule), precision)
+      : beside(estimatorOf(level.hypergradient, level.optimizer, level.schedule), precision, level.schedule)
 })
 
 /**

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
+import { after } from "../../tensor/Ordering.ts"
 import * as Rounding from "../../tensor/Rounding.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { inLevel, StepFailure } from "./Failure.ts"
@@ -195,7 +196,9 @@ export const accumulated = (
     return { ...found, metrics: Tree.map(found.metrics, float) }
   })
   const sums = rest.reduce((sofar, batch) => {
-    const next = tidily(() => joined(sofar, one(level, carried(sofar.buffers), batch, wrt)))
+    const next = tidily(() =>
+      joined(sofar, one(level, carried(sofar.buffers), after(batch, [sofar.gradient, sofar.buffers]), wrt))
+    )
     tf.dispose([sofar.loss, ...Tree.leaves([sofar.metrics, sofar.gradient])] as Array<tf.Tensor>)
     return next
   }, begin)
