@@ -83,6 +83,23 @@ def write():
         tensors = dict(zip(["ids", "mask", "types", "targets"], [x.to(torch.int32) for x in given]))
         tensors.update({key: value.detach().to(torch.float32).contiguous() for key, value in values.items()})
         save_file(tensors, os.path.join(folder, "expected.safetensors"))
+    # One encoder in the other forms that folders have.
+    roberta = transformers.RobertaForMaskedLM.from_pretrained(os.path.join(here, "roberta"))
+    forms = os.path.join(here, "roberta-forms")
+    for form in ["shards", "torch", "torch-shards"]:
+        roberta.save_pretrained(os.path.join(forms, form), max_shard_size="4KB" if form == "shards" else "1GB")
+    for form, dtype in [("half", torch.float16), ("brain", torch.bfloat16)]:
+        roberta.to(dtype).save_pretrained(os.path.join(forms, form))
+    state = load_file(os.path.join(forms, "torch", "model.safetensors"))
+    for form in ["torch", "torch-shards"]:
+        os.remove(os.path.join(forms, form, "model.safetensors"))
+    torch.save(state, os.path.join(forms, "torch", "pytorch_model.bin"))
+    names = list(state)
+    parts = {f"pytorch_model-0000{i + 1}-of-00002.bin": part for i, part in enumerate([names[:20], names[20:]])}
+    for file, part in parts.items():
+        torch.save({name: state[name] for name in part}, os.path.join(forms, "torch-shards", file))
+    with open(os.path.join(forms, "torch-shards", "pytorch_model.bin.index.json"), "w") as file:
+        json.dump({"metadata": {}, "weight_map": {name: at for at, part in parts.items() for name in part}}, file)
     # The buckets of transformers, of distances up to 700.
     from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
     distances = torch.arange(-700, 701)
