@@ -45,6 +45,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "runs/view": ["dsl", "files", "runtime/run", "runs/folder", "runs/trial", "runs/statistics"],
   "runs/report": ["dsl", "files", "runtime/plan", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   "runs/export": ["dsl", "files", "runs/folder", "runs/trial", "runs/statistics"],
+  "runs/watch": ["dsl", "runs/folder", "runs/view", "runs/report", "runs/export"],
   "runs/sweep": ["dsl", "files", "runs/folder"],
   runs: ["dsl", "engines", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   cli: [
@@ -66,7 +67,8 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
     "runs/view",
     "runs/report",
     "runs/sweep",
-    "runs/export"
+    "runs/export",
+    "runs/watch"
   ],
   // What everything public may be tested with: nothing imports it.
   testing: [

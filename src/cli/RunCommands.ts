@@ -23,6 +23,8 @@ import * as Standing from "../runs/statistics/Standing.ts"
 import * as ReportFile from "../runs/report/ReportFile.ts"
 import * as Config from "../runs/trial/Config.ts"
 import { trialFolder } from "../runs/trial/Session.ts"
+import { Feed } from "../runs/watch/Feed.ts"
+import * as Server from "../runs/watch/Server.ts"
 import * as RecordText from "../runs/view/RecordText.ts"
 import * as RunText from "../runs/view/RunText.ts"
 import * as StandingText from "../runs/view/StandingText.ts"
@@ -255,5 +257,44 @@ const exported = Command.make(
   })
 ).pipe(Command.withDescription("Writes a run for other programs"))
 
+const watch = Command.make(
+  "watch",
+  {
+    run: Options.run,
+    port: Flag.Int("port").pipe(
+      Flag.withDescription("The port (any that is free where absent)"),
+      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
+      Flag.withDefault(0)
+    ),
+    host: Flag.String("host").pipe(
+      Flag.withDescription("The address to listen at (this machine alone where absent)"),
+      Flag.withDefault("127.0.0.1")
+    ),
+    allowRemote: Flag.Boolean("allow-remote").pipe(
+      Flag.withDescription("Lets --host be one that other machines reach; what they read is not encrypted"),
+      Flag.withDefault(false)
+    ),
+    runs: Options.runs
+  },
+  Effect.fnUntraced(function* ({ allowRemote, host, port, run, runs }) {
+    const folder = yield* RunFolder.resolve(runs, run)
+    if (Server.isRemote(host) && !allowRemote) {
+      const reason = `other machines may reach ${host}: say --allow-remote if they are meant to`
+      return yield* new Server.WatchError({ reason })
+    }
+    const feed = new Feed(folder.path)
+    const source = {
+      title: `${folder.program} ${folder.id}`,
+      poll: () => feed.poll(),
+      whole: () => feed.whole(),
+      since: (number: number) => feed.since(number)
+    }
+    const { url } = yield* Server.serve(source, { host, port })
+    yield* Console.log(url)
+    yield* Console.error("Ctrl-C ends it. The address is a key: whoever has it can look.")
+    return yield* Effect.never
+  }, Effect.scoped)
+).pipe(Command.withDescription("A live page of a run, also of one that is over or that another machine writes"))
+
 /** Commands for looking at runs. */
-export const runCommands = [ls, show, tail, compare, report, exported, config] as const
+export const runCommands = [ls, show, tail, compare, report, watch, exported, config] as const

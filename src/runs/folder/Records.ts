@@ -146,7 +146,8 @@ export const attempts = Effect.fnUntraced(function* (folder: RunFolder) {
 
 const maxLine = 1024 * 1024
 
-const parse = (line: Uint8Array): Result.Result<Record | undefined, string> => {
+/** A line of a file of records; undefined for half a line, and for a record of a later version. */
+export const parse = (line: Uint8Array): Result.Result<Record | undefined, string> => {
   if (line.length > maxLine) return Result.fail(`a line of ${line.length} bytes, expected at most ${maxLine}`)
   let text: string
   let value: { readonly t?: unknown } | null

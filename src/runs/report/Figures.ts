@@ -29,6 +29,8 @@ const element = (
 const finished = (svg: Svg, label: string): Markup => {
   svg.setAttribute("role", "img")
   svg.setAttribute("aria-label", label)
+  // Plot names its marks for readers of a screen, in a way that none of them may heed.
+  for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label")
   // The page's own style sheet says how text looks.
   for (const style of svg.querySelectorAll("style")) style.remove()
   svg.removeAttribute("style")

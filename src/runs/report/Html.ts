@@ -66,10 +66,14 @@ export const table = (
     </table>
   </div>`
 
+/** What may be wider than the page: it scrolls by itself, also by the keyboard. */
+export const scrolled = (content: Markup, name: string): Markup =>
+  html`<div class="scroll" tabindex="0" role="group" aria-label="${name}">${content}</div>`
+
 /** A figure with what it shows in words, and its numbers to unfold. */
 export const figure = (svg: Markup, caption: string, numbers: Markup): Markup =>
   html`<figure>
-    ${svg}
+    ${scrolled(svg, caption)}
     <figcaption>${caption}</figcaption>
     <details>
       <summary>Numbers: ${caption}</summary>

@@ -99,7 +99,7 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
     section(
       "result",
       "Result",
-      html`${forked}${warnings.map((text) => html`<p class="warning">${text}</p>`)}${result === undefined ? html`<p>The run has no result yet.</p>` : html`<pre>${result.text}</pre>`}`
+      html`${forked}${warnings.map((text) => html`<p class="warning">${text}</p>`)}${result === undefined ? html`<p>The run has no result yet.</p>` : html`<pre tabindex="0">${result.text}</pre>`}`
     ),
     section("comparison", "Comparison", Sections.standings(scored)),
     section("lambda", "Tradeoff weights", some(trials.map(({ curves, name }) => Sections.lambda(name, curves)))),
@@ -133,13 +133,13 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
     section(
       "repeat",
       "To repeat",
-      html`<pre>${manifest.cwd === undefined ? "" : `cd ${argument(manifest.cwd)}\n`}${command}</pre>
+      html`<pre tabindex="0">${manifest.cwd === undefined ? "" : `cd ${argument(manifest.cwd)}\n`}${command}</pre>
         ${
           patch === ""
             ? nothing
             : html`<details>
                 <summary>Changes since the commit</summary>
-                <pre>${patch}</pre>
+                <pre tabindex="0">${patch}</pre>
               </details>`
         }`
     )

@@ -7,7 +7,7 @@ import * as Paired from "../statistics/Paired.ts"
 import type { Curves } from "./Curves.ts"
 import * as Figures from "./Figures.ts"
 import * as Graph from "./Graph.ts"
-import { figure, html, type Markup, nothing, table } from "./Html.ts"
+import { figure, html, type Markup, nothing, scrolled, table } from "./Html.ts"
 import type { Point } from "./Thin.ts"
 
 /** A number in five figures. */
@@ -39,7 +39,7 @@ export const lambda = (trial: string, { lambda: all }: Curves): Markup =>
     const of = trial === "" ? level : `${trial}, ${level}`
     return html`<h3>${of}</h3>
       ${figure(Figures.lines(weights, { label: `λ over steps of ${of}`, x: "step", y: "λ", domain: [0, Math.max(1, ...weights.flatMap(({ points }) => points.map(([, v]) => v)))] }), `λ over steps, ${of}`, numbers(`λ of ${of}`, "step", weights))}
-      ${weights.length > 1 ? html`<div class="scroll" tabindex="0" role="group" aria-label="λ as shares of one, ${of}">${Figures.bands(weights, `λ as shares of one, ${of}`)}</div>` : nothing}
+      ${weights.length > 1 ? scrolled(Figures.bands(weights, `λ as shares of one, ${of}`), `λ as shares of one, ${of}`) : nothing}
       ${table(
         `λ of ${of}`,
         ["objective", "at first", "at last", "mean of the last half"],
@@ -113,7 +113,7 @@ export const plan = (names: string, planned: Plan): Markup => {
   const total = planned.cost.reduce((sum, { perTick }) => sum + perTick, 0)
   return html`<h3>${names}</h3>
     <figure>
-      ${Graph.picture(planned)}
+      ${scrolled(Graph.picture(planned), `levels of ${names}`)}
       <figcaption>Solid: a solution that a level reads. Dashed: a variable that a level is given.</figcaption>
     </figure>
     <ul>

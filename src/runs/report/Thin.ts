@@ -7,21 +7,21 @@ export type Point = readonly [k: number, value: number]
  * At most `most` points, in order: the first, the last, and of each stretch between them the lowest, the highest, and the first
  * that is not finite.
  */
-export const thin = (points: ReadonlyArray<Point>, most: number): ReadonlyArray<Point> => {
+export const thin = <P extends readonly [k: number, value: number, ...more: ReadonlyArray<number>]>(
+  points: ReadonlyArray<P>,
+  most: number
+): ReadonlyArray<P> => {
   if (points.length <= most) return points
   const inner = points.slice(1, -1)
   const stretches = Math.max(1, Math.floor((most - 2) / 3))
-  const out: Array<Point> = [points[0]!]
+  const out: Array<P> = [points[0]!]
   for (let s = 0; s < stretches; s++) {
     const [from, to] = [s, s + 1].map((end) => Math.floor((end * inner.length) / stretches))
     const stretch = inner.slice(from, to)
     const finite = stretch.filter(([, value]) => Number.isFinite(value))
-    const kept = new Set<Point | undefined>([
-      finite.reduce<Point | undefined>(
-        (low, point) => (low === undefined || point[1] < low[1] ? point : low),
-        undefined
-      ),
-      finite.reduce<Point | undefined>(
+    const kept = new Set<P | undefined>([
+      finite.reduce<P | undefined>((low, point) => (low === undefined || point[1] < low[1] ? point : low), undefined),
+      finite.reduce<P | undefined>(
         (high, point) => (high === undefined || point[1] > high[1] ? point : high),
         undefined
       ),

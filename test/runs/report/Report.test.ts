@@ -3,6 +3,7 @@ import { DOMParser } from "linkedom"
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Browser } from "playwright-core"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import * as Seed from "../../../src/dsl/Seed.ts"
 import * as JsonFile from "../../../src/files/JsonFile.ts"
@@ -16,6 +17,7 @@ import { html } from "../../../src/runs/report/Html.ts"
 import * as ReportFile from "../../../src/runs/report/ReportFile.ts"
 import { even, thin } from "../../../src/runs/report/Thin.ts"
 import * as Plan from "../../../src/runtime/plan/Plan.ts"
+import { absent, launch, serious, watched } from "../../support/browser.ts"
 import type { Wiring } from "../../../src/runtime/plan/Wiring.ts"
 
 /** What would run, load or colour something if it were not escaped. */
@@ -199,6 +201,37 @@ describe("a report", () => {
     // Three given and upstream edges of the plan in words.
     assert.include(document.querySelector("#levels")!.textContent, "lower is given b by upper")
     assert.include(document.querySelector("#levels")!.textContent, "upper reads the solution x* of lower")
+  })
+})
+
+if (absent !== undefined) console.warn(`the report is not looked at: ${absent}`)
+
+describe.skipIf(absent !== undefined)("a report in a browser", { timeout: 120_000 }, () => {
+  let browser: Browser
+  beforeAll(async () => {
+    browser = await launch()
+  }, 60_000)
+  afterAll(() => browser?.close())
+
+  it("asks for nothing, runs nothing, fits 320 px, and has nothing serious to be found, light, dark and printed", async () => {
+    const file = await run(ReportFile.write(folderOf("one")))
+    for (const colorScheme of ["light", "dark"] as const) {
+      const page = await browser.newPage({ viewport: { width: 320, height: 800 }, colorScheme })
+      const { faults } = watched(page, "file://")
+      await page.goto(`file://${file}`)
+      assert.isAtMost(await page.evaluate(() => (globalThis as any).document.documentElement.scrollWidth), 320)
+      assert.deepStrictEqual(await serious(page), [])
+      assert.deepStrictEqual(faults, [])
+      await page.close()
+    }
+    const still = await browser.newContext({ javaScriptEnabled: false })
+    const page = await still.newPage()
+    await page.goto(`file://${file}`)
+    assert.isTrue(await page.locator("#comparison table").first().isVisible())
+    await page.emulateMedia({ media: "print" })
+    assert.isFalse(await page.locator("nav").isVisible())
+    assert.isAbove((await page.pdf()).length, 10_000)
+    await still.close()
   })
 })
 
