@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Dataset, Init, Level, NdArray, Problem, Seed, Var } from "tapweight"
 import { Hypergradient, Objective, Optimizer, Product, Solver } from "tapweight"
-import { Checkpoint, NodeServices, OnnxEngine, Plan, PlanText, Run, Watch } from "tapweight"
+import { Checkpoint, CompiledEngine, NodeServices, Plan, PlanText, Run, Watch } from "tapweight"
 
 const rows = (name: string, count: number) => {
   const seed = Seed.fold(Seed.make(4), name)
@@ -81,4 +81,4 @@ const main = Effect.gen(function* () {
   yield* Console.log(`resumed from tick ${manifest.tick}: ${same ? "the same bits" : "other bits"}`)
 })
 
-await Effect.runPromise(main.pipe(Effect.scoped, Effect.provide([OnnxEngine.layer(), NodeServices.layer])))
+await Effect.runPromise(main.pipe(Effect.scoped, Effect.provide([CompiledEngine.layer(), NodeServices.layer])))

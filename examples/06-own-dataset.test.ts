@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
-import { NodeServices, OnnxEngine, Seed } from "tapweight"
+import { CompiledEngine, NodeServices, Seed } from "tapweight"
 import { Law } from "tapweight/testing"
 import { assert, describe, it } from "vitest"
 import { file, problem, readings } from "./06-own-dataset.ts"
@@ -46,6 +46,6 @@ describe("the problem with it", () => {
     "goes on as if it had not been stopped": Law.resume(problem, { cases: 2 })
   }
   for (const [what, law] of Object.entries(laws)) {
-    it(what, () => Effect.runPromise(Effect.provide(law, [OnnxEngine.layer(), NodeServices.layer])))
+    it(what, () => Effect.runPromise(Effect.provide(law, [CompiledEngine.layer(), NodeServices.layer])))
   }
 })

@@ -81,7 +81,8 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
     "runtime/run",
     "engines",
     "engines/eager",
-    "engines/onnx"
+    "engines/onnx",
+    "engines/compiled"
   ]
 }
 

@@ -6,13 +6,17 @@ import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import type { Problem } from "../dsl/Problem.ts"
 import type { Engine, EngineError } from "../engines/Engine.ts"
-import * as Onnx from "../engines/onnx/OnnxEngine.ts"
+import * as CompiledEngine from "../engines/compiled/CompiledEngine.ts"
 import { type Law, LawError, type Options } from "./Property.ts"
 
 /** How a problem is held against a law: the law's own options, and the engine, which is the compiled one where absent. */
 export type Obeying = Options & { readonly engine?: Layer.Layer<Engine, EngineError> }
 
-const obey = async (problem: Problem.Any, law: Law, { engine = Onnx.layer({ threads: 1 }), ...options }: Obeying) => {
+const obey = async (
+  problem: Problem.Any,
+  law: Law,
+  { engine = CompiledEngine.layer({ threads: 1 }), ...options }: Obeying
+) => {
   // A problem whose data need services is held against laws by `Law`, where they can be provided.
   const checked = law(problem as Problem<never, unknown, never>, options)
   const exit = await Effect.runPromiseExit(Effect.provide(checked, engine))

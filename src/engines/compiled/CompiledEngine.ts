@@ -5,7 +5,7 @@ import { whole } from "../../dsl/Numbers.ts"
 import { Engine } from "../Engine.ts"
 import * as GraphEngine from "../graph/GraphEngine.ts"
 import * as OnnxBackend from "../onnx/OnnxBackend.ts"
-import * as OnnxEngine from "../onnx/OnnxEngine.ts"
+import type * as OnnxEngine from "../onnx/OnnxEngine.ts"
 import * as WorkerClient from "../onnx/WorkerClient.ts"
 import * as WebAssemblyBackend from "../webassembly/WebAssemblyBackend.ts"
 import * as Choice from "./Choice.ts"
@@ -17,7 +17,7 @@ export type Options = Omit<OnnxEngine.Options, "provider">
 const large = (options: Options) =>
   Effect.map(
     Effect.flatMap(Effect.scope, (scope) => Effect.cached(Scope.provide(WorkerClient.make, scope))),
-    (client) => OnnxBackend.later(Effect.map(client, (made) => OnnxBackend.make(made, OnnxEngine.complete(options))))
+    (client) => OnnxBackend.later(Effect.map(client, (made) => OnnxBackend.make(made, OnnxBackend.complete(options))))
   )
 
 /**
@@ -26,7 +26,7 @@ const large = (options: Options) =>
  * has no form there, is run by ONNX Runtime on a worker thread. Which of the two is a function of the step's graph alone.
  */
 export const layer = (options: Options = {}): Layer.Layer<Engine> => {
-  whole("CompiledEngine.layer: threads", options.threads ?? OnnxEngine.defaultThreads, 1)
+  whole("CompiledEngine.layer: threads", options.threads ?? OnnxBackend.defaultThreads, 1)
   return Layer.effect(
     Engine,
     Effect.map(large(options), (backend) => {

@@ -55,6 +55,16 @@ const executableOf = ({ inputs, keeps, kept, sends, sent }: Recorded, provider: 
   return { executable, lowered }
 }
 
+/** Threads inside of one operation where nothing else is asked for. */
+export const defaultThreads = 2
+
+/** Options with what they are where absent. */
+export const complete = ({ provider, spinning, threads }: Partial<ExecutableOptions>): ExecutableOptions => ({
+  provider: provider ?? "cpu",
+  threads: threads ?? defaultThreads,
+  spinning: spinning ?? false
+})
+
 /** A backend on a worker. */
 export const make = (client: WorkerClient.WorkerClient, options: ExecutableOptions): Backend<OnnxLoaded> => {
   const { ask, tell } = client

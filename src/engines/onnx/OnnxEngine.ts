@@ -8,11 +8,10 @@ import { Engine, type EngineError } from "../Engine.ts"
 import * as GraphEngine from "../graph/GraphEngine.ts"
 import { refuseTf32 } from "../tf32.ts"
 import * as OnnxBackend from "./OnnxBackend.ts"
-import type { ExecutableOptions } from "./Protocol.ts"
 import * as WorkerClient from "./WorkerClient.ts"
 
 /** Threads inside of one operation where nothing else is asked for. */
-export const defaultThreads = 2
+export const defaultThreads = OnnxBackend.defaultThreads
 
 /** How ONNX Runtime runs steps. */
 export interface Options {
@@ -27,20 +26,13 @@ export interface Options {
   readonly spinning?: boolean
 }
 
-/** Options with what they are where absent. */
-export const complete = ({ provider, spinning, threads }: Options): ExecutableOptions => ({
-  provider: provider ?? "cpu",
-  threads: threads ?? defaultThreads,
-  spinning: spinning ?? false
-})
-
 /**
  * An engine on a client; also where tests reach the worker.
  *
  * @internal
  */
 export const service = (client: WorkerClient.WorkerClient, options: Options = {}): Engine["Service"] => {
-  const given = complete(options)
+  const given = OnnxBackend.complete(options)
   if (given.provider === "cuda") refuseTf32()
   return GraphEngine.make(OnnxBackend.make(client, given), {
     name: `compiled/${given.provider}`,

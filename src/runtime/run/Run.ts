@@ -139,7 +139,7 @@ type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics> }
  *   Stream.filter((tick) => tick.index === 200),
  *   Stream.mapEffect((tick) => tick.read(["lambda"])),
  *   Stream.runCollect,
- *   Effect.provide(OnnxEngine.layer()),
+ *   Effect.provide(CompiledEngine.layer()),
  *   Effect.runPromise
  * )
  * last.map(({ lambda }) => lambda.data) // => [[3]]

@@ -137,7 +137,7 @@ const compare = (
  *   objective: ({ w }) => tf.square(tf.sub(w, 3))
  * })
  * const { error } = await Verify.verify(Problem.close(tune), { seed: 0 }).pipe(
- *   Effect.provide(OnnxEngine.layer()),
+ *   Effect.provide(CompiledEngine.layer()),
  *   Effect.runPromise
  * )
  * error < 0.01 // => true

@@ -49,7 +49,7 @@ export type Selected<T extends Tick.Any = Tick.Any> = Scored<T> & {
  *   Stream.filter((tick) => tick.scores !== undefined),
  *   Stream.map((tick) => tick.scores),
  *   Stream.runCollect,
- *   Effect.provide(OnnxEngine.layer()),
+ *   Effect.provide(CompiledEngine.layer()),
  *   Effect.runPromise
  * )
  * scores // => [{ tick: 10 }, { tick: 20 }]

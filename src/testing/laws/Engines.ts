@@ -48,7 +48,7 @@ const otherThan = (engine: Engine["Service"]): Layer.Layer<Engine, unknown> => {
  * so that no problem with them can be held against it.
  *
  * ```ts
- * yield* Law.engines(problem, { ticks: 10 }).pipe(Effect.provide(OnnxEngine.layer()))
+ * yield* Law.engines(problem, { ticks: 10 }).pipe(Effect.provide(CompiledEngine.layer()))
  * ```
  */
 export const engines: Property.Law = (problem, options = {}) =>
