@@ -48,6 +48,8 @@ export const reproduce = Command.make(
     threads: Options.threads,
     plugin: Options.plugin,
     precision: Options.precision,
+    devices: Options.devices,
+    shardOptimizer: Options.shardOptimizer,
     runs: Options.runs,
     format: Options.format,
     quiet: Options.quiet

@@ -35,6 +35,8 @@ const run = (programs: Load.Programs) =>
       engine: Options.engine,
       threads: Options.threads,
       plugin: Options.plugin,
+      devices: Options.devices,
+      shardOptimizer: Options.shardOptimizer,
       into: Flag.String("into").pipe(
         Flag.withDescription("The run's own folder: begun if it is not there, gone on with if it is not done"),
         Flag.optional
@@ -94,6 +96,8 @@ const resume = (programs: Load.Programs) =>
       engine: Flag.optional(Options.engineFlag),
       threads: Options.threads,
       plugin: Options.plugin,
+      devices: Options.devices,
+      shardOptimizer: Options.shardOptimizer,
       runs: Options.runs,
       format: Options.format,
       quiet: Options.quiet
@@ -160,6 +164,8 @@ const plan = (programs: Load.Programs) =>
       program: Options.program(Object.keys(programs)),
       ...Options.settings,
       precision: Options.precision,
+      devices: Options.devices,
+      shardOptimizer: Options.shardOptimizer,
       format: Flag.Literals("format", ["text", "json", "mermaid"]).pipe(
         Flag.withDescription("Text for people, JSON for scripts, or a Mermaid flowchart"),
         Flag.withDefault("text")
@@ -172,6 +178,8 @@ const plan = (programs: Load.Programs) =>
       const { value } = yield* Launch.resolve(loaded, options)
       const { planned } = yield* Launch.ready(loaded, value, options.precision)
       yield* print(Plans.written(planned))
+      if (options.format === "text" && Option.isSome(options.devices))
+        yield* Console.log(Printable.lines(yield* Plans.shared(planned, options.devices.value, options.shardOptimizer)))
       const uncompiled = Plans.uncompiled(planned)
       if (uncompiled !== undefined) yield* Effect.logWarning(`no compiled engine runs it: ${uncompiled.message}`)
     }, Effect.scoped)
@@ -190,6 +198,8 @@ const verify = (programs: Load.Programs) =>
       engine: Options.engine,
       plugin: Options.plugin,
       precision: Options.precision,
+      devices: Options.devices,
+      shardOptimizer: Options.shardOptimizer,
       format: Options.format,
       problem: Flag.String("problem").pipe(
         Flag.withDescription(
@@ -246,7 +256,7 @@ const verify = (programs: Load.Programs) =>
         solveTicks: options.solve,
         radius: options.radius,
         ...(Option.isSome(options.level) ? { level: options.level.value } : {})
-      }).pipe(Effect.provide(Options.engineLayer(options.engine, { plugin: options.plugin })))
+      }).pipe(Effect.provide(Options.engineLayer(options.engine, options)))
       yield* Launch.print(options.format, Verify.text(found), found)
       const reason = Option.isSome(options.require) ? Verify.failing(found, options.require.value) : undefined
       if (reason !== undefined) return yield* new CheckError({ reason })

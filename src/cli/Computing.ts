@@ -17,6 +17,8 @@ export interface Said {
   readonly engine: Option.Option<Options.EngineName>
   readonly threads: Option.Option<number>
   readonly plugin: Option.Option<string>
+  readonly devices: Option.Option<number>
+  readonly shardOptimizer: boolean
 }
 
 const refuse = (reason: string) => new EngineError({ kind: "Refused", engine: "xla", tick: null, reason })
@@ -47,7 +49,7 @@ export const precision = (folder: RunFolder, manifest: Manifest) =>
 
 /** The engine of a run that goes on, with its options. */
 export const resumed = Effect.fnUntraced(function* (folder: RunFolder, manifest: Manifest, said: Said) {
-  const { plugin, precision, provider, runtime, threads } = yield* engineOf(folder, manifest)
+  const { devices, plugin, precision, provider, runtime, shardOptimizer, threads } = yield* engineOf(folder, manifest)
   const engine = Option.getOrElse(said.engine, () => provider)
   const goesOn = engine === provider
   const own = goesOn && Options.isCompiled(engine) ? Option.some(threads) : Option.none<number>()
@@ -56,6 +58,9 @@ export const resumed = Effect.fnUntraced(function* (folder: RunFolder, manifest:
     engine,
     threads: Option.orElse(said.threads, () => own),
     precision: Option.fromUndefinedOr(precision),
+    devices: Option.orElse(said.devices, () => (goesOn ? Option.fromUndefinedOr(devices) : Option.none())),
+    // On a number of devices that is said anew, as that says.
+    shardOptimizer: said.shardOptimizer || (goesOn && Option.isNone(said.devices) && shardOptimizer === true),
     plugin: named ? Option.some(yield* recorded(folder, plugin)) : said.plugin
   }
   return { computing, runtime: goesOn ? runtime : undefined }

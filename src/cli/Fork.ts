@@ -45,6 +45,8 @@ export const fork = (programs: Load.Programs) =>
       engine: Flag.optional(Options.engineFlag),
       threads: Options.threads,
       plugin: Options.plugin,
+      devices: Options.devices,
+      shardOptimizer: Options.shardOptimizer,
       runs: Options.runs,
       format: Options.format,
       quiet: Options.quiet

@@ -197,6 +197,8 @@ const fill = Effect.fnUntraced(function* (
       threads: Options.threadsOf(computing),
       ...(Option.isSome(computing.plugin) ? { plugin: computing.plugin.value } : {}),
       ...(Option.isSome(computing.precision) ? { precision: computing.precision.value } : {}),
+      ...(Option.isSome(computing.devices) ? { devices: computing.devices.value } : {}),
+      ...(computing.shardOptimizer ? { shardOptimizer: true } : {}),
       ...(runtime === undefined ? {} : { runtime })
     }
   })

@@ -96,12 +96,34 @@ export const precision = Flag.Literals("precision", Precision.names).pipe(
   Flag.optional
 )
 
+/** So many devices have no machine, and a CPU that is taken for more has nothing of it. */
+export const Devices = Schema.Int.check(
+  Schema.isBetween({ minimum: 1, maximum: 1024 }, { message: "Expected a number of devices between 1 and 1024" })
+)
+
+/** Devices that share each batch. */
+export const devices = Flag.Int("devices").pipe(
+  Flag.withDescription(
+    "Devices for --engine xla, each of which has an equal part of every batch's rows (1 where absent)"
+  ),
+  Flag.withSchema(Devices),
+  Flag.optional
+)
+
+/** Whether devices share the optimizers' state. */
+export const shardOptimizer = Flag.Boolean("shard-optimizer").pipe(
+  Flag.withDescription("Gives each of several devices a part of the optimizers' state in place of all of it"),
+  Flag.withDefault(false)
+)
+
 /** The engine that a run's manifest names, whoever wrote that. */
 export const Recorded = Schema.Struct({
   provider: Schema.Literals(engines),
   threads: Threads,
   plugin: Schema.optionalKey(Schema.String),
   precision: Schema.optionalKey(Schema.Literals(Precision.names)),
+  devices: Schema.optionalKey(Devices),
+  shardOptimizer: Schema.optionalKey(Schema.Boolean),
   runtime: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
 })
 
@@ -111,6 +133,8 @@ export interface Computing {
   readonly threads: Option.Option<number>
   readonly plugin: Option.Option<string>
   readonly precision: Option.Option<Precision.Name>
+  readonly devices: Option.Option<number>
+  readonly shardOptimizer: boolean
 }
 
 /** Threads that an engine computes with. */
@@ -118,27 +142,43 @@ export const threadsOf = ({ engine, threads }: Pick<Computing, "engine" | "threa
   isCompiled(engine) ? Option.getOrElse(threads, () => OnnxEngine.defaultThreads) : 1
 
 /** An engine and its threads, for people. */
-export const named = (computing: Pick<Computing, "engine" | "threads">): string => {
+export const named = (computing: Pick<Computing, "engine" | "threads" | "devices">): string => {
   const threads = threadsOf(computing)
-  return `${computing.engine}, ${threads} ${threads === 1 ? "thread" : "threads"}`
+  const devices = Option.match(computing.devices, {
+    onNone: () => "",
+    onSome: (n) => (n === 1 ? "" : `, ${n} devices`)
+  })
+  return `${computing.engine}, ${threads} ${threads === 1 ? "thread" : "threads"}${devices}`
 }
 
 /** The layer of the engine asked for. */
 export const engineLayer = (
   engine: EngineName,
-  { plugin = Option.none(), threads = Option.none() }: Partial<Omit<Computing, "engine">> = {}
+  {
+    devices = Option.none(),
+    plugin = Option.none(),
+    shardOptimizer = false,
+    threads = Option.none()
+  }: Partial<Omit<Computing, "engine">> = {}
 ): Layer.Layer<Engine, EngineError> => {
   const refuse = (reason: string) =>
     Layer.effectContext(Effect.fail(new EngineError({ kind: "Refused", engine, tick: null, reason })))
   if (Option.isSome(plugin) && engine !== "xla")
     return refuse("it takes no plugin: leave --plugin out, or choose --engine xla")
+  if (Option.isSome(devices) && engine !== "xla")
+    return refuse("it takes no number of devices: leave --devices out, or choose --engine xla")
+  if (shardOptimizer && Option.getOrElse(devices, () => 1) === 1)
+    return refuse("--shard-optimizer is for several devices: say how many with --devices, or leave it out")
   if (engine === "compiled") return CompiledEngine.layer({ threads: threadsOf({ engine, threads }) })
   if (isCompiled(engine)) return OnnxEngine.layer({ provider: onnx[engine], threads: threadsOf({ engine, threads }) })
   if (Option.isSome(threads))
     return refuse("it takes no number of threads: leave --threads out, or choose a compiled engine")
   if (engine === "webassembly") return WebAssemblyEngine.layer()
   if (engine !== "xla") return Eager.layer(engine)
-  return XlaEngine.layer(Option.isSome(plugin) ? { plugin: plugin.value } : {})
+  return XlaEngine.layer({
+    ...(Option.isSome(plugin) ? { plugin: plugin.value } : {}),
+    ...(Option.isSome(devices) ? { devices: devices.value, shardOptimizer } : {})
+  })
 }
 
 /** Results for people or for scripts. */

@@ -4,12 +4,14 @@ import * as Schema from "effect/Schema"
 import { type Fingerprints, fingerprints } from "../compiler/Fingerprint.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import type { Var } from "../dsl/Var.ts"
-import { CompileError, failedAt } from "../engines/Engine.ts"
+import { CompileError, EngineError, failedAt } from "../engines/Engine.ts"
 import { unavailable } from "../tensor/Rounding.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Plan from "../runtime/plan/Plan.ts"
 import * as PlanText from "../runtime/plan/PlanText.ts"
 import { Wiring } from "../runtime/plan/Wiring.ts"
+import * as Sharing from "../runtime/step/Sharing.ts"
+import { levelsOf } from "../runtime/step/State.ts"
 import { Plans } from "../runs/folder/PlanFile.ts"
 import type { Problems } from "../runs/Program.ts"
 import * as Load from "./Load.ts"
@@ -56,6 +58,23 @@ const rounded = (planned: ReadonlyArray<Planned>): CompileError | undefined => {
 /** What keeps an engine from running one of the problems, as far as it can be told before there is a run. */
 export const refused = (planned: ReadonlyArray<Planned>, engine: Options.EngineName): CompileError | undefined =>
   (Options.isCompiled(engine) ? uncompiled(planned) : undefined) ?? (engine === "xla" ? undefined : rounded(planned))
+
+/** What devices share of each problem, for people. Fails where they cannot share some level's batches equally. */
+export const shared = Effect.fnUntraced(function* (
+  planned: ReadonlyArray<Planned>,
+  devices: number,
+  shardOptimizer: boolean
+) {
+  const texts: Array<string> = []
+  for (const { name, problem } of planned) {
+    const levels = [...levelsOf(problem).values()]
+    const reason = Sharing.ofLevels(levels, devices)
+    if (reason !== undefined) return yield* new EngineError({ kind: "Refused", engine: "xla", tick: null, reason })
+    const text = Sharing.text(levels, devices, shardOptimizer)
+    texts.push(planned.length === 1 ? text : `problem ${name} ${text}`)
+  }
+  return texts.join("\n")
+})
 
 /** Plans as they are written down. */
 export const written = (planned: ReadonlyArray<Planned>): Plans => ({

@@ -73,6 +73,10 @@ describe("the command line", () => {
       [["run", hyper, "--threads", "0"], "threads"],
       [["run", hyper, "--threads", "3000"], "between 1 and 256"],
       [["run", hyper, "--engine", "wasm", "--threads", "2"], "takes no number of threads"],
+      [["run", hyper, "--devices", "2"], "takes no number of devices"],
+      [["run", hyper, "--engine", "xla", "--devices", "0"], "between 1 and 1024"],
+      [["run", hyper, "--engine", "xla", "--shard-optimizer"], "say how many with --devices"],
+      [["plan", hyper, "--devices", "7"], "rows a batch, which 7 devices cannot share equally"],
       [["resume", "nothing"], "nothing"],
       [["verify", hyper, "--level", "nobody"], "levels are"],
       [["verify", hyper, "--directions", "0"], "directions"]
@@ -117,6 +121,10 @@ describe("the command line", () => {
     assert.match(tapweight("plan", hyper, "--format", "mermaid").out, /^flowchart LR\n/)
     const json = tapweight("plan", hyper, "--format", "json").out
     assert.strictEqual(JSON.parse(json).problems.hyperparameters.levels[0].name, "fit")
+    assert.match(
+      tapweight("plan", hyper, "--devices", "2", "--shard-optimizer").out,
+      /\non 2 devices\n {2}fit: data train, 15 of 30 rows on each \(x, y\)\n[^]* {2}state: whole on each, the optimizers' in parts/
+    )
     // What it prints it also reads.
     assert.strictEqual(tapweight("plan", file("plans.json", json)).out, tapweight("plan", hyper).out)
     const several = file(

@@ -66,6 +66,9 @@ export const Given = Struct({
     plugin: Schema.optionalKey(String),
     /** What levels compute in that state nothing; absent where in float32. */
     precision: Schema.optionalKey(String),
+    /** How many devices share each batch, where it was said, and whether they share the optimizers' state. */
+    devices: Schema.optionalKey(Int),
+    shardOptimizer: Schema.optionalKey(Schema.Boolean),
     /** What computes, by parts with a version each, where that does not come with the package. */
     runtime: Schema.optionalKey(Record(String, String))
   })
@@ -85,6 +88,10 @@ export const Manifest = Struct({
   env: Record(String, String)
 })
 export type Manifest = typeof Manifest.Type
+
+/** What a run computed with, for people. */
+export const computing = ({ devices = 1, provider, threads }: Manifest["engine"]): string =>
+  `${provider}, threads ${threads}${devices === 1 ? "" : `, devices ${devices}`}`
 
 const maxPatch = 1024 * 1024
 

@@ -1,6 +1,6 @@
 /** The parts of a report, each from what it shows. */
 import type { Plan } from "../../runtime/plan/Plan.ts"
-import type { Manifest } from "../folder/Manifest.ts"
+import { computing, type Manifest } from "../folder/Manifest.ts"
 import type { Entries } from "../trial/Config.ts"
 import type { Standings } from "../statistics/Standing.ts"
 import * as Paired from "../statistics/Paired.ts"
@@ -215,7 +215,7 @@ export const provenance = ({ data, engine, git, hardware, seeds, versions, weigh
       git === null ? "none" : `${git.commit}${git.dirty ? `, and changes (${git.changed.length} files)` : ""}`
     ],
     ["seed", `${seeds.root} (${seeds.algorithm})`],
-    ["engine", `${engine.provider}, threads ${engine.threads}`],
+    ["engine", computing(engine)],
     [
       "machine",
       `${hardware.cpu}, ${hardware.cores} cores, ${(hardware.memory / 2 ** 30).toFixed(0)} GiB, ${hardware.platform}`

@@ -2,7 +2,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import type * as JsonFile from "../../files/JsonFile.ts"
-import type { Manifest } from "../folder/Manifest.ts"
+import { computing, type Manifest } from "../folder/Manifest.ts"
 import type { ResultFile } from "../folder/ResultFile.ts"
 import type { RunFolder } from "../folder/RunFolder.ts"
 import type { Status } from "../folder/Status.ts"
@@ -102,7 +102,7 @@ export const text = (
           ]
         ]),
     ["seed", `${seeds.root}`],
-    ["engine", `${engine.provider}, threads ${engine.threads}`],
+    ["engine", computing(engine)],
     ["git", commit],
     ["machine", `${hardware.cpu}, ${hardware.cores} cores, ${hardware.platform}`],
     [

@@ -51,3 +51,20 @@ const unequal = ({ data, name }: Level, devices: number): string | undefined => 
 /** Why devices cannot share the batches of one of these levels; undefined where they can. */
 export const ofLevels = (levels: Iterable<Level>, devices: number): string | undefined =>
   [...levels].flatMap((level) => unequal(level, devices) ?? [])[0]
+
+/** What several devices share, for people: a line for each level's data, and one for the state. */
+export const text = (levels: Iterable<Level>, devices: number, shardOptimizer: boolean): string => {
+  const lines = [...levels].map(({ data, name }) => {
+    const fields = Object.entries(data.fields)
+    const named = (shared: boolean) =>
+      fields.flatMap(([field, type]) => (isShared(type, devices) === shared ? [field] : [])).join(", ")
+    const all = rows(data.fields)
+    const parts =
+      all === undefined || named(true) === "" ? [] : [`${all / devices} of ${all} rows on each (${named(true)})`]
+    const whole = named(false) === "" ? [] : [`${named(false)} whole on each`]
+    const said = [...parts, ...whole]
+    return `  ${name}: data ${data.name}${said.length === 0 ? ", which is empty" : `, ${said.join(", ")}`}`
+  })
+  const optimizers = shardOptimizer ? ", the optimizers' in parts along the first axis that can be divided" : ""
+  return [`on ${devices} devices`, ...lines, `  state: whole on each${optimizers}`].join("\n")
+}

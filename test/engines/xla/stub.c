@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int calls, failing, buffers, events, executables, clients, count = 1;
+static int calls, failing, buffers, events, executables, clients, count;
 
 void stub_devices(int n) { count = n; }
 void stub_fail_at(int n) { calls = 0; failing = n; }
@@ -29,7 +29,11 @@ static void *client_create(void *a) { CALL(); clients++; AT(a, 64) = 1; return 0
 static void *client_destroy(void *a) { (void)a; clients--; CALL(); return 0; }
 static void *platform(void *a) { CALL(); AT(a, 24) = (word)"stub"; AT(a, 32) = 4; return 0; }
 static word device[4] = {1, 2, 3, 4};
-static void *devices(void *a) { CALL(); AT(a, 24) = (word)device; AT(a, 32) = count; return 0; }
+static void *devices(void *a) {
+  CALL();
+  const char *named = getenv("STUB_DEVICES");
+  if (count == 0) count = named ? atoi(named) : 1;
+  AT(a, 24) = (word)device; AT(a, 32) = count; return 0; }
 static void *description(void *a) { CALL(); AT(a, 24) = AT(a, 16); return 0; }
 static void *device_id(void *a) { CALL(); INT(a, 24) = AT(a, 16) - 1; return 0; }
 
