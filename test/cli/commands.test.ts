@@ -56,6 +56,20 @@ beforeAll(() => {
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 describe("the command line", () => {
+  it("keeps the precision that a run was begun in, without which it would be another program", () => {
+    const program = file("rounded.ts", bilevel(estimated))
+    const run = tapweight("run", program, "--precision", "tf32", "--format", "json", "-q", "--runs", "rounded")
+    assert.strictEqual(run.code, 0, run.err)
+    const folder = join(scratch, (JSON.parse(run.out) as { readonly run: string }).run)
+    const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as {
+      engine: { precision?: string }
+    }
+    assert.strictEqual(manifest.engine.precision, "tf32")
+    assert.match(readFileSync(join(folder, "plan.txt"), "utf8"), /inner .* in tf32/)
+    const resumed = tapweight("resume", folder, "--ticks", "7", "-q")
+    assert.strictEqual(resumed.code, 0, resumed.err)
+  })
+
   it("refuses what it cannot use with exit code 2 and a sentence", () => {
     const table: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
       [["run"], "program"],
@@ -77,6 +91,8 @@ describe("the command line", () => {
       [["run", hyper, "--engine", "xla", "--devices", "0"], "between 1 and 1024"],
       [["run", hyper, "--engine", "xla", "--shard-optimizer"], "say how many with --devices"],
       [["plan", hyper, "--devices", "7"], "rows a batch, which 7 devices cannot share equally"],
+      [["run", hyper, "--precision", "bfloat16"], "computed in bfloat16, which the engine 'xla' does"],
+      [["run", hyper, "--precision", "float64"], "float64"],
       [["resume", "nothing"], "nothing"],
       [["verify", hyper, "--level", "nobody"], "levels are"],
       [["verify", hyper, "--directions", "0"], "directions"]

@@ -175,6 +175,28 @@ describe.skipIf(plugin === undefined)("on XLA", () => {
     }).pipe(Effect.provide(xla))
   )
 
+  it.live("a number is rounded where the graph says so, also where it is widened again at once", () =>
+    Effect.gen(function* () {
+      // 1 + 2⁻⁹ is 1 in bfloat16: the product is rounded before its loss, which is float32, is taken.
+      const level = Level.minimize(
+        Var.make("w", () => ones(2, 1)),
+        {
+          name: "rounded",
+          data: Dataset.constant("pair", { x: NdArray.float32([1, 2], [1, 2 ** -9]), y: ones(1, 1) }),
+          optimizer: Optimizer.sgd(1e-3),
+          objective: ({ w }, { x, y }) => tf.sum(tf.mul(y, tf.relu(tf.matMul(x, w))))
+        }
+      )
+      const loss = (precision: Precision.Precision) =>
+        Effect.map(
+          ticksOf(Problem.close(level.pipe(Level.precision(precision))), 1),
+          ([first]) => first!.levels["rounded"]!.loss
+        )
+      assert.strictEqual(yield* loss(Precision.bfloat16), 1)
+      assert.strictEqual(yield* loss(Precision.float16()), 1 + 2 ** -9)
+    }).pipe(Effect.provide(xla))
+  )
+
   it.live("a level that is rounded leaves what estimators compute of it in float32, bit for bit", () =>
     Effect.gen(function* () {
       for (const estimator of [cg, exact]) {
