@@ -103,7 +103,9 @@ describe(`${name}: ten ticks end in the cpu engine's state`, () => {
   it.live("adam", () => equal(() => triLevel({ estimator: estimators.identity }), 1e-3))
   // Keys of noise have to stay on the host.
   it.live("a Transformer with dropout", () => equal(() => tinyTransformer(), 5e-3, true))
-  it.live.runIf(name !== "webassembly")("a residual network with batch norm, pools and resizes", () => equal(() => tinyResidual(), 1e-3))
+  it.live.runIf(name !== "webassembly")("a residual network with batch norm, pools and resizes", () =>
+    equal(() => tinyResidual(), 1e-3)
+  )
 })
 
 type State = { readonly a: tf.Tensor }
