@@ -19,8 +19,9 @@ if int(threads) < (os.cpu_count() or 1):
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
 import side  # noqa: E402
-from jax_models import affine, average, mlp, nats, resnet18, stacked, transformer, unit_rows  # noqa: E402
+from jax_models import affine, average, channels_first, mlp, nats, resnet18, stacked, transformer, unit_rows  # noqa: E402
 
 compiled = partial(jax.jit, donate_argnums=0)
 
@@ -184,7 +185,10 @@ def on_resnet(tensors):
     def classify(p, batch):
         return jnp.mean(nats(affine(p, "head", resnet18(p, batch["x"])), batch["labels"]))
 
-    theta, omega = (without_dot(params(tensors, variable)) for variable in ("theta", "omega"))
+    for key in tensors:
+        if key.endswith(".x"):
+            tensors[key] = np.ascontiguousarray(tensors[key].transpose(0, 3, 1, 2))
+    theta, omega = (channels_first(without_dot(params(tensors, variable))) for variable in ("theta", "omega"))
     rates = {"pretrain": 0.02, "finetune": 0.01}
     update = lambda level: partial(momentum, rate=rates[level])
     return tapweight(theta, omega, params(tensors, "beta")[""], objectives, classify, update, zeros)
