@@ -17,7 +17,17 @@ const write = (...records: ReadonlyArray<object>) =>
   appendFileSync(file, records.map((record) => `${JSON.stringify(record)}\n`).join(""))
 const tick = (k: number) => [
   { t: "step", k, level: "low", w: k, tick: k, loss: 1 / k, gnorm: 1, parts: { [hostile]: 2 } },
-  { t: "lambda", k, level: "up", w: k, names: [hostile, "b"], beta: [0, 0], lambda: [0.25, 0.75], entropy: 1 }
+  { t: "lambda", k, level: "up", w: k, names: [hostile, "b"], beta: [0, 0], lambda: [0.25, 0.75], entropy: 1 },
+  // Equal but for rounding.
+  {
+    t: "hyper",
+    k,
+    level: "up",
+    norm: k % 2,
+    direct: 0,
+    parts: [{ via: ["low"], norm: 1, cos: 1 - (k % 2) * 6e-8 }],
+    solves: [{ level: "low", solver: "cg", residual: k === 2 ? 0 : 1e-7 }]
+  }
 ]
 const status = (state: string, at: number) =>
   writeFileSync(
@@ -85,7 +95,14 @@ describe.skipIf(absent !== undefined)(
         (globalThis as any).document.querySelector("#words").textContent.includes("3  low")
       )
       const headings = await page.locator(".panel h2").allTextContents()
-      assert.sameMembers(headings, ["λ, up", "loss, low", "gradient norm, low"])
+      assert.sameMembers(headings, [
+        "λ, up",
+        "loss, low",
+        "gradient norm, low",
+        "hypergradient, up",
+        "cosines with the hypergradient, up",
+        "residuals of solves, up"
+      ])
       await page.locator("summary").first().click()
       assert.include(await page.locator(".panel").first().innerText(), hostile)
       status("failed", 3)
@@ -119,7 +136,7 @@ describe.skipIf(absent !== undefined)(
         { timeout: 60_000 }
       )
       const all = await words(page)
-      assert.strictEqual(all.length, before + 8)
+      assert.strictEqual(all.length, before + 12)
       assert.strictEqual(new Set(all).size, all.length)
       assert.deepStrictEqual(faults, [])
       await page.close()

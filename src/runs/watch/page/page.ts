@@ -155,6 +155,13 @@ const create = (panel: Panel, key: string): Drawn => {
   return { root, chart, table, key, plot: undefined, visible: true }
 }
 
+/** The range of an axis: of values that differ by rounding alone uPlot would count marks without end. */
+const range = (_: uPlotType, low: number | null, high: number | null): [number, number] => {
+  if (low === null || high === null) return [0, 1]
+  const pad = Math.max(0.05 * (high - low), 1e-3 * Math.max(Math.abs(low), Math.abs(high)), 1e-9)
+  return [low - pad, high + pad]
+}
+
 const draw = (panel: Panel, into: Drawn): void => {
   const data = aligned(panel.lines)
   const width = Math.max(240, into.chart.clientWidth)
@@ -169,7 +176,7 @@ const draw = (panel: Panel, into: Drawn): void => {
         width,
         height: 220,
         cursor: { drag: { x: true, y: false } },
-        scales: { x: { time: false }, y: panel.log ? { distr: 3 } : {} },
+        scales: { x: { time: false }, y: panel.log ? { distr: 3 } : { range } },
         axes: [
           { ...axis, label: panel.x, labelSize: 20 },
           { ...axis, size: 64 }
