@@ -14,20 +14,34 @@ const select = (c: Code, condition: Vector, a: Vector, b: Vector): Vector => c.o
 
 const [highLn2, lowLn2] = [0.693359375, -2.1219444e-4] as const
 
-/** 2ⁿ for whole n from −126 to 127. */
+/** 2ⁿ for whole n from −127, where it is zero, to 128, where it is infinite. */
 const power = (c: Code, n: Vector): Vector => c.shift("left", c.op("addWord", n, c.int(127)), 23)
 
-/** eˣ (after Moshier's Cephes); subnormal results and infinity included. */
-export const exp: Function = (c, given) => {
-  const x = c.op("lower", c.op("higher", given, c.float(-104)), c.float(89))
+/** eˣ as y 2ⁿ, after Moshier's Cephes: y is between 0.7 and 1.5. */
+const parts = (c: Code, x: Vector): readonly [y: Vector, n: Vector] => {
   const n = c.op("nearest", c.op("mul", x, c.float(Math.LOG2E)))
   const r = c.op("sub", c.op("sub", x, c.op("mul", n, c.float(highLn2))), c.op("mul", n, c.float(lowLn2)))
   const p = polynomial(c, r, [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5])
   const y = c.op("add", c.op("add", c.op("mul", p, c.op("mul", r, r)), r), c.float(1))
+  return [y, c.op("truncated", n)]
+}
+
+/** A number that is at least `least` and at most `most`, or none. */
+const within = (c: Code, x: Vector, least: number, most: number): Vector =>
+  c.op("lower", c.op("higher", x, c.float(least)), c.float(most))
+
+/** eˣ; subnormal results and infinity included. */
+export const exp: Function = (c, x) => {
+  const [y, n] = parts(c, within(c, x, -104, 89))
   // In two steps: 2ⁿ itself may be out of range.
-  const whole = c.op("truncated", n)
-  const half = c.shift("signed", whole, 1)
-  return c.op("mul", c.op("mul", y, power(c, half)), power(c, c.op("subWord", whole, half)))
+  const half = c.shift("signed", n, 1)
+  return c.op("mul", c.op("mul", y, power(c, half)), power(c, c.op("subWord", n, half)))
+}
+
+/** eˣ for a sum with one: zero where it is subnormal, and infinite a little early. */
+const expBesideOne: Function = (c, x) => {
+  const [y, n] = parts(c, within(c, x, -88, 89))
+  return c.op("mul", y, power(c, n))
 }
 
 /** The natural logarithm (after Moshier's Cephes) of any number, subnormal ones included. */
@@ -80,7 +94,7 @@ export const tanh: Function = (c, x) => {
   const size = c.op("abs", x)
   const square = c.op("mul", x, x)
   const near = c.op("add", c.op("mul", c.op("mul", polynomial(c, square, smallTanh), square), x), x)
-  const raised = exp(c, c.op("add", size, size))
+  const raised = expBesideOne(c, c.op("add", size, size))
   const far = c.op("sub", c.float(1), c.op("div", c.float(2), c.op("add", raised, c.float(1))))
   const signed = c.op("or", far, c.op("and", x, c.int(-(2 ** 31))))
   // Also x itself, where that is no number.
@@ -92,7 +106,8 @@ export const expm1: Function = (c, x) =>
   c.op("mul", tanh(c, c.op("mul", x, c.float(0.5))), c.op("add", exp(c, x), c.float(1)))
 
 /** 1 / (1 + e⁻ˣ). */
-export const sigmoid: Function = (c, x) => c.op("div", c.float(1), c.op("add", exp(c, c.op("neg", x)), c.float(1)))
+export const sigmoid: Function = (c, x) =>
+  c.op("div", c.float(1), c.op("add", expBesideOne(c, c.op("neg", x)), c.float(1)))
 
 /** log(1 + eˣ). */
 export const softplus: Function = (c, x) =>

@@ -314,7 +314,7 @@ export class Schedule {
     let earliest = after
     for (const access of member.operands) {
       const at = this.written.get(access.node)
-      if (at !== undefined) earliest = Math.max(earliest, local(access, at) ? at : at + 1)
+      if (at !== undefined) earliest = Math.max(earliest, at)
     }
     let chosen: number | undefined
     for (let at = this.kernels.length - 1; at >= Math.max(earliest, this.kernels.length - mostBack); at--) {
