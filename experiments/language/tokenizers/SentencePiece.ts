@@ -72,8 +72,10 @@ const pieceOf = (bytes: Uint8Array): Model["pieces"][number] => {
 export const read = (bytes: Uint8Array): Model => {
   const pieces: Array<Model["pieces"][number]> = []
   let [algorithm, normalization, prefixed, squeezed] = [1, "identity", true, true]
+  const parts = new Set<number>()
   for (const { number, value } of fields(bytes)) {
     if (typeof value === "number") continue
+    parts.add(number)
     if (number === 1) pieces.push(pieceOf(value))
     if (number === 2) for (const field of fields(value)) if (field.number === 3) algorithm = field.value as number
     if (number !== 3) continue
@@ -83,7 +85,10 @@ export const read = (bytes: Uint8Array): Model => {
       if (field.number === 4) squeezed = field.value !== 0
     }
   }
-  if (pieces.length === 0) throw new RangeError("it is damaged or no SentencePiece model")
+  // How it was trained and how text is normalised come after the pieces: a file that was cut between two of them has neither.
+  if (pieces.length === 0 || !parts.has(2) || !parts.has(3)) {
+    throw new RangeError("it is damaged or no SentencePiece model: fetch it again")
+  }
   if (algorithm !== 1)
     throw new RangeError(`it is a model of kind ${algorithm}, and only unigram models (kind 1) are read`)
   return { pieces, normalization, prefixed, squeezed }

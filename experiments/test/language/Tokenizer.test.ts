@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs"
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
@@ -79,6 +80,105 @@ describe("tokens are those of Hugging Face's tokenizers and of sentencepiece", (
         assert.isAtLeast(hard.length, 15)
         for (const [text, ids] of hard) assert.deepStrictEqual(tokenizer.encode(text, undefined, 512).ids, ids, text)
       })
+    )
+  }
+})
+
+describe("a tokenizer's folder", () => {
+  const scratch = Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "tokenizer-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+  )
+  const bert = configOf("bert")
+
+  it.live("gives the same by vocab.txt as by tokenizer.json, and reads cased ones", () =>
+    Effect.gen(function* () {
+      const folder = yield* scratch
+      cpSync(pathOf("wordpiece/vocab.txt"), join(folder, "vocab.txt"))
+      const [one, other] = [yield* read("wordpiece", bert), yield* Tokenizer.read(folder, bert)]
+      for (const text of texts.slice(0, 200))
+        assert.deepStrictEqual(other.encode(text, "b", 40), one.encode(text, "b", 40))
+      writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify({ do_lower_case: false }))
+      const cased = yield* Tokenizer.read(folder, bert)
+      assert.notDeepEqual(cased.content("The Jury"), one.content("The Jury"))
+      assert.deepStrictEqual(cased.content("the jury"), one.content("the jury"))
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("knows its special tokens, its mask and its padding", () =>
+    Effect.gen(function* () {
+      const roberta = yield* read("bytelevel", configOf("roberta"))
+      assert.sameMembers([...roberta.special], [0, 1, 2, 3, 4])
+      assert.deepStrictEqual([roberta.padding, roberta.mask], [1, 4])
+      const v3 = yield* read("unigram", configOf("deberta-v2"))
+      // [MASK] comes after the pieces, as in DeBERTa v3.
+      assert.strictEqual(v3.mask, v3.size - 1)
+      assert.strictEqual(v3.idOf("[CLS]"), 1)
+      assert.isUndefined(v3.idOf("no such piece"))
+      assert.deepStrictEqual(v3.encode("a", "b", 9).types.slice(-2), [1, 1])
+      const alone = yield* read("unigram", configOf("deberta-v2", { type_vocab_size: 0 }))
+      assert.isTrue(alone.encode("a", "b", 9).types.every((type) => type === 0))
+    })
+  )
+
+  it("cuts the longer text first, and both to halves", () => {
+    assert.deepStrictEqual(Tokenizer.kept(3, 4, 10), [3, 4])
+    assert.deepStrictEqual(Tokenizer.kept(3, 20, 10), [3, 7])
+    assert.deepStrictEqual(Tokenizer.kept(20, 3, 10), [7, 3])
+    assert.deepStrictEqual(Tokenizer.kept(20, 30, 9), [4, 5])
+    assert.deepStrictEqual(Tokenizer.kept(30, 20, 9), [5, 4])
+    assert.deepStrictEqual(Tokenizer.kept(30, 0, 9), [9, 0])
+  })
+
+  const spm = readFileSync(pathOf("unigram/spm.model"))
+  const vocab = readFileSync(pathOf("wordpiece/vocab.txt"), "utf8")
+  const json = JSON.parse(readFileSync(pathOf("wordpiece/tokenizer.json"), "utf8")) as object
+  const cases: ReadonlyArray<
+    readonly [what: string, files: { readonly [name: string]: string | Uint8Array }, says: RegExp]
+  > = [
+    [
+      "no tokenizer",
+      { "vocab.json": "{}" },
+      /it has no tokenizer; looked for tokenizer\.json, vocab\.txt, .*spm\.model: copy one/
+    ],
+    ["a tokenizer.json that is no JSON", { "tokenizer.json": "{" }, /tokenizer\.json: line 1, column 2/],
+    ["a tokenizer.json of another kind", { "tokenizer.json": '{"a": 1}' }, /tokenizer\.json: .*model/],
+    [
+      "a tokenizer without special tokens",
+      { "tokenizer.json": JSON.stringify({ ...json, post_processor: null }) },
+      /it adds no token before and after a text/
+    ],
+    [
+      "a vocab.txt without [SEP]",
+      { "vocab.txt": vocab.replace("[SEP]", "[OTHER]") },
+      /vocab\.txt: it has no token '\[SEP\]'/
+    ],
+    [
+      "more tokens than the encoder embeds",
+      { "vocab.txt": `${vocab}${Array.from({ length: 200 }, (_, i) => `x${i}\n`).join("")}` },
+      /it has \d+ tokens, and the encoder embeds 1100 \(vocab_size\)/
+    ],
+    [
+      "a damaged spm.model",
+      { "spm.model": spm.subarray(0, 9000) },
+      /spm\.model: it is damaged or no SentencePiece model/
+    ],
+    ["an spm.model that is text", { "spm.model": "<html>" }, /spm\.model: it is damaged or no SentencePiece model/],
+    [
+      "an spm.model of BPE",
+      { "spm.model": Uint8Array.of(...spm, 0x12, 2, 0x18, 2) },
+      /it is a model of kind 2, and only unigram models \(kind 1\) are read/
+    ]
+  ]
+  for (const [what, files, says] of cases) {
+    it.live(`that is broken has an error: ${what}`, () =>
+      Effect.gen(function* () {
+        const folder = yield* scratch
+        for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+        const { message } = yield* Effect.flip(Tokenizer.read(folder, bert))
+        assert.include(message, folder)
+        assert.match(message, says)
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
     )
   }
 })
