@@ -117,7 +117,8 @@ export const make = <S extends Loaded, L extends Loaded>(
         from += part.length
       }
       return { kept: state, sent: joined(sent), done, error: undefined, bytes }
-    }),
+      // What was brought on the way would stay.
+    }, Effect.uninterruptible),
     upload: (_, arrays) =>
       Effect.sync(() =>
         arrays.map((array) => {
