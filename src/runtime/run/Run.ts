@@ -165,7 +165,8 @@ export const ticks = <V extends Var.Any, E, R>(
       const cell = yield* acquireCell(engine, problem, plan, options)
       const observers = Observers.make<Var.Named<V>>(engine, scope)
       let last: Tick<Var.Named<V>> | undefined
-      // Registered after the cell, so that it runs before the cell is released.
+      const steps = yield* Scope.fork(scope)
+      // Registered after the cell and the steps, so that it runs before these are released: a look may run steps again.
       yield* Effect.addFinalizer((exit) =>
         Exit.hasInterrupts(exit) && last !== undefined && options.onInterrupt !== undefined
           ? options.onInterrupt(last)
@@ -177,7 +178,7 @@ export const ticks = <V extends Var.Any, E, R>(
         const known = compiled.get(moment)
         if (known !== undefined) return Effect.succeed(known)
         return Effect.suspend(() => engine.compile(Step.make(problem, plan, moment))).pipe(
-          Scope.provide(scope),
+          Scope.provide(steps),
           Effect.tap((made) => Effect.sync(() => compiled.set(moment, made)))
         )
       }
