@@ -1,8 +1,6 @@
 /**
  * Pickles of PyTorch's state dicts, as data: a reader of the opcodes and names that saving named tensors needs. Nothing is called or
  * imported; every other opcode or name is refused by name.
- *
- * @internal
  */
 import * as Result from "effect/Result"
 import { errorExitCode } from "effect/Runtime"

@@ -1,8 +1,4 @@
-/**
- * Where the files of a zip archive lie, so that each is read at its place: archives of weights are larger than memory should be.
- *
- * @internal
- */
+/** Where the files of a zip archive lie, so that each is read at its place: archives of weights are larger than memory should be. */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as FileRange from "./FileRange.ts"

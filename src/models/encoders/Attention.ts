@@ -1,8 +1,4 @@
-/**
- * Self-attention of the four families: scores of contents, and in DeBERTa of contents with places (He et al. 2021).
- *
- * @internal
- */
+/** Self-attention of the four families: scores of contents, and in DeBERTa of contents with places (He et al. 2021). */
 import * as tf from "@tensorflow/tfjs-core"
 import type { Live } from "../../dsl/Tree.ts"
 import { softmax } from "../../tensor/Smooth.ts"

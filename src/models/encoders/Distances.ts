@@ -1,8 +1,4 @@
-/**
- * Distances between tokens as rows of a table (He et al. 2021), and scores by distance as scores by token.
- *
- * @internal
- */
+/** Distances between tokens as rows of a table (He et al. 2021), and scores by distance as scores by token. */
 import * as tf from "@tensorflow/tfjs-core"
 import type { Relative } from "./EncoderConfig.ts"
 

@@ -1,8 +1,4 @@
-/**
- * The places of a network's tensors in a state dict, as a tree: stated once, it is how the network is drawn, read and written.
- *
- * @internal
- */
+/** The places of a network's tensors in a state dict, as a tree: stated once, it is how the network is drawn, read and written. */
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Init from "../Init.ts"
 import type * as NdArray from "../../dsl/NdArray.ts"
