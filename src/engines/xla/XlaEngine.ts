@@ -17,6 +17,7 @@ import * as ExecutablePool from "./ExecutablePool.ts"
 import { failed, whole } from "./Failure.ts"
 import { load, type Specialized, specialized } from "./Loaded.ts"
 import * as Placement from "./Placement.ts"
+import * as Libraries from "./pjrt/Libraries.ts"
 import * as Plugin from "./pjrt/Plugin.ts"
 import * as PluginFile from "./pjrt/PluginFile.ts"
 import * as Sequence from "./Sequence.ts"
@@ -166,6 +167,7 @@ const open = Effect.fnUntraced(function* (options: Options) {
       try: (): Opened => {
         // Of every program for several devices XLA 0.11.2 warns that Shardy's text has another form inside of XLA.
         if ((options.devices ?? 1) > 1) process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+        Libraries.load(koffi, Libraries.beside(path))
         const api = Api.load(koffi, path)
         const client = Client.make(api, options.devices)
         const { platform, version } = client
