@@ -50,7 +50,7 @@ const asked = Effect.gen(function* () {
   const rounds = yield* number("rounds")
   const { clock } = values
   if (clock !== "wall" && clock !== "cpu") return yield* Effect.fail(`--clock is '${clock}': give wall or cpu`)
-  const names = positionals.length > 0 ? positionals : Object.keys(workloads)
+  const names = positionals.length > 0 ? positionals : Object.keys(workloads).filter((name) => name !== "roberta")
   const none = names.find((name) => !Object.hasOwn(workloads, name))
   if (none !== undefined) {
     return yield* Effect.fail(`no workload '${none}': there are ${Object.keys(workloads).join(", ")}`)

@@ -6,6 +6,7 @@ Under `compiled` torch.compile makes each level's loss and its gradient one prog
 The file (safetensors) holds the initial values and the batches that the other side, workloads.ts, starts from.
 """
 
+import os
 import sys
 
 import numpy as np
@@ -19,9 +20,22 @@ from betty.engine import Engine
 from betty.logging import logger_base
 from betty.problems import ImplicitProblem
 
+# The processor, or a card (`cuda`); and what forward passes compute in: a step's products, as autocast divides them.
+DEVICE = os.environ.get("TAPWEIGHT_BENCH_DEVICE", "cpu")
+HALF = os.environ.get("TAPWEIGHT_BENCH_PRECISION", "float32") == "bfloat16"
+torch.set_default_device(DEVICE)
+
+
+def clocks():
+    """Of a card, when it is done."""
+    if DEVICE != "cpu":
+        torch.cuda.synchronize()
+    return side.clocks()
+
+
 def load(path):
     return {
-        name: torch.from_numpy(array.copy() if array.dtype == np.float32 else array.astype(np.int64))
+        name: torch.from_numpy(array.copy() if array.dtype == np.float32 else array.astype(np.int64)).to(DEVICE)
         for name, array in side.load(path).items()
     }
 
@@ -300,8 +314,11 @@ def main():
     torch.set_num_threads(int(threads))
     torch.manual_seed(0)
     logger_base.get_logger().setLevel("ERROR")
-    begun = side.clocks()
+    begun = clocks()
     problems, dependencies, inner = WORKLOADS[name](load(path))
+    if HALF:
+        for problem in problems:
+            problem.training_step = torch.autocast(DEVICE, torch.bfloat16)(problem.training_step)
     if form == ["compiled"]:
         # A level's loss is differentiated more than once where Betty keeps its graph: no buffer of it may be given away.
         torch._functorch.config.donated_buffer = False
@@ -318,12 +335,12 @@ def main():
     for step in range(int(settling)):
         run(1)
         if step == 0:
-            start = side.clocks() - begun
+            start = clocks() - begun
         if step < side.TOLD:
             losses.append([problem.last for problem in problems])
-    settled = side.clocks()
+    settled = clocks()
     run(int(steps))
-    elapsed = side.clocks() - settled
+    elapsed = clocks() - settled
     side.tell(elapsed, int(steps), start, losses)
 
 

@@ -13,6 +13,8 @@ import sys
 from functools import partial
 
 name, threads, settling, steps, path, *rest = sys.argv[1:]
+if os.environ.get("TAPWEIGHT_BENCH_PRECISION", "float32") != "float32":
+    sys.exit("error: JAX has no automatic casts, and these workloads are stated in float32 alone there")
 form = set(",".join(rest).split(","))
 if int(threads) < (os.cpu_count() or 1):
     os.sched_setaffinity(0, set(list(os.sched_getaffinity(0))[: int(threads)]))

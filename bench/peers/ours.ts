@@ -1,4 +1,5 @@
 // One round of one workload on one of our engines, as JSON: node bench/peers/ours.ts <workload> <engine> <threads>
+//   [<precision> <settling> <steps>]
 // The engine is one of the command line's, or `spinning` (onnx, its threads spinning); eager ones run on one thread and for
 // fewer steps.
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -7,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Options from "../../src/cli/Options.ts"
+import * as Precision from "../../src/dsl/Precision.ts"
+import * as Problem from "../../src/dsl/Problem.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import type { Clocks } from "./Side.ts"
@@ -15,11 +18,18 @@ import { workloads } from "./workloads.ts"
 /** Steps whose losses are told, to hold them against the other side's. */
 const told = 3
 
-const [name = "", kind = "compiled", threads = "2"] = process.argv.slice(2)
+const [name = "", kind = "compiled", threads = "2", rounding = "float32", first, count] = process.argv.slice(2)
 const workload = workloads[name]!()
-const { levels, problem, ticks } = workload
+const { levels, ticks } = workload
+const precision = Precision.named(rounding as Precision.Name)
+const problem = rounding === "float32" ? workload.problem : Problem.precision(precision)(workload.problem)
 const few = kind === "wasm"
-const [settling, steps] = few ? [1, Math.ceil(workload.steps / 20)] : [workload.settling, workload.steps]
+const [settling, steps] =
+  count !== undefined
+    ? [Number(first), Number(count)]
+    : few
+      ? [1, Math.ceil(workload.steps / 20)]
+      : [workload.settling, workload.steps]
 const named = kind as Options.EngineName
 const engine =
   kind === "spinning"

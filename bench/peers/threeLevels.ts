@@ -39,13 +39,22 @@ export interface Pace {
 }
 const eachTick: Pace = { warmup: 0, every: 1 }
 
-const transformer = (estimator: Hypergradient.Hypergradient, pace = eachTick, small = false): Workload => {
-  const config = small
-    ? { vocabulary: 4000, length: 64, width: 64, heads: 4, layers: 2, hidden: 256 }
-    : { vocabulary: 4000, length: 64, width: 256, heads: 4, layers: 4, hidden: 1024 }
+/** RoBERTa-base's size, and the paper's batches. */
+const base = { vocabulary: 50_265, length: 128, width: 768, heads: 12, layers: 12, hidden: 3072 }
+
+const transformer = (
+  estimator: Hypergradient.Hypergradient,
+  pace = eachTick,
+  small: boolean | "base" = false
+): Workload => {
+  const config =
+    small === "base"
+      ? base
+      : small
+        ? { vocabulary: 4000, length: 64, width: 64, heads: 4, layers: 2, hidden: 256 }
+        : { vocabulary: 4000, length: 64, width: 256, heads: 4, layers: 4, hidden: 1024 }
   const { length, vocabulary, width } = config
-  const batch = 16
-  const masked = 10
+  const [batch, masked] = small === "base" ? [32, 20] : [16, 10]
   const classes = 10
   const tokens = (seed: Seed.Seed, rows: number, columns: number) =>
     // Token 0 is padding, of which there is none.
@@ -121,7 +130,7 @@ const transformer = (estimator: Hypergradient.Hypergradient, pace = eachTick, sm
   })
   const held = Problem.close(finetune.pipe(Level.fix(beta))) as never
   return workload(Problem.close(reweight) as never, held, [corpus, train, validation], {
-    title: `TapWeight, Transformer of ${config.layers} layers, d ${width}, T 64, B 16`,
+    title: `TapWeight, Transformer of ${config.layers} layers, d ${width}, T ${length}, B ${batch}`,
     peer: "transformer",
     steps: 6,
     targets: { betty: 2, jax: 1.1 },

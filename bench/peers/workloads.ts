@@ -115,5 +115,6 @@ export const workloads: { readonly [name: string]: () => Workload } = {
   reweighting: () => reweighting(),
   "reweighting-exact": () => ({ ...reweighting(exact), exact: true }),
   transformer: () => threeLevels.transformer(darts),
-  resnet: () => threeLevels.resnet(darts)
+  resnet: () => threeLevels.resnet(darts),
+  roberta: () => threeLevels.transformer(darts, undefined, "base")
 }

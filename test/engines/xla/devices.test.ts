@@ -85,7 +85,7 @@ describe.runIf(plugin !== undefined)("a run on several devices", () => {
 
   it.live("is the run on one: random programs, the optimizers' state whole and in parts", () =>
     Effect.gen(function* () {
-      for (let i = 0; i < 6; i++) {
+      for (let i = 0; i < 4; i++) {
         const problem = shareable(i)
         const single = yield* Snapshots.after(problem, { ticks: 6, seed }).pipe(Effect.provide(one))
         const found = yield* apart(problem, single, 6).pipe(Effect.provide(on(i % 2 === 0 ? 2 : 4, i % 3 === 0)))
