@@ -227,7 +227,8 @@ const checked = (config: EncoderConfig, json: Json): Result.Result<EncoderConfig
  * ```ts
  * const sizes = { hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16, vocab_size: 9 }
  * const read = EncoderConfig.decode({ model_type: "bert", max_position_embeddings: 12, ...sizes })
- * Result.getOrThrow(read).width // => 8
+ * const config = await Effect.runPromise(Effect.fromResult(read))
+ * config.width // => 8
  * ```
  */
 export const decode = (value: unknown): Result.Result<EncoderConfig, EncoderConfigError> =>

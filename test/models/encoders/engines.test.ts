@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as NdArray from "../../../src/dsl/NdArray.ts"
 import * as Tree from "../../../src/dsl/Tree.ts"
 import * as Eager from "../../../src/engines/eager/Eager.ts"
 import { Engine } from "../../../src/engines/Engine.ts"
@@ -13,6 +14,13 @@ import * as MaskedHead from "../../../src/models/encoders/MaskedHead.ts"
 import * as Objective from "../../../src/objectives/Objective.ts"
 import { valueAndGradient } from "../../../src/tensor/Gradient.ts"
 import { expected, names, relative, whole } from "../../support/encoders.ts"
+
+/** The first tokens of rows, as many as every engine computes in no time. */
+const begun = ({ data, dtype, shape }: NdArray.NdArray): NdArray.NdArray => {
+  const [rows, length] = shape as [number, number]
+  const most = Math.min(length, 30)
+  return { dtype, shape: [rows, most], data: data.filter((_, i) => i % length < most) as Int32Array }
+}
 
 /** Losses of both heads with dropout, and their gradient, computed by the engine at hand. */
 const computed = (name: string) =>
@@ -36,7 +44,7 @@ const computed = (name: string) =>
       }, vars as never)
       return { loss, gradient } as Tree.Tree
     }
-    const [ids, types, mask] = ["ids", "types", "mask"].map((key) => want.get(key)!)
+    const [ids, types, mask] = ["ids", "types", "mask"].map((key) => begun(want.get(key)!))
     const key = { dtype: "int32", shape: [2], data: Int32Array.of(3, 4) } as const
     const state = yield* Effect.acquireRelease(engine.upload({ encoder, masked, classifier } as never), engine.release)
     const observe = yield* engine.observe(f)
