@@ -30,7 +30,9 @@ export interface Dispatch {
     loaded: Loaded,
     state: ReadonlyArray<Client.DeviceBuffer>,
     numbers: ReadonlyArray<Client.Numbers>,
-    donate: boolean
+    donate: boolean,
+    /** Arrays of batches that are known to be as they were: of calls that follow one another at once. */
+    alike?: Set<Client.Numbers>
   ) => Record<"kept" | "sent", ReadonlyArray<Client.DeviceBuffer>>
   /** Starts a function and waits for what it sends; `owns` where the state is consumed. */
   readonly run: (
@@ -42,7 +44,13 @@ export interface Dispatch {
 }
 
 export const make = (client: Client.Client, arrays: DeviceArrays, uploads: UploadCache): Dispatch => {
-  const begin: Dispatch["begin"] = ({ batch, executable, kept, numberings }, state, numbers, donate) => {
+  const begin: Dispatch["begin"] = (
+    { batch, executable, kept, numberings },
+    state,
+    numbers,
+    donate,
+    alike = new Set()
+  ) => {
     const failure = outsideOf(numberings, numbers)
     if (failure !== undefined) throw failure
     const types = leavesOf<LeafType>(batch)
@@ -50,7 +58,7 @@ export const make = (client: Client.Client, arrays: DeviceArrays, uploads: Uploa
     const passing: Array<Client.DeviceBuffer> = []
     try {
       for (const [i, array] of numbers.entries()) {
-        const uploaded = uploads.upload(array, types[i]!)
+        const uploaded = uploads.upload(array, types[i]!, alike)
         brought.push(uploaded.buffer)
         if (uploaded.passing) passing.push(uploaded.buffer)
       }

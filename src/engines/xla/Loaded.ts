@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Failure } from "../Engine.ts"
-import { formOf } from "../Handles.ts"
+import { collect, formOf } from "../Handles.ts"
 import type * as Client from "./pjrt/Client.ts"
 import type * as ExecutablePool from "./ExecutablePool.ts"
 import { failed, toFailure, whole } from "./Failure.ts"
@@ -44,14 +44,21 @@ export const specialized = (
       Effect.sync(() => new Map<string, Loaded>()),
       (loadedBy) => Effect.sync(() => loadedBy.forEach(({ program }) => executables.unload(program)))
     ),
-    (loadedBy): Specialized =>
-      (tree, form, batch) =>
+    (loadedBy): Specialized => {
+      let latest: { readonly form: string; readonly loaded: Loaded } | undefined
+      return (tree, form, batch) =>
         Effect.suspend(() => {
+          // Forms are long to write, and most calls are like the one before.
+          if (latest?.form === form && collect(latest.loaded.batch, batch, [])) return Effect.succeed(latest.loaded)
           const key = `${form} | ${formOf(batch)}`
           const known = loadedBy.get(key)
-          if (known !== undefined) return Effect.succeed(known)
+          if (known !== undefined) {
+            latest = { form, loaded: known }
+            return Effect.succeed(known)
+          }
           return Effect.tap(load(executables, f, ["state", "batch"], [tree, batch], role, placement), (loaded) =>
             Effect.sync(() => loadedBy.set(key, loaded))
           )
         })
+    }
   )

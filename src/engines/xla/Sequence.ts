@@ -35,12 +35,13 @@ export const make = (client: Client.Client, arrays: DeviceArrays, { begin }: Dis
     const started = performance.now()
     // The first step leaves the state it is given; each of the others takes over what the one before leaves.
     let state = arrays.buffersOf(handles)
+    const alike = new Set<Client.Numbers>()
     const sent: Array<ReadonlyArray<Client.DeviceBuffer>> = []
     try {
       for (const [i, { batch, loaded }] of calls.entries()) {
         const before = state
         try {
-          const made = begin(loaded, before, batch, i > 0)
+          const made = begin(loaded, before, batch, i > 0, alike)
           state = [...made.kept]
           sent.push(made.sent)
         } finally {
@@ -52,14 +53,21 @@ export const make = (client: Client.Client, arrays: DeviceArrays, { begin }: Dis
       state = []
     }
     const long = calls.some(({ loaded }) => loaded.milliseconds > short)
+    const downloaded = (buffers: ReadonlyArray<Client.DeviceBuffer>) =>
+      Effect.result(whole({ try: () => client.download(buffers, long), catch: toFailure }))
+    const all = yield* downloaded(sent.flat())
+    let next = 0
     for (const [i, buffers] of sent.entries()) {
-      const list = yield* Effect.result(whole({ try: () => client.download(buffers, long), catch: toFailure }))
-      if (list._tag === "Failure") {
+      // Which of the steps failed, only they can tell.
+      const list = all._tag === "Failure" ? yield* downloaded(buffers) : undefined
+      if (list?._tag === "Failure") {
         failure = list.failure
         break
       }
-      metrics.push(received(calls[i]!.loaded.sent, list.success))
+      const numbers = all._tag === "Success" ? all.success.slice(next, (next += buffers.length)) : list!.success
+      metrics.push(received(calls[i]!.loaded.sent, numbers))
     }
+    if (all._tag === "Failure") failure ??= all.failure
     for (const buffers of sent) client.release(buffers)
     const each = (performance.now() - started) / Math.max(1, calls.length)
     for (const { loaded } of calls) loaded.milliseconds = each

@@ -86,3 +86,34 @@ describe.runIf(built)("a plugin whose n-th call fails", () => {
     })
   )
 })
+
+describe.runIf(built)("a plugin that is held long", () => {
+  it.live("has after ten thousand ticks what it had after one hundred", () =>
+    Effect.gen(function* () {
+      const library = koffi.load(plugin)
+      library.func("stub_fail_at", "void", ["int"])(0)
+      library.func("stub_devices", "void", ["int"])(1)
+      const alive = library.func("stub_alive", "int", ["int"])
+      let [before, after] = [
+        [0, 0, 0],
+        [0, 0, 0]
+      ]
+      yield* Run.ticks(triLevel({ estimator }), { ticks: 10_000, seed: 1 }).pipe(
+        Stream.runForEach(({ index }) =>
+          Effect.sync(() => {
+            const now = [0, 1, 2].map((what) => alive(what))
+            if (index <= 100) before = before.map((most, i) => Math.max(most, now[i]!))
+            else after = after.map((most, i) => Math.max(most, now[i]!))
+          })
+        ),
+        Effect.provide(XlaEngine.layer({ plugin, cache }))
+      )
+      assert.isAbove(before[0]!, 10)
+      assert.deepStrictEqual(after, before)
+      assert.deepStrictEqual(
+        [0, 1, 2, 3].map((what) => alive(what)),
+        [0, 0, 0, 0]
+      )
+    })
+  )
+})
