@@ -70,7 +70,7 @@ export const make = (api: Api, wanted = 1): Client => {
   const { client, platform, used, version } = opened
   const devices = used.length
   // Both kept here, because another thread reads them.
-  const plain = CompileOptions.encode(opened.ids)
+  const plain = CompileOptions.repeatable(CompileOptions.encode(opened.ids), platform)
   const rounding = CompileOptions.rounding(plain)
 
   const alive = { buffers: 0, executables: 0, events: 0 }

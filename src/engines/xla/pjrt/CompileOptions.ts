@@ -29,19 +29,25 @@ export const encode = (devices: ReadonlyArray<number>): Uint8Array => {
   return Uint8Array.from(message(3, [...replicas, ...partitions, ...useSpmdPartitioning, ...assignment, ...useShardy]))
 }
 
-/** An entry of `env_option_overrides` that turns an option of XLA off. */
-const without = (name: string): ReadonlyArray<number> => {
+/** An entry of `env_option_overrides` that turns an option of XLA on or off. */
+const turned = (name: string, on: boolean): ReadonlyArray<number> => {
   const key = message(1, [...new TextEncoder().encode(name)])
-  const off = message(2, number(2, 0))
-  return message(7, [...key, ...off])
+  return message(7, [...key, ...message(2, number(2, on ? 1 : 0))])
 }
+
+/** Platforms whose sums XLA takes in any order unless it is told not to: a run would not repeat its bits there. */
+const unordered = ["cuda", "rocm"]
+
+/** The same with XLA told to repeat its bits, on a platform where it would not by itself. */
+export const repeatable = (options: Uint8Array, platform: string): Uint8Array =>
+  unordered.includes(platform) ? Uint8Array.from([...options, ...turned("xla_gpu_deterministic_ops", true)]) : options
 
 /**
  * The same for a program with numbers in 16 bits: they are rounded where it says so. XLA would else leave out what is rounded and
  * widened again, depending on what it fuses: overflows of float16 would not show, and bits would change with what stands beside them.
  */
 export const rounding = (options: Uint8Array): Uint8Array =>
-  Uint8Array.from([...options, ...without("xla_allow_excess_precision")])
+  Uint8Array.from([...options, ...turned("xla_allow_excess_precision", false)])
 
 /** Whether a program has numbers in 16 bits. */
 export const rounds = (program: string): boolean => /[x<]b?f16>/.test(program)
