@@ -42,6 +42,8 @@ const step =
 const [few, many] = [3, Math.ceil(small / wide ** 3)]
 
 const compiled = Effect.provide(CompiledEngine.layer({ threads: 1 }))
+/** What keeps the process going that belongs to other threads. */
+const threads = (): number => process.getActiveResourcesInfo().filter((each) => /Worker|MessagePort/.test(each)).length
 const waysOf = Effect.flatMap(Engine, ({ ways }) => ways ?? Effect.die("one way"))
 
 /** The state after these steps, one call each. */
@@ -76,6 +78,16 @@ describe("the default engine", () => {
       const ways = after([few, many]).pipe(Effect.andThen(waysOf), compiled)
       assert.deepStrictEqual(yield* ways, { WebAssembly: 1, "ONNX Runtime": 1 })
     })
+  )
+
+  it.live("starts no worker for small steps alone", () =>
+    Effect.gen(function* () {
+      const before = threads()
+      yield* after([few, few])
+      assert.strictEqual(threads(), before)
+      yield* after([many])
+      assert.isAbove(threads(), before)
+    }).pipe(compiled)
   )
 
   it.live("has the state go from one to the other as it is, also within a sequence, which leaves where it began", () =>
