@@ -2,6 +2,7 @@ import { assert, describe, it } from "vitest"
 import * as CompileOptions from "../../../../src/engines/xla/pjrt/CompileOptions.ts"
 
 const hex = (devices: ReadonlyArray<number>) => Buffer.from(CompileOptions.encode(devices)).toString("hex")
+const latin = (options: Uint8Array) => Buffer.from(options).toString("latin1")
 
 describe("compile options", () => {
   it("of one device are one replica and one partition, the device left to XLA", () => {
@@ -18,5 +19,15 @@ describe("compile options", () => {
     assert.strictEqual(hex([3, 300]), "1a1a2001280230014a0f080110021a030a01031a040a02ac02980101")
     const many = CompileOptions.encode(Array.from({ length: 130 }, (_, i) => i))
     assert.strictEqual(Buffer.from(many.slice(3, 8)).toString("hex"), "2001288201")
+  })
+
+  it("ask for bits that are repeated where a platform would not repeat them", () => {
+    assert.deepStrictEqual(CompileOptions.repeatable(CompileOptions.encode([0]), "cpu"), CompileOptions.encode([0]))
+    for (const platform of ["cuda", "rocm"]) {
+      const options = CompileOptions.repeatable(CompileOptions.encode([0]), platform)
+      // An entry of field 7: the name, and true.
+      const name = "xla_gpu_deterministic_ops"
+      assert.strictEqual(latin(options), `${latin(CompileOptions.encode([0]))}\x3a\x1f\x0a\x19${name}\x12\x02\x10\x01`)
+    }
   })
 })
