@@ -36,6 +36,7 @@ export class Bytes {
 
   /** A whole number that is not negative, in LEB128. */
   unsigned(value: number): this {
+    if (value < 0) throw new RangeError(`${value} is written as a number that is not negative`)
     let rest = value
     while (rest > 127) {
       this.byte((rest & 127) | 128)

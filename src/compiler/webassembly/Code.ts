@@ -77,6 +77,8 @@ const instruction = {
   greaterOrEqualUnsigned: 0x4f,
   demote: 0xb6,
   promote: 0xbb,
+  convert: 0xb7,
+  saturating: 0xfc,
   simd: 0xfd
 } as const
 
@@ -267,23 +269,43 @@ export class Code {
     return result
   }
 
+  /** An address to access so many bytes from; the offset that is left, as those of instructions are not negative. */
+  #from(address: Word, offset: number): number {
+    this.#plus(address, Math.min(offset, 0))
+    return Math.max(offset, 0)
+  }
+
+  /** The same of whole numbers, where the function gives whole ones. */
+  calledWhole(f: number, operands: ReadonlyArray<Vector>, count: number): Vector {
+    let result = operands[0]!
+    for (let lane = 0; lane < count; lane++) {
+      this.#get(result)
+      for (const operand of operands) {
+        this.#get(operand)
+        this.#simd(0x1b).byte(lane).byte(instruction.convert)
+      }
+      this.#put(instruction.call).unsigned(f).byte(instruction.saturating).byte(0x02)
+      this.#simd(0x1c).byte(lane)
+      result = this.#vector()
+    }
+    return result
+  }
+
   /** Four elements that follow one another. */
   load(address: Word, offset: number): Vector {
-    this.#get(address)
-    this.#access(0x00, offset)
+    this.#access(0x00, this.#from(address, offset))
     return this.#vector()
   }
   /** One element four times. */
   loadSplat(address: Word, offset: number): Vector {
-    this.#get(address)
-    this.#access(0x09, offset)
+    this.#access(0x09, this.#from(address, offset))
     return this.#vector()
   }
-  /** The first `count` elements, so many bytes apart; the others are zero. */
+  /** The first `count` elements, so many bytes apart; the others are zero. Nothing beside them is accessed. */
   loadApart(address: Word, offset: number, apart: number, count: number): Vector {
-    // Offsets of instructions are not negative.
-    const base = apart < 0 ? this.copy(address, offset + 3 * apart) : address
-    const place = (lane: number): number => (apart < 0 ? (lane - 3) * apart : offset + lane * apart)
+    const last = count - 1
+    const base = apart < 0 ? this.copy(address, offset + last * apart) : address
+    const place = (lane: number): number => (apart < 0 ? (lane - last) * apart : offset + lane * apart)
     this.#get(base)
     this.#access(0x5c, place(0))
     let result = this.#vector()

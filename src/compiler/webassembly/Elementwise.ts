@@ -27,11 +27,13 @@ export const imported: { readonly [name: string]: (x: number, y: number) => numb
   acosh: Math.acosh,
   atanh: Math.atanh,
   pow: Math.pow,
-  rest: (x, y) => x % y
+  rest: (x, y) => x % y,
+  /** Of whole numbers, modulo 2³² as their products are. */
+  wholePow: (x, y) => Math.pow(x, y) | 0
 }
 const names = Object.keys(imported)
 /** How many numbers an imported function takes. */
-export const arity = (name: string): 1 | 2 => (name === "pow" || name === "rest" ? 2 : 1)
+export const arity = (name: string): 1 | 2 => (["pow", "rest", "wholePow"].includes(name) ? 2 : 1)
 
 const dtypeOf = ({ inputs }: Node): Dtype => inputs.at(-1)!.dtype
 const floats = (node: Node): boolean => dtypeOf(node) === "float32"
@@ -59,7 +61,7 @@ const byLane =
     return result
   }
 
-/** The remainder with the divisor's sign, and the quotient towards −∞ that goes with it. */
+/** The remainder with the divisor's sign. */
 const remainder = (c: Code, a: Word, b: Word, fault: number): Word => {
   c.refuseZero(b, fault)
   const rest = c.words("rest", a, b)
@@ -68,11 +70,24 @@ const remainder = (c: Code, a: Word, b: Word, fault: number): Word => {
   return c.words("add", rest, moved)
 }
 
+/** The quotient towards zero. The one that is out of range is modulo 2³², where the instruction would end the program. */
+const quotient = (c: Code, a: Word, b: Word): Word => {
+  const other = c.words("add", b, { value: 1 })
+  return c.choose(other, c.words("div", a, c.choose(other, b, c.word(1))), c.words("sub", c.word(0), a))
+}
+
 const wholeDiv = byLane((c, a, b, fault) => {
   c.refuseZero(b, fault)
-  return c.words("div", a, b)
+  return quotient(c, a, b)
 })
-const wholeFloorDiv = byLane((c, a, b, fault) => c.words("div", c.words("sub", a, remainder(c, a, b, fault)), b))
+/** The quotient towards −∞: one less than that towards zero where something is left and the signs differ. */
+const wholeFloorDiv = byLane((c, a, b, fault) => {
+  c.refuseZero(b, fault)
+  const rest = c.words("rest", a, b)
+  const across = c.words("and", c.words("xor", rest, b), { value: -(2 ** 31) })
+  const below = c.choose(rest, c.choose(across, c.word(-1), c.word(0)), c.word(0))
+  return c.words("add", quotient(c, a, b), below)
+})
 const wholeMod = byLane(remainder)
 
 const floatMod: Emit = (place, [a, b]) => {
@@ -92,15 +107,7 @@ const comparing =
       ? c.op(word, ...operands.map((x) => c.op("negWord", x)))
       : c.op(floats(node) ? float : word, ...operands)
 
-const wholePow: Emit = ({ c, lanes }, operands) =>
-  c.op(
-    "truncated",
-    c.called(
-      names.indexOf("pow"),
-      operands.map((x) => c.op("converted", x)),
-      lanes
-    )
-  )
+const wholePow: Emit = ({ c, lanes }, operands) => c.calledWhole(names.indexOf("wholePow"), operands, lanes)
 
 const cast: Emit = ({ c, node }, [x]) => {
   const from = dtypeOf(node)
@@ -132,7 +139,7 @@ const extreme =
 
 /** What each operation on elements is. */
 export const elementwise: { readonly [op: string]: Emit } = {
-  ...Object.fromEntries(names.slice(0, -2).map((name) => [name, called(name)])),
+  ...Object.fromEntries(names.filter((name) => arity(name) === 1).map((name) => [name, called(name)])),
   neg: either("neg", "negWord"),
   abs: either("abs", "absWord"),
   floor: either("floor"),

@@ -250,9 +250,11 @@ class LoopEmitter {
     const side = members.length > 8 ? 1 : members.length > 3 ? 2 : 4
 
     if (folding.length === 0) {
-      // Where there is room behind the last element of everything, the last vector may be a whole one.
+      // Where there is room behind the last element of everything, the last vector may be a whole one. Elements that lie apart
+      // have none: what would be read behind the last of them may be outside of memory.
       const whole =
         last === 0 &&
+        [...this.#places.values()].every(({ factors }) => factors[0] === 0 || factors[0] === 1) &&
         members.every((each) => !byElement(each.as)) &&
         members.every(
           (each) =>
