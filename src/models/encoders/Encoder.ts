@@ -164,26 +164,22 @@ const embedded = (config: EncoderConfig, params: Params["embeddings"], { ids, ty
   return LayerNorm.apply(params.norm, wide, config.epsilon)
 }
 
-/** DeBERTa v2's convolution over neighbouring tokens of the embeddings, added to the first layer's states. */
+/** DeBERTa v2's convolution over neighbouring tokens: rows [b · t, d] → [b · t, d]. */
 const convolved = (
-  { epsilon }: EncoderConfig,
-  { bias, filter, norm }: NonNullable<Params["convolution"]>,
+  { bias, filter }: NonNullable<Params["convolution"]>,
   [batch, length]: readonly [number, number],
-  embeddings: tf.Tensor2D,
-  states: tf.Tensor2D,
-  after: (x: tf.Tensor2D) => tf.Tensor2D
+  rows: tf.Tensor2D
 ): tf.Tensor2D => {
   const [window, inputs, outputs] = filter.shape
   const before = (window - 1) / 2
-  const around = tf.pad(tf.reshape(embeddings, [batch, length, inputs]) as tf.Tensor3D, [
+  const around = tf.pad(tf.reshape(rows, [batch, length, inputs]) as tf.Tensor3D, [
     [0, 0],
     [before, before],
     [0, 0]
   ])
   const shifted = Array.from({ length: window }, (_, k) => tf.slice(around, [0, k, 0], [batch, length, inputs]))
-  const rows = tf.reshape(tf.concat(shifted, 2), [batch * length, window * inputs]) as tf.Tensor2D
-  const sums = affine({ w: tf.reshape(filter, [window * inputs, outputs]), b: bias }, rows)
-  return LayerNorm.apply(norm, tf.add(states, after(sums)), epsilon)
+  const wide = tf.reshape(tf.concat(shifted, 2), [batch * length, window * inputs]) as tf.Tensor2D
+  return affine({ w: tf.reshape(filter, [window * inputs, outputs]), b: bias }, wide)
 }
 
 /**
@@ -217,6 +213,7 @@ export const encode = (config: EncoderConfig, params: Params, input: Input, nois
   const real = tf.reshape(mask, [batch * length, 1])
   const bias = tf.reshape(tf.mul(tf.sub(1, mask), -1e9), [1, batch, 1, length])
   const clean = embedded(config, params.embeddings, input)
+  // Padding is not attended to, but a convolution looks at what stands beside a token.
   const embeddings = drop(params.convolution === undefined ? clean : tf.mul<tf.Tensor2D>(clean, real))
   const table =
     config.relative === undefined || params.distances === undefined
@@ -231,11 +228,11 @@ export const encode = (config: EncoderConfig, params: Params, input: Input, nois
     const states = LayerNorm.apply(layer.norm, tf.add(drop(affine(layer.down, inner)), attended), epsilon)
     const { convolution } = config
     if (i > 0 || convolution === undefined || params.convolution === undefined) return states
-    return tf.mul(
-      convolved(config, params.convolution, [batch, length], embeddings, states, (sums) =>
-        activated(convolution.activation, drop(tf.mul(sums, real)))
-      ),
-      real
+    const sums = convolved(params.convolution, [batch, length], embeddings)
+    return LayerNorm.apply(
+      params.convolution.norm,
+      tf.add(states, activated(convolution.activation, drop(sums))),
+      epsilon
     )
   }, embeddings)
   return tf.reshape(last, [batch, length, width])
