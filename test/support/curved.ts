@@ -1,8 +1,12 @@
 /** Losses of small networks of every kind, as functions of their weights, of what they are given, and of a batch. */
 import * as tf from "@tensorflow/tfjs-core"
+import * as Result from "effect/Result"
 import * as NdArray from "../../src/dsl/NdArray.ts"
 import * as Seed from "../../src/dsl/Seed.ts"
 import * as Tree from "../../src/dsl/Tree.ts"
+import * as Encoder from "../../src/models/encoders/Encoder.ts"
+import * as EncoderConfig from "../../src/models/encoders/EncoderConfig.ts"
+import * as MaskedHead from "../../src/models/encoders/MaskedHead.ts"
 import * as Init from "../../src/models/Init.ts"
 import * as Mlp from "../../src/models/Mlp.ts"
 import * as Transformer from "../../src/models/Transformer.ts"
@@ -85,6 +89,50 @@ export const attention: Curved = {
     )
   }
 }
+
+const sizes = {
+  vocab_size: 9,
+  hidden_size: 8,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  intermediate_size: 12,
+  max_position_embeddings: 12,
+  initializer_range: 0.2
+}
+
+/** An encoder of the hub's with its head for masked tokens, dropout included. */
+const hub = (json: object): Curved => {
+  const config = Result.getOrThrow(EncoderConfig.decode({ ...sizes, ...json }))
+  const encoder = Encoder.init(config)(at("hub"))
+  return {
+    own: { encoder, head: MaskedHead.init(config)(at("masked")) },
+    given: { near: encoder, strength: NdArray.scalar(0.3) },
+    batch: {
+      ids: NdArray.int32([2, 8], [1, 5, 3, 6, 2, 8, 8, 4, 7, 6, 4, 3, 5, 0, 0, 0]),
+      key: NdArray.int32([2], [5, 9]),
+      y: NdArray.int32([16], Seed.integers(at("words"), 16, 9))
+    },
+    loss: ({ encoder, head }, { near, strength }, { ids, key, y }) => {
+      const states = tf.reshape(Encoder.encode(config, encoder, { ids }, { key }), [16, 8]) as tf.Tensor2D
+      const logits = MaskedHead.apply(config, head, encoder.embeddings.words, states)
+      return tf.add(Objective.crossEntropy(logits, y), tf.mul(tf.exp(strength), Objective.proximal(encoder, near)))
+    }
+  }
+}
+
+export const roberta = hub({ model_type: "roberta", pad_token_id: 0, type_vocab_size: 1 })
+
+export const deberta = hub({
+  model_type: "deberta-v2",
+  relative_attention: true,
+  position_biased_input: false,
+  pos_att_type: "p2c|c2p",
+  position_buckets: 4,
+  norm_rel_ebd: "layer_norm",
+  share_att_key: true,
+  conv_kernel_size: 3,
+  conv_act: "gelu"
+})
 
 /** Normal numbers in the structure of a tree. */
 export const directionOf = (tree: Tree.HostTree, name: string): Tree.HostTree =>

@@ -59,7 +59,9 @@ describe("Hessian-vector and mixed products on the compiled engine are those of 
     "a softmax classifier": Curved.softmaxClassifier,
     "a perceptron with tanh": Curved.tanhPerceptron,
     "a convolutional net with batch norm and max-pool": Curved.convolutional,
-    "a Transformer's layer with dropout": Curved.attention
+    "a Transformer's layer with dropout": Curved.attention,
+    "RoBERTa with its head": Curved.roberta,
+    "DeBERTa v2 with buckets and a convolution": Curved.deberta
   })) {
     it.live(`${name}, to 1e-6`, () =>
       Effect.scoped(

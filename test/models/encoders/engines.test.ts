@@ -66,6 +66,7 @@ const apart = (name: string, layer: Layer.Layer<Engine, any>) =>
 
 describe("encoders with dropout, and their gradients, are the same on every engine", () => {
   for (const name of names) {
+    it.live(`${name}: wasm`, () => apart(name, Layer.fresh(Eager.layer("wasm"))))
     it.live(`${name}: compiled`, () => apart(name, OnnxEngine.layer({ threads: 1 })))
     it.live.skipIf(process.env["TAPWEIGHT_PJRT_PLUGIN"] === undefined)(`${name}: XLA`, () =>
       apart(name, XlaEngine.layer())
