@@ -180,4 +180,47 @@ describe("EncoderFolder", () => {
       })
     )
   )
+
+  it.live(
+    "what published files have beside an encoder is passed over, and an output embedding decides whether a head is tied",
+    () =>
+      live(
+        Effect.gen(function* () {
+          const root = yield* scratch
+          const saved = (from: string, beside: { readonly [name: string]: NdArray.NdArray }): void => {
+            cpSync(pathOf(from), root, { recursive: true })
+            const tensors = [...tensorsOf(pathOf(from)), ...Object.entries(beside)]
+            writeFileSync(join(root, "model.safetensors"), Safetensors.encode(tensors))
+          }
+          const zeros = (...shape: ReadonlyArray<number>): NdArray.NdArray =>
+            NdArray.float32(shape, new Float32Array(NdArray.size(shape)))
+          // As DeBERTa v3 large is published: the discriminator's head, a copy of the words, positions of the mask decoder.
+          saved("deberta-v2", {
+            "mask_predictions.dense.weight": zeros(8, 8),
+            "deberta.embeddings.word_embeddings._weight": zeros(24, 8),
+            "deberta.embeddings.position_embeddings.weight": zeros(512, 8)
+          })
+          const v3 = yield* whole("deberta-v2")
+          const read = yield* EncoderFolder.read(root)
+          assert.deepStrictEqual(read.encoder, v3.encoder)
+          assert.deepStrictEqual(yield* EncoderFolder.masked(read), v3.masked)
+          const bert = yield* whole("bert")
+          const ids = NdArray.int32(
+            [1, 12],
+            Int32Array.from({ length: 12 }, (_, i) => i)
+          )
+          const decoder = (array: NdArray.NdArray) => ({
+            "cls.predictions.decoder.weight": array,
+            "bert.embeddings.position_ids": ids
+          })
+          saved("bert", decoder(bert.encoder.embeddings.words))
+          assert.isUndefined((yield* EncoderFolder.masked(yield* EncoderFolder.read(root))).decoder)
+          saved("bert", decoder(zeros(24, 8)))
+          assert.deepStrictEqual(
+            (yield* EncoderFolder.masked(yield* EncoderFolder.read(root))).decoder,
+            zeros(24, 8) as never
+          )
+        })
+      )
+  )
 })
