@@ -21,8 +21,8 @@ const tapweight = (...args: ReadonlyArray<string>) => {
 }
 
 /**
- * Ticks that take \`pause\` ms each, and ends that a file \`broken\` makes fail: a run writes what it started and ended into
- * \`events\`, by which overlap and repetition are seen.
+ * A run writes what it started and ended into `events`. A file `broken` makes it fail, and one named `slow` makes
+ * it last minutes.
  */
 const program = `
 import { appendFileSync, existsSync } from "node:fs"
@@ -36,26 +36,29 @@ const level = (rate) => Level.minimize(x, { name: "lower", data: Dataset.none, o
 export default Program.make({
   name: "swept", description: "",
   config: Config.make({
-    schema: Schema.Struct({ ...Program.common, rate: Schema.Finite, pause: Schema.Int }),
-    defaults: { seed: 0, ticks: 12, rate: 0.1, pause: 0 }
+    schema: Schema.Struct({ ...Program.common, rate: Schema.Finite}),
+    defaults: { seed: 0, ticks: 600, rate: 0.1 }
   }),
   prepare: () => Effect.void,
   problems: (_, { rate }) => ({ only: Problem.close(level(rate)) }),
   run: (session, { problems, settings }) => Effect.gen(function* () {
-    const { pause, rate, seed, ticks } = settings
+    const { rate, seed, ticks } = settings
     appendFileSync("events", rate + "/" + seed + " start\\n")
     if (existsSync("broken") && rate === 0.2) return yield* Effect.die(new Error("it broke"))
-    const outcome = yield* session.trial("", { problem: problems.only, ticks, seed, checkpointEvery: 1, validation: { every: 1,
-      rows: 1, score: () => Effect.as(Effect.sleep(pause), { loss: 1 }) } })
+    const outcome = yield* session.trial("", { problem: problems.only, ticks, seed, checkpointEvery: 100, validation: { every: 1,
+      rows: 1, score: () => Effect.gen(function* () {
+        if (existsSync("slow")) yield* Effect.sleep(200)
+        return { loss: 1 }
+      }) } })
     appendFileSync("events", rate + "/" + seed + " end\\n")
     return { result: null, text: "", scores: [
       { method: "sgd", task: "toy", seed, metric: "loss", split: "validation", better: "less", value: rate + seed / 100 }] }
   })
 })
 `
-const sweep = (seeds: number, pause = 0) => `
+const sweep = (seeds: number) => `
 import { Sweep } from "tapweight"
-export default Sweep.make({ name: "rates", program: "./program.ts", grid: { rate: [0.1, 0.2], pause: [${pause}] }, seeds: Sweep.seeds(${seeds}) })
+export default Sweep.make({ name: "rates", program: "./program.ts", grid: { rate: [0.1, 0.2] }, seeds: Sweep.seeds(${seeds}) })
 `
 const write = (name: string, text: string) => writeFileSync(join(scratch, name), text)
 const events = () =>
@@ -129,14 +132,15 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
   })
 
   it("killed, its runs stop with a checkpoint; started twice, each run goes on once to the same bytes", async () => {
-    write("sweep.ts", sweep(1, 250))
+    write("slow", "")
     const pool = spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" })
     await until(() => starts() === 2)
     const ids = states().map(({ entry }) => entry.id)
-    await until(() => ids.every((id) => existsSync(join(folder(id), "checkpoints"))))
+    await until(() => ids.every((id) => existsSync(join(folder(id), "metrics-1.ndjson"))))
     pool.kill("SIGKILL")
     await once(pool, "exit")
     await until(() => states().every(({ state }) => state === "queued"))
+    rmSync(join(scratch, "slow"))
     const both = [0, 1].map(() => spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" }))
     const codes = await Promise.all(both.map(async (each) => (await once(each, "exit"))[0] as number))
     assert.deepStrictEqual(codes, [0, 0])
@@ -152,12 +156,15 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
   })
 
   it("cancelled from elsewhere, it stops with checkpoints, and goes on when it is started", async () => {
-    write("sweep.ts", sweep(1, 250))
+    write("slow", "")
     const pool = spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" })
-    await until(() => starts() === 2)
+    await until(
+      () => starts() === 2 && states().every(({ entry }) => existsSync(join(folder(entry.id), "checkpoints")))
+    )
     assert.strictEqual(tapweight("sweep", "cancel", "rates").code, 0)
     await once(pool, "exit")
     assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["cancelled"]))
+    rmSync(join(scratch, "slow"))
     assert.strictEqual(tapweight(...start).code, 0)
     assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["done"]))
   })

@@ -39,16 +39,28 @@ export class SweepError extends Schema.TaggedError<SweepError>()("SweepError", {
 const fileArgument = Argument.String("sweep").pipe(Argument.withDescription("A file whose default export is a sweep"))
 const nameArgument = Argument.String("sweep").pipe(Argument.withDescription("A sweep by its name"))
 
-/** What every run of a sweep is started with. */
-const engine = { engine: Options.engine, threads: Options.threads }
-const argsOf = (options: {
-  readonly engine: string
-  readonly threads: Option.Option<number>
-}): ReadonlyArray<string> => [
-  "--engine",
-  options.engine,
-  ...Option.match(options.threads, { onNone: () => [], onSome: (threads) => ["--threads", `${threads}`] })
-]
+/** What every run of a sweep computes with. */
+const computing = {
+  engine: Options.engine,
+  threads: Options.threads,
+  plugin: Options.plugin,
+  precision: Options.precision,
+  devices: Options.devices,
+  shardOptimizer: Options.shardOptimizer
+}
+const argsOf = (options: Options.Computing): ReadonlyArray<string> => {
+  const given = (flag: string, value: Option.Option<string | number>) =>
+    Option.match(value, { onNone: () => [], onSome: (some) => [flag, `${some}`] })
+  return [
+    "--engine",
+    options.engine,
+    ...given("--threads", options.threads),
+    ...given("--plugin", options.plugin),
+    ...given("--precision", options.precision),
+    ...given("--devices", options.devices),
+    ...(options.shardOptimizer ? ["--shard-optimizer"] : [])
+  ]
+}
 
 /** A sweep that was started, by its name. */
 const known = Effect.fnUntraced(function* (runs: string, name: string) {
@@ -103,7 +115,7 @@ const start = (programs: Load.Programs) =>
         Flag.withDescription("Prints an indexed job for Kubernetes, and runs nothing"),
         Flag.optional
       ),
-      ...engine,
+      ...computing,
       runs: Options.runs,
       format: Options.format
     },
@@ -141,7 +153,7 @@ const exec = (programs: Load.Programs) =>
         Flag.withDescription("Which of the sweep's runs, from 0"),
         Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)))
       ),
-      ...engine,
+      ...computing,
       runs: Options.runs
     },
     Effect.fnUntraced(function* (options) {
