@@ -5,6 +5,7 @@ import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/Seed.ts"
 import * as Tree from "../dsl/Tree.ts"
 import type { Moment } from "../runtime/plan/Moment.ts"
+import { readerOf } from "../runtime/plan/Window.ts"
 import type { Plan, PlannedLevel } from "../runtime/plan/Plan.ts"
 import * as Wiring from "../runtime/plan/Wiring.ts"
 import type { Batches } from "../runtime/step/Direction.ts"
@@ -36,8 +37,16 @@ const turn = (plan: Plan, name: string): Moment => ({
   past: Object.fromEntries(
     plan.levels.flatMap((l) => (l.estimator?.kind === "unrolled" ? [[l.name, l.estimator.steps] as const] : []))
   ),
+  ...carrying(plan, name),
   diagnostics: false
 })
+
+/** A level that carries its derivative forward does so in its turn. */
+const carrying = (plan: Plan, name: string): Pick<Moment, "carrying"> => {
+  const { estimator, repeat } = plan.levels.find((level) => level.name === name)!
+  if (estimator?.kind !== "forward" || readerOf(plan, name) === undefined) return {}
+  return { carrying: { [name]: Array.from({ length: repeat }, () => "carry" as const) } }
+}
 
 /** Types of what an update of a level takes. */
 const updateType = ({ accumulate }: PlannedLevel, { data: { fields } }: Definition) =>

@@ -63,7 +63,7 @@ export interface Rows {
   readonly fields?: ReadonlyArray<string>
 }
 
-/** What both estimators that take products may be told of them. */
+/** What the estimators that take products may be told of them. */
 export interface Products {
   readonly product: Product
   /**
@@ -83,6 +83,7 @@ export type Point = "present" | "update"
 export type Hypergradient =
   | ({ readonly _tag: "Implicit"; readonly solver: Solver; readonly at?: Point } & Products)
   | ({ readonly _tag: "Unrolled"; readonly steps: number } & Products)
+  | ({ readonly _tag: "Forward"; readonly updates: number; readonly curvature: boolean } & Products)
   | { readonly _tag: "Detached" }
 
 const checked = <O extends Products>(of: string, options: O): O => {
@@ -121,6 +122,42 @@ export const unrolled = (options: { readonly steps: number } & Products): Hyperg
   return { _tag: "Unrolled", ...checked("unrolled", options) }
 }
 
+/**
+ * The most elements of an upper variable that {@link forward} carries a derivative for.
+ *
+ * @internal
+ */
+export const mostCarried = 64
+
+/**
+ * Forward differentiation through the level's last `updates` updates before a turn of the level that reads it, its optimizer
+ * included: beside the variable θ the run carries ∂θ/∂x and the same of the optimizer's state for each element of the upper
+ * variable x, which may have at most 64. It keeps no past updates, so that a long look-back takes the memory of a short one. x is
+ * held constant over a window, which is therefore at most the updates between two turns of its level.
+ *
+ * With `curvature` (the default) this is the derivative of these updates, what `unrolled` computes backwards. Without it what
+ * the level's gradient owes to θ having moved is left out: each element's own displacement through the optimizer, summed over
+ * the window. The two are equal where the loss is linear in θ; else the shorter the window and the smaller the rate the closer.
+ *
+ * A derivative by a weight λᵢ itself, of which little is left, can be large, as Adam divides by moments that it had no part
+ * in; by logits β with λ = softmax(β) it is times λᵢ. `Optimizer.clipByValue` on the level of x caps it.
+ *
+ * Throws a `RangeError` unless `updates` is a positive integer, or as {@link implicit} does.
+ *
+ * ```ts
+ * Hypergradient.describe(Hypergradient.forward({ updates: 15, product: Product.exact })) // => "forward(15) × exact"
+ * const window = Hypergradient.forward({ updates: 15, product: Product.exact, curvature: false })
+ * Hypergradient.describe(window) // => "forward(15, without curvature) × exact"
+ * Hypergradient.forward({ updates: 0, product: Product.exact }) // => throws "updates is 0"
+ * ```
+ */
+export const forward = (
+  options: { readonly updates: number; readonly curvature?: boolean } & Products
+): Hypergradient => {
+  whole("forward: updates", options.updates, 1)
+  return { _tag: "Forward", curvature: true, ...checked("forward", options) }
+}
+
 /** The solution is read as a constant: no gradient passes through this level. */
 export const detached: Hypergradient = { _tag: "Detached" }
 
@@ -143,9 +180,14 @@ const onRows = (rows: Rows | undefined): string =>
 export const describe = (estimator: Hypergradient): string => {
   if (estimator._tag === "Detached") return "detached"
   const products = `${estimator.product.name}${onRows(estimator.rows)}`
-  return estimator._tag === "Implicit"
-    ? `${estimator.solver.name} × ${products}${estimator.at === "update" ? " at its update" : ""}`
-    : `unrolled(${estimator.steps}) × ${products}`
+  switch (estimator._tag) {
+    case "Implicit":
+      return `${estimator.solver.name} × ${products}${estimator.at === "update" ? " at its update" : ""}`
+    case "Unrolled":
+      return `unrolled(${estimator.steps}) × ${products}`
+    case "Forward":
+      return `forward(${estimator.updates}${estimator.curvature ? "" : ", without curvature"}) × ${products}`
+  }
 }
 
 /** Named tensors to report beside a loss. */

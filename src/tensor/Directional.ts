@@ -1,6 +1,8 @@
 /** Derivatives along a direction, which a backend must know how to take: TensorFlow.js only differentiates backwards. */
 import * as tf from "@tensorflow/tfjs-core"
 import type { Tree } from "../dsl/Tree.ts"
+import { pullback, valueAndGradient } from "./Gradient.ts"
+import * as Vector from "./Vector.ts"
 
 /** `d/dt f(x + t · direction)` at t = 0, in the structure of what `f` returns; zeros where `f` does not depend on `x`. */
 export type Directional = <X extends Tree, Y extends Tree>(f: (x: X) => Y, x: X, direction: X) => Y
@@ -25,4 +27,14 @@ export const directional: Directional = (f, x, direction) => {
     )
   }
   return backend.directional(f, x, direction)
+}
+
+/**
+ * {@link directional} of a function without gradients inside, on every backend: where it does not differentiate forwards,
+ * `⟨v, J d⟩`, which is linear in v, is differentiated by v.
+ */
+export const pushforward: Directional = (f, x, direction) => {
+  if ((tf.backend() as Partial<Forward>).directional !== undefined) return directional(f, x, direction)
+  const v = Vector.zeros(f(x))
+  return valueAndGradient((at: typeof v) => [Vector.dot(pullback(f, x, at), direction), {}] as const, v).gradient
 }

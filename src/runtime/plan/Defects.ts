@@ -79,7 +79,7 @@ const wholeNumbers = (level: Wiring.LevelWiring, simultaneous: boolean): WiringE
   }
   if (
     level.precision?.startsWith("float16") === true &&
-    (estimator?.kind === "unrolled" || estimator?.preconditioned)
+    (estimator?.kind === "unrolled" || estimator?.kind === "forward" || estimator?.preconditioned)
   ) {
     const found = `'${estimator.name}' uses its last updates, but in ${level.precision} some are skipped`
     return defect(
@@ -88,6 +88,10 @@ const wholeNumbers = (level: Wiring.LevelWiring, simultaneous: boolean): WiringE
       found,
       "use Precision.bfloat16, or an estimator that looks at no past update"
     )
+  }
+  if (simultaneous && estimator?.kind === "forward") {
+    const found = `'${estimator.name}' is carried through its updates, but the levels update simultaneously from one snapshot`
+    return defect("Schedule", level.name, found, "use an implicit estimator, or drop Problem.simultaneous")
   }
   if (estimator?.kind === "unrolled") {
     if (simultaneous) {

@@ -1,5 +1,6 @@
 import type { Plan, PlannedLevel } from "./Plan.ts"
 import * as Plans from "./Plan.ts"
+import * as Window from "./Window.ts"
 
 /** What distinguishes one tick's step from another's: ticks with equal moments run the same compiled step. */
 export interface Moment {
@@ -8,6 +9,8 @@ export interface Moment {
   readonly frozen: ReadonlyArray<string>
   /** Past updates to differentiate through, by unrolled level (fewer than asked for right after a start). */
   readonly past: { readonly [level: string]: number }
+  /** By level that carries its derivative forward, the phase of each of its updates; none where it carries nothing now. */
+  readonly carrying?: { readonly [level: string]: ReadonlyArray<Window.Phase> }
   readonly diagnostics: boolean
 }
 
@@ -29,7 +32,7 @@ export const at = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
   let key = diagnostics ? "d" : ""
   for (const level of plan.levels) {
     const turn = Plans.acts(level, tick) ? (Plans.restarts(level, tick) ? "r" : "a") : ""
-    key += `${turn}${level.freeze !== null && tick > level.freeze ? "f" : ""}${pastOf(level, tick) ?? ""},`
+    key += `${turn}${level.freeze !== null && tick > level.freeze ? "f" : ""}${pastOf(level, tick) ?? ""}${Window.phases(plan, level, tick)?.join(" ") ?? ""},`
   }
   let moment = known.get(key)
   if (moment === undefined) known.set(key, (moment = made(plan, tick, diagnostics)))
@@ -46,11 +49,16 @@ const made = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
     const steps = pastOf(level, tick)
     return steps === undefined ? [] : [[level.name, steps] as const]
   })
+  const carrying = acting.flatMap((level) => {
+    const phases = Window.phases(plan, level, tick)
+    return phases === undefined ? [] : [[level.name, phases] as const]
+  })
   return {
     acting: acting.map((level) => level.name),
     restarting: acting.filter((level) => Plans.restarts(level, tick)).map((level) => level.name),
     frozen: plan.levels.filter((level) => level.freeze !== null && tick > level.freeze).map((level) => level.name),
     past: Object.fromEntries(past),
+    ...(carrying.length === 0 ? {} : { carrying: Object.fromEntries(carrying) }),
     diagnostics
   }
 }
@@ -72,7 +80,8 @@ const needed = (plan: Plan, moment: Moment): ReadonlyArray<number> => {
   const swept = new Set(moment.acting.flatMap((name) => sweeps.get(name)!.hops.map((hop) => hop.level)))
   const counts = plan.levels.map((level) => {
     const taken = moment.acting.includes(level.name) ? level.repeat : 0
-    return Math.max(taken, swept.has(level.name) ? (moment.past[level.name] ?? 1) : 0)
+    const past = level.estimator?.kind === "forward" ? 0 : (moment.past[level.name] ?? 1)
+    return Math.max(taken, swept.has(level.name) ? past : 0)
   })
   needs.set(moment, counts)
   return counts

@@ -1,6 +1,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Problem } from "../../dsl/Problem.ts"
+import * as Carriable from "./Carriable.ts"
 import * as Defects from "./Defects.ts"
 import type { Definition } from "../../dsl/Level.ts"
 import { uncut } from "./Rows.ts"
@@ -31,9 +32,9 @@ export type PlannedLevel = typeof PlannedLevel.Type
 const Cost = Schema.Struct({
   level: Schema.String,
   evaluations: Schema.Finite,
-  /** Further evaluations per element of the named levels' variables (dense solves). */
+  /** Further evaluations per element of the named levels' variables (dense solves, derivatives carried forward). */
   evaluationsPerElement: Schema.Record(Schema.String, Schema.Finite),
-  /** Average per tick, dense solves left out. */
+  /** Average per tick, what is per element left out. */
   perTick: Schema.Finite
 })
 
@@ -156,18 +157,27 @@ const absent = (sweep: Sweep, levels: ReadonlyMap<string, PlannedLevel>): Wiring
   return Defects.defect("Estimator", late.name, found, "leave out at, or give the levels below periods that divide")
 }
 
-const costOf = (level: PlannedLevel, sweep: Sweep, index: Index): typeof Cost.Type => {
+const costOf = (
+  level: PlannedLevel,
+  sweep: Sweep,
+  index: Index,
+  reader: PlannedLevel | undefined
+): typeof Cost.Type => {
   const estimators = sweep.hops.map((hop) => [hop.level, index.byName.get(hop.level)!.estimator!] as const)
   const shared = sweep.hops.map((hop, i) => (hop.shared === true ? estimators[i]![1].shareable! : 0))
-  const once = (level.accumulate ?? 1) + estimators.reduce((sum, [, e], i) => sum + e.evaluations - shared[i]!, 0)
+  const carrying = Carriable.costOf(level, reader)
+  const carried = carrying === undefined ? [] : [[reader!.name, carrying.perElement * level.repeat] as const]
+  const own = (level.accumulate ?? 1) + (carrying?.once ?? 0)
+  const once = own + estimators.reduce((sum, [, e], i) => sum + e.evaluations - shared[i]!, 0)
   return {
     level: level.name,
     evaluations: once * level.repeat,
-    evaluationsPerElement: Object.fromEntries(
-      estimators.flatMap(([name, e]) =>
-        e.evaluationsPerElement > 0 ? [[name, e.evaluationsPerElement * level.repeat]] : []
-      )
-    ),
+    evaluationsPerElement: Object.fromEntries([
+      ...estimators.flatMap(([name, e]) =>
+        e.evaluationsPerElement > 0 ? [[name, e.evaluationsPerElement * level.repeat] as const] : []
+      ),
+      ...carried
+    ]),
     perTick: (once * level.repeat) / level.period
   }
 }
@@ -194,18 +204,21 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
     )
     found.set(name, { ...sweep, hops })
   }
+  const uncarried = Carriable.uncarried([...found.values()], planned)
+  if (uncarried !== undefined) return Result.fail(uncarried)
+  const readerOf = (name: string) => planned.get(Carriable.sweepThrough(found.values(), name)?.level ?? "")
   return Result.succeed({
     version: 1,
     simultaneous: wiring.simultaneous,
     levels,
     fixed: [...wiring.fixed].sort(),
     sweeps: [...found.values()],
-    cost: levels.map((level) => costOf(level, found.get(level.name)!, index))
+    cost: levels.map((level) => costOf(level, found.get(level.name)!, index, readerOf(level.name)))
   })
 }
 
 const faults = (levels: ReadonlyArray<Definition>, sweeps: ReadonlyArray<Sweep>): WiringError | undefined =>
-  unsolvable(levels, sweeps) ?? uncut(levels, sweeps)
+  unsolvable(levels, sweeps) ?? uncut(levels, sweeps) ?? Carriable.crowded(levels, sweeps)
 
 /**
  * The plan of a problem, or the first defect found in its wiring.

@@ -23,7 +23,11 @@ const evaluations = (cost: Plan["cost"][number]): string => {
 
 /** On which of a level's micro-batches a hop through it is made. */
 const seen = ({ accumulate, estimator }: PlannedLevel): string =>
-  accumulate === undefined ? "" : estimator?.kind === "unrolled" ? "on every micro-batch" : "on the last micro-batch"
+  accumulate === undefined
+    ? ""
+    : ["unrolled", "forward"].includes(estimator?.kind ?? "")
+      ? "on every micro-batch"
+      : "on the last micro-batch"
 
 /** Where levels compute in fewer bits: what is promoted. */
 const rounding = ({ levels, sweeps }: Plan): ReadonlyArray<string> => {

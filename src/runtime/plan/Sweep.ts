@@ -110,7 +110,7 @@ const sweepOf = (
         kind: "NoEstimator",
         level: node.name,
         found: `'${level.name}' differentiates its solution with respect to '${level.variable}', but it states no estimator`,
-        remedy: "add Level.hypergradient(…) to it: Hypergradient.implicit, unrolled or detached"
+        remedy: "add Level.hypergradient(…) to it: Hypergradient.implicit, unrolled, forward or detached"
       })
     }
     for (const next of targets(node)) {

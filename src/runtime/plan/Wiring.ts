@@ -10,20 +10,22 @@ import type { Var } from "../../dsl/Var.ts"
 
 /** How a level's response is differentiated, with what that costs, an evaluation on some of a batch's rows as that part of one. */
 export const Estimator = Schema.Struct({
-  kind: Schema.Literals(["implicit", "unrolled", "detached"]),
+  kind: Schema.Literals(["implicit", "unrolled", "forward", "detached"]),
   name: Schema.String,
   /** Gradient evaluations of the level per use. */
   evaluations: Schema.Finite,
   /** Further gradient evaluations for each element of its variable (dense solves). */
   evaluationsPerElement: Schema.Finite,
-  /** Past updates that must be kept; 1 for implicit estimators, which need the last batch only. */
+  /** Past updates that are differentiated; 1 for implicit estimators, which need the last batch only. */
   steps: Schema.Int,
   /** Whether it uses the derivative of the level's last update. */
   preconditioned: Schema.optionalKey(Schema.Boolean),
   /** Whether it is differentiated where its last update was made from; absent where at its present value. */
   atUpdate: Schema.optionalKey(Schema.Literal(true)),
   /** Of the `evaluations`, those of the whole batch at the point itself: where the level's own update made them, it costs none. */
-  shareable: Schema.optionalKey(Schema.Finite)
+  shareable: Schema.optionalKey(Schema.Finite),
+  /** Gradient evaluations of each update of the level through which derivatives are carried: once, and for each element of the upper variable. */
+  carried: Schema.optionalKey(Schema.Struct({ once: Schema.Finite, perElement: Schema.Finite }))
 })
 export type Estimator = typeof Estimator.Type
 
@@ -133,6 +135,13 @@ const estimatorOf = (
       const evaluations = steps * (product.evaluations * accumulate + atPoint) * fraction
       const shareable = shareableOf(atPoint, fraction)
       return { kind: "unrolled", name, evaluations, evaluationsPerElement: 0, steps, ...shareable }
+    }
+    case "Forward": {
+      const { product, updates: steps } = estimator
+      const [fraction, atPoint] = [fractionOf(estimator), (product.atPoint ?? 0) * accumulate]
+      const carried = { once: atPoint * fraction, perElement: product.evaluations * accumulate * fraction }
+      const shareable = shareableOf(atPoint, fraction)
+      return { kind: "forward", name, evaluations: 0, evaluationsPerElement: 0, steps, ...shareable, carried }
     }
     case "Detached":
       return { kind: "detached", name, evaluations: 0, evaluationsPerElement: 0, steps: 0 }

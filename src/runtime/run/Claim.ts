@@ -14,14 +14,14 @@ export interface Phase {
 
 /**
  * Phases in the order of the plan: implicit levels claim the derivative of the solved problem, one after another or
- * together; unrolled ones that of their last updates, from a start that stays where it is.
+ * together; unrolled and forward ones that of their last updates, from a start that stays where it is.
  */
 export const phases = (plan: Plan, sweep: Sweep): ReadonlyArray<Phase> => {
   const hops = new Set(sweep.hops.map((hop) => hop.level))
   const sofar: Array<Phase> = []
   for (const level of plan.levels) {
     if (!hops.has(level.name)) continue
-    if (level.estimator?.kind === "unrolled") {
+    if (level.estimator?.kind === "unrolled" || level.estimator?.kind === "forward") {
       const { steps } = level.estimator
       const lead = level.restart ? { lead: level.unroll * level.repeat - steps } : {}
       sofar.push({ levels: [level.name], updates: steps, ...lead })
@@ -39,6 +39,7 @@ export const phases = (plan: Plan, sweep: Sweep): ReadonlyArray<Phase> => {
 export const unsized = (levels: ReadonlyMap<string, Definition>, sweep: Sweep): ReadonlyArray<string> =>
   sweep.hops.flatMap(({ level }) => {
     const estimator = levels.get(level)!.hypergradient
+    if (estimator?._tag === "Forward") return estimator.curvature ? [] : [level]
     if (estimator?._tag !== "Implicit") return []
     const { products, productsPerElement } = estimator.solver.cost
     return products === 0 && productsPerElement === 0 ? [level] : []

@@ -119,7 +119,7 @@ const compare = (
 /**
  * Compares a program's hypergradient with central differences of what its estimators claim to differentiate. One batch per
  * level is held fixed and the levels below are solved with their own optimizers. Then the variable is moved by ±radius;
- * implicit levels are solved again, unrolled ones make their last updates again from where they stood before these, a
+ * implicit levels are solved again, unrolled and forward ones make their last updates again from where they stood before these, a
  * restart included, and detached ones stay. The change of the level's loss is held against the swept gradient.
  *
  * ```ts
@@ -176,21 +176,33 @@ export const verify = <V extends Var.Any, E, R>(
       )
       // A phase counts single updates, whatever a turn of the level has.
       const single = { ...plan, levels: plan.levels.map((l) => ({ ...l, repeat: 1 })) }
-      const moment = (acting: ReadonlyArray<string>, restarting: ReadonlyArray<string>): Moment => ({
+      const moment = (
+        acting: ReadonlyArray<string>,
+        restarting: ReadonlyArray<string>,
+        carrying: ReadonlyArray<string> = []
+      ): Moment => ({
         acting,
         restarting,
         frozen: [],
         past: Object.fromEntries(
           plan.levels.flatMap((l) => (l.estimator === null ? [] : [[l.name, l.estimator.steps]]))
         ),
+        carrying: Object.fromEntries(carrying.map((l) => [l, ["carry"]])),
         diagnostics: false
       })
+      const carriers = new Set(plan.levels.flatMap((l) => (l.estimator?.kind === "forward" ? [l.name] : [])))
       const steps = new Map<string, Compiled<State, Sweep.Batches, Step.Metrics>>()
-      const stepOf = Effect.fnUntraced(function* (acting: ReadonlyArray<string>, restart: boolean) {
-        const key = `${restart} ${acting.join("\n")}`
+      const stepOf = Effect.fnUntraced(function* (acting: ReadonlyArray<string>, restart: boolean, claimed: boolean) {
+        const key = `${restart} ${claimed} ${acting.join("\n")}`
         const known = steps.get(key)
         if (known !== undefined) return known
-        const made = yield* engine.compile(Step.make(problem, single, moment(acting, restart ? acting : [])))
+        const made = yield* engine.compile(
+          Step.make(
+            problem,
+            single,
+            moment(acting, restart ? acting : [], claimed ? acting.filter((l) => carriers.has(l)) : [])
+          )
+        )
         steps.set(key, made)
         return made
       })
@@ -222,9 +234,14 @@ export const verify = <V extends Var.Any, E, R>(
 
       let norms: { readonly [level: string]: number } = {}
       /** Updates of some levels, the first of them after a restart if one is asked for. */
-      const updates = Effect.fnUntraced(function* (acting: ReadonlyArray<string>, times: number, restart = false) {
+      const updates = Effect.fnUntraced(function* (
+        acting: ReadonlyArray<string>,
+        times: number,
+        restart = false,
+        claimed = false
+      ) {
         for (let i = 0; i < times; i++) {
-          const step = yield* stepOf(acting, restart && i === 0)
+          const step = yield* stepOf(acting, restart && i === 0, claimed)
           const metrics = yield* Effect.uninterruptible(
             Effect.map(step.run(cell.state, batches), ([after, reported]) => {
               cell.state = after
@@ -240,7 +257,7 @@ export const verify = <V extends Var.Any, E, R>(
       })
       /** What the estimators claim to differentiate. */
       const loop = Effect.forEach(claim, ({ lead, levels, updates: times }) =>
-        times === undefined ? updates(levels, solveTicks) : updates(levels, times, lead === 0)
+        times === undefined ? updates(levels, solveTicks) : updates(levels, times, lead === 0, true)
       )
 
       if (below.length > 0) yield* updates(below, solveTicks)

@@ -13,7 +13,7 @@ import { rememberedReads } from "./State.ts"
 import * as Stationary from "./Stationary.ts"
 
 /** What curvature products of a level see of a batch. */
-const seenOf = ({ data }: Definition, rows: Rows | undefined, batch: Objective.Batch): Objective.Batch => {
+export const seenOf = ({ data }: Definition, rows: Rows | undefined, batch: Objective.Batch): Objective.Batch => {
   if (rows === undefined) return batch
   const left = Result.getOrThrow(counts(data.fields, rows))
   return Object.fromEntries(

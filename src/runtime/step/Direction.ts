@@ -5,6 +5,7 @@ import * as Vector from "../../tensor/Vector.ts"
 import * as Adjoint from "./Adjoint.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"
+import * as Forward from "./Forward.ts"
 import * as Failure from "./Failure.ts"
 import * as LossScale from "./LossScale.ts"
 import type { State, Vars } from "./State.ts"
@@ -89,7 +90,7 @@ export const direction = (
         v,
         state.solver[level.name]?.[lower.name] ?? {},
         state,
-        batches[lower.name]!,
+        batches[lower.name] ?? [],
         moment,
         departures[lower.name] ?? state.vars
       )
@@ -181,6 +182,8 @@ const adjoint = (
       const past = state.tape[lower.name]!.slice(-steps)
       return Adjoint.unrolled(lower, estimator, state.vars, past, batches.slice(-steps), into, v)
     }
+    case "Forward":
+      return Forward.handed(into[0]!, state.vars[into[0]!]!, state.tangents[lower.name]!, v)
     case "Detached":
       throw new Error(`level '${lower.name}' is detached and cannot be part of a sweep`)
   }

@@ -6,6 +6,7 @@ import * as Seed from "../../dsl/Seed.ts"
 import * as Tree from "../../dsl/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import type { Plan } from "../plan/Plan.ts"
+import { readerOf } from "../plan/Window.ts"
 import * as Wiring from "../plan/Wiring.ts"
 import { inLevel, StepFailure } from "./Failure.ts"
 import * as LossScale from "./LossScale.ts"
@@ -26,6 +27,9 @@ export type Past = {
   readonly reads: Vars
 }
 
+/** The derivative of a level's variable and of its optimizer's state by one element of a variable above. */
+export type Tangent = { readonly own: Tree.Tree; readonly optimizer: Tree.Tree }
+
 /** Everything a run carries from tick to tick. A checkpoint is this tree, the tick and the seed. */
 export type State = {
   readonly vars: Vars
@@ -37,6 +41,8 @@ export type State = {
   readonly solver: { readonly [level: string]: { readonly [lower: string]: Tree.Tree } }
   /** Past updates of levels that are differentiated through them, oldest first. */
   readonly tape: { readonly [level: string]: ReadonlyArray<Past> }
+  /** By level whose derivative is carried forward, one for each element of the upper variable. */
+  readonly tangents: { readonly [level: string]: ReadonlyArray<Tangent> }
   /** Where restarting levels start. */
   readonly initial: Vars
   /** By level that computes in float16: what its loss is multiplied by, and updates made in a row since that last changed. */
@@ -139,6 +145,17 @@ export const initial =
             reads: copy(rememberedReads(level, vars))
           })
           return [[level.name, Array.from({ length }, past)]]
+        })
+      ),
+      tangents: Object.fromEntries(
+        levels.flatMap((level) => {
+          const reader = level.hypergradient?._tag === "Forward" ? readerOf(plan, level.name) : undefined
+          if (reader === undefined) return []
+          const tangent = (): Tangent => ({
+            own: Vector.zeros(vars[level.own.name]!),
+            optimizer: Vector.zeros(start(level))
+          })
+          return [[level.name, Array.from({ length: Vector.size(vars[reader.variable]!) }, tangent)]]
         })
       ),
       initial: Object.fromEntries(

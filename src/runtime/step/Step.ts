@@ -7,7 +7,9 @@ import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"
 import type { Plan, PlannedLevel } from "../plan/Plan.ts"
 import * as Plans from "../plan/Plan.ts"
+import * as Forward from "./Forward.ts"
 import * as LossScale from "./LossScale.ts"
+import { readerOf } from "../plan/Window.ts"
 import { levelsOf, type State } from "./State.ts"
 import * as Sweep from "./Direction.ts"
 
@@ -85,8 +87,23 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
       Sweep.direction(level, levels, sweeps.get(level.name)!, seen, batch, batches, moment, departures)
     )
   }
-  const apply = (state: State, { name }: PlannedLevel, direction: Sweep.Direction): State =>
-    Objective.inLevel(name, () => made(state, levels.get(name)!, direction))
+  const apply = (
+    state: State,
+    planned: PlannedLevel,
+    direction: Sweep.Direction,
+    batches: Sweep.Batches,
+    j: number
+  ): State =>
+    Objective.inLevel(planned.name, () => {
+      const level = levels.get(planned.name)!
+      const next = made(state, level, direction)
+      const phase = moment.carrying?.[planned.name]?.[j] ?? "idle"
+      if (phase === "idle" || level.hypergradient?._tag !== "Forward") return next
+      const by = readerOf(plan, planned.name)!.variable
+      const batch = fresh(planned, batches, j)
+      const tangents = Forward.carried(level, level.hypergradient, by, state, direction.gradient, batch, phase)
+      return { ...next, tangents: { ...next.tangents, [planned.name]: tangents } }
+    })
   const begin = (state: State): State =>
     moment.restarting.reduce((sofar, name) => Objective.inLevel(name, () => restarted(sofar, levels.get(name)!)), state)
 
@@ -97,7 +114,7 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
       const snapshot = state
       const found = acting.map((planned) => [planned, find(planned, snapshot, batches, 0, {})] as const)
       for (const [planned, direction] of found) {
-        state = apply(state, planned, direction)
+        state = apply(state, planned, direction, batches, 0)
         metrics[planned.name] = direction.metrics
       }
     } else {
@@ -106,7 +123,7 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
         for (let j = 0; j < planned.repeat; j++) {
           const found = find(planned, state, batches, j, departures)
           departures[planned.name] = state.vars
-          state = apply(state, planned, found)
+          state = apply(state, planned, found, batches, j)
           metrics[planned.name] = found.metrics
         }
       }
