@@ -379,8 +379,9 @@ export class Code {
     return this.#word()
   }
 
-  call(f: number, args: ReadonlyArray<Word>): void {
-    for (const arg of args) this.#get(arg)
+  /** Calls a function with words, to each of which something is added. */
+  call(f: number, args: ReadonlyArray<{ readonly word: Word; readonly plus: number }>): void {
+    for (const { plus, word } of args) this.#plus(word, plus)
     this.#put(instruction.call).unsigned(f)
   }
 }

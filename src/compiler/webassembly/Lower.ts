@@ -129,8 +129,9 @@ export const lower = (inputs: ReadonlyArray<Node>, kept: ReadonlyArray<Node>, se
     addresses.set(place, known)
     return known
   }
-  const pointer = ({ constant, node }: Pointer): Word => {
-    const from = (place: number, words: number): Word => (words === 0 ? base(place) : run.copy(base(place), 4 * words))
+  const pointer = ({ constant, node }: Pointer) => {
+    // In no local of its own: a function has not room for as many as there may be kernels.
+    const from = (place: number, words: number) => ({ word: base(place), plus: 4 * words })
     if (node === schedule.list) return from(address.list, constant)
     if (node.op === "input") return from(address.first + inputs.indexOf(node), constant)
     if (node.op === "const") return from(address.constants, constants.place(node) + constant)

@@ -17,10 +17,23 @@ const workOf = (node: Node): number => {
   return Math.max(sizeOf(node), ...node.inputs.map(sizeOf))
 }
 
-/** Operations of everything that the results need. Each element of an input counts as one, read or not: it has to be brought. */
+/**
+ * Operations of everything that the results need. Each element of an input counts as one, read or not: it has to be brought;
+ * so does each of a result that only moves others: it has to be written.
+ */
 export const work = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>): number =>
-  [...inputs.map(sizeOf), ...reachable(results).map(workOf)].reduce((sum, n) => sum + n, 0)
+  [...inputs.map(sizeOf), ...results.filter(moves).map(sizeOf), ...reachable(results).map(workOf)].reduce(
+    (sum, n) => sum + n,
+    0
+  )
+
+/** Nodes up to which a program is small, whatever they compute: to lower ten thousand takes seconds. */
+export const fewNodes = 10_000
 
 /** Whether a program is to run in WebAssembly: a function of its graph, and so the same on every machine. */
-export const suits = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>): boolean =>
-  lacking(results) === undefined && work(inputs, results) <= small
+export const suits = (inputs: ReadonlyArray<Node>, results: ReadonlyArray<Node>): boolean => {
+  const nodes = reachable(results)
+  // What is only repeated is no work, but may have to be put down.
+  const fits = nodes.length <= fewNodes && nodes.every((node) => sizeOf(node) <= small)
+  return fits && lacking(results) === undefined && work(inputs, results) <= small
+}

@@ -1,12 +1,14 @@
 import { assert, describe, expect, it } from "vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Onnx from "../../../src/compiler/onnx/Lower.ts"
-import { Graph } from "../../../src/compiler/graph/Graph.ts"
+import { Graph, type Node } from "../../../src/compiler/graph/Graph.ts"
 import { trace } from "../../../src/compiler/trace/Trace.ts"
+import { imported } from "../../../src/compiler/webassembly/Elementwise.ts"
 import { listing } from "../../../src/compiler/webassembly/Listing.ts"
 import { lacking, lower } from "../../../src/compiler/webassembly/Lower.ts"
 import { covered } from "../../../src/compiler/webassembly/Schedule.ts"
-import { small, suits, work } from "../../../src/compiler/webassembly/Work.ts"
+import { fewNodes, small, suits, work } from "../../../src/compiler/webassembly/Work.ts"
+import * as Host from "../../../src/engines/webassembly/Host.ts"
 
 const float = (...shape: ReadonlyArray<number>) => ({ dtype: "float32", shape }) as const
 
@@ -22,6 +24,8 @@ const logistic = () => {
   }
   return trace(step as never, ["state", "batch"], [{ w: float(3, 1) }, { x: float(8, 3), y: float(8, 1) }])
 }
+
+const along = { axis: 0, exclusive: false, reverse: false }
 
 describe("WebAssembly", () => {
   it("has a form for every operation that ONNX has one for, but for those of images", () => {
@@ -73,6 +77,21 @@ describe("WebAssembly", () => {
     assert.isBelow(times(20), times(2) + 20 * 40)
   })
 
+  it("has room for as many kernels as there are nodes", () => {
+    const g = new Graph()
+    const x = g.input("x", [4], "float32")
+    const sums: Array<Node> = []
+    for (let i = 0; i < 400; i++)
+      sums.push(
+        g.node("cumsum", [g.node("mul", [x, g.scalar(i, "float32")], {}, [4], "float32")], along, [4], "float32")
+      )
+    const parts = Array.from({ length: 30_000 }, (_, i) => sums[i % sums.length]!)
+    const joined = g.node("concat", parts, { axis: 0 }, [4 * parts.length], "float32")
+    const { module } = lower([x], [joined], [])
+    const host = { memory: Host.memory(1), ...imported }
+    assert.isFunction(Host.instantiate(module, { host })["run"])
+  })
+
   it("is for programs of few operations, by their graphs", () => {
     const g = new Graph()
     const product = (n: number) => {
@@ -93,6 +112,15 @@ describe("WebAssembly", () => {
     )
     assert.isFalse(suits([image], [pool]))
     assert.strictEqual(lacking([pool]), pool)
+    // So many nodes that to lower them would take long, and what has no work but would have to be put down.
+    let chain = g.input("x", [4], "float32")
+    const start = chain
+    for (let i = 0; i < fewNodes; i++) chain = g.node("sin", [chain], {}, [4], "float32")
+    assert.isFalse(suits([start], [chain]))
+    assert.isTrue(suits([start], [chain.inputs[0]!]))
+    const wide = g.broadcast(start, [small, 4])
+    assert.isFalse(suits([start], [wide]))
+    assert.isFalse(suits([start], [g.node("slice", [wide], { begin: [0, 0], strides: [1, 1] }, [2, 2], "float32")]))
     // What is brought counts, whether it is read or not.
     assert.isFalse(suits([g.input("table", [small + 1], "float32")], [g.scalar(1, "float32")]))
   })
