@@ -62,6 +62,7 @@ export * as Transformer from "./models/Transformer.ts"
 /** Losses, as pure functions of tensors. */
 export * as Objective from "./objectives/Objective.ts"
 export * as Simplex from "./objectives/Simplex.ts"
+export * as Solved from "./objectives/Solved.ts"
 // How problems are run
 /** The default engine: a step as one graph, small ones in WebAssembly, others run by ONNX Runtime on a thread of its own. */
 export * as CompiledEngine from "./engines/compiled/CompiledEngine.ts"

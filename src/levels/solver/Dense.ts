@@ -1,39 +1,19 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Solver } from "../../dsl/Hypergradient.ts"
 import * as Tree from "../../dsl/Tree.ts"
+import * as Elimination from "../../tensor/Elimination.ts"
 import * as Vector from "../../tensor/Vector.ts"
-import { checked, least } from "./Stateless.ts"
+import { checked } from "./Stateless.ts"
 
 const largestDense = 512
 
-// A pivot below this share of the largest one is rounding.
-const negligible = 1e-6
-
-/**
- * Gauss-Jordan elimination without pivoting, which a positive definite matrix does not need: `matrix⁻¹ column`, and how far
- * its smallest pivot is from rounding.
- */
-export const elimination = (
+/** {@link Elimination.elimination} of one column. */
+const elimination = (
   matrix: tf.Tensor2D,
   column: tf.Tensor1D
 ): readonly [solution: tf.Tensor1D, soundness: tf.Scalar] => {
-  const n = column.shape[0]
-  const units = tf.eye(n)
-  let system = tf.concat([matrix, tf.reshape(column, [n, 1])], 1) as tf.Tensor2D
-  let [smallest, largest]: [tf.Scalar | undefined, tf.Scalar] = [undefined, tf.scalar(0)]
-  for (let k = 0; k < n; k++) {
-    const row = tf.slice(system, [k, 0], [1, n + 1])
-    const pivot = tf.slice(row, [0, k], [1, 1])
-    const pivoted = tf.div(row, pivot) as tf.Tensor2D
-    const size = tf.reshape(tf.abs(pivot), []) as tf.Scalar
-    smallest = least(smallest, size)
-    largest = tf.where(tf.greater(size, largest), size, largest)
-    const factors = tf.sub(tf.slice(system, [0, k], [n, 1]), tf.slice(units, [0, k], [n, 1])) as tf.Tensor2D
-    // In row k the factor is pivot − 1, and row − (pivot − 1) · row / pivot is row / pivot: no row needs a special case.
-    system = tf.sub(system, tf.matMul(factors, pivoted)) as tf.Tensor2D
-  }
-  const solution = tf.reshape(tf.slice(system, [0, n], [n, 1]), [n]) as tf.Tensor1D
-  return [solution, tf.sub(smallest ?? 1, tf.mul(negligible, largest))]
+  const [solution, soundness] = Elimination.elimination(matrix, tf.reshape(column, [-1, 1]))
+  return [tf.reshape(solution, [-1]), soundness]
 }
 
 /** The solution of {@link elimination}. */

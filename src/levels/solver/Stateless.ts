@@ -4,6 +4,8 @@ import * as Numbers from "../../dsl/Numbers.ts"
 import type { Tree } from "../../dsl/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
 
+export { least } from "../../tensor/Elimination.ts"
+
 /**
  * A solver that starts from zero each time and so has no state.
  *
@@ -47,10 +49,6 @@ export const checked = (
     return soundness === undefined ? [u, state] : [u, state, soundness]
   }
 })
-
-/** The smaller one; the first where one of them is NaN, so that what came before numbers ended stays known. */
-export const least = (a: tf.Scalar | undefined, b: tf.Scalar): tf.Scalar =>
-  a === undefined ? b : tf.where(tf.less(b, a), b, a)
 
 /** How much a residual is below what it began with: negative where a series grows. */
 export const shrinkage = (v: Tree, residual: Tree): tf.Scalar => tf.sub(Vector.norm(v), Vector.norm(residual))
