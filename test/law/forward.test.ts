@@ -20,6 +20,8 @@ import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Solver from "../../src/levels/Solver.ts"
+import { fingerprint } from "../../src/compiler/Fingerprint.ts"
+import * as Verify from "../../src/runtime/run/Verify.ts"
 import { trace } from "../../src/compiler/trace/Trace.ts"
 import * as Moment from "../../src/runtime/plan/Moment.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
@@ -355,6 +357,29 @@ describe("a run that carries derivatives", () => {
       radius: 0.02
     }).pipe(cpu)
   )
+  it.live("of whose window, without curvature, a verification checks the direction", () =>
+    Effect.gen(function* () {
+      const unsized = (curvature: boolean) =>
+        Effect.map(
+          Verify.verify(
+            weighted(Hypergradient.forward({ updates: 2, product: central, curvature }), { inner: Level.unroll(2) }),
+            { seed: 0, solveTicks: 1, directions: 1 }
+          ),
+          (found) => found.unsized
+        )
+      assert.deepStrictEqual(yield* unsized(false), ["fit"])
+      assert.deepStrictEqual(yield* unsized(true), [])
+    }).pipe(cpu)
+  )
+  it("is another program with another product of the same name", () => {
+    const identified = (radius: number) => {
+      const product = { ...Product.finiteDifference({ radius }), name: "one of mine" }
+      const problem = weighted(Hypergradient.forward({ updates: 2, product }), { inner: Level.unroll(2) })
+      return fingerprint(problem, Result.getOrThrow(Plan.make(problem)))
+    }
+    assert.strictEqual(identified(0.01), identified(0.01))
+    assert.notStrictEqual(identified(0.01), identified(0.02))
+  })
   for (const [name, engine, product] of [
     ["eager", eager, central],
     ["compiled", compiler, Product.exact]
