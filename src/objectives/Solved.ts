@@ -63,8 +63,8 @@ export const ridge = (options: {
  *
  * ```ts
  * const features = tf.tensor2d([[-1], [1]])
- * const { b, w } = Solved.logistic({ features, targets: tf.tensor1d([0, 1]), penalty: 0.5, steps: 6 })
- * ;[w, b] // => [[[0.6748]], [0]]
+ * const { w } = Solved.logistic({ features, targets: tf.tensor1d([0, 1]), penalty: 0.5, steps: 6 })
+ * w // => [[0.6748]]
  * ```
  */
 export const logistic = (options: {
