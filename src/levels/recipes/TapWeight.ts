@@ -93,8 +93,11 @@ export interface Spec<
     /** Ticks from one update of λ to the next, as many updates of θ and ω; 1 where absent. */
     readonly every?: number
   }
-  /** How the responses of θ* and ω* are differentiated. */
-  readonly hypergradient: Hypergradient
+  /**
+   * How the responses of θ* and ω* are differentiated: alike, or each in its own way, as where λ looks back through `every`
+   * updates of θ by `Hypergradient.forward`.
+   */
+  readonly hypergradient: Hypergradient | { readonly theta: Hypergradient; readonly omega: Hypergradient }
 }
 
 /** The three levels. Baselines are the same levels with β held constant. */
@@ -213,7 +216,8 @@ export const levels = <
 ): Levels<T, O, Name, TB, OB, E, R> => {
   const { finetune: second, hypergradient, omega, pretrain: first, reweight: third, theta } = spec
   const beta = weightsOf(first.objectives, spec.initial)
-  const pretrain = pretraining(theta, beta, { ...first, name: "pretrain", hypergradient })
+  const estimators = "theta" in hypergradient ? hypergradient : { theta: hypergradient, omega: hypergradient }
+  const pretrain = pretraining(theta, beta, { ...first, name: "pretrain", hypergradient: estimators.theta })
   const { buffers } = second
   // Named at run time here: what the types of a spec say of its buffers is more than `minimize` can be told of them.
   type Read = { readonly [name: string]: Tree }
@@ -233,7 +237,7 @@ export const levels = <
       const distance = proximal(...second.shared(vars["omega"] as O, vars["theta"] as T), { reduction: "sum" })
       return { loss: tf.add(task, tf.mul(second.gamma, distance)), metrics: { task, distance }, ...next }
     }) as never
-  }).pipe(Level.hypergradient(hypergradient), Level.unroll(third.every ?? 1))
+  }).pipe(Level.hypergradient(estimators.omega), Level.unroll(third.every ?? 1))
   const reweight = Level.minimize(beta as Var.Any, {
     name: "reweight",
     upstream: [finetune as Level.Level.Any],

@@ -18,6 +18,7 @@ import * as TapWeight from "../../../src/levels/recipes/TapWeight.ts"
 import * as Objective from "../../../src/objectives/Objective.ts"
 import * as Simplex from "../../../src/objectives/Simplex.ts"
 import * as Wiring from "../../../src/runtime/plan/Wiring.ts"
+import * as M from "../../../src/testing/Matrix.ts"
 import * as Run from "../../../src/runtime/run/Run.ts"
 
 type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D }
@@ -59,7 +60,8 @@ const fitted = ({ head }: Model, features: tf.Tensor2D, y: tf.Tensor2D): tf.Scal
 const mirrored = (model: Model, features: tf.Tensor2D, y: tf.Tensor2D): tf.Scalar => fitted(model, features, tf.neg(y))
 
 const labelled = Split.apart({ train: rows("train"), validation: rows("validation") })
-const recipeOf = (pace: { readonly every?: number }) =>
+type Estimators = Hypergradient.Hypergradient | Record<"theta" | "omega", Hypergradient.Hypergradient>
+const recipeOf = (pace: { readonly every?: number }, estimators: Estimators = hypergradient) =>
   TapWeight.levels({
     theta,
     omega,
@@ -93,7 +95,7 @@ const recipeOf = (pace: { readonly every?: number }) =>
       warmup: 2,
       ...pace
     },
-    hypergradient
+    hypergradient: estimators
   })
 const recipe = recipeOf({})
 
@@ -172,6 +174,25 @@ describe("the recipe", () => {
       const every = yield* trained(Problem.close(recipeOf({ every: 2 }).reweight))
       assert.deepStrictEqual(every.vars, (yield* trained(stated(2))).vars)
       assert.notDeepEqual(every.vars, (yield* trained(stated())).vars)
+    }).pipe(Effect.provide(Compiled.layer({ threads: 1 })))
+  )
+
+  it.live("takes an estimator for each of θ and ω: λ looks back through the updates of θ between its own", () =>
+    Effect.gen(function* () {
+      const product = Product.exact
+      const [forward, unrolled, both] = yield* Effect.forEach(
+        [
+          { theta: Hypergradient.forward({ updates: 3, product }), omega: hypergradient },
+          { theta: Hypergradient.unrolled({ steps: 3, product }), omega: hypergradient },
+          hypergradient
+        ],
+        (estimators) =>
+          Effect.map(trained(Problem.close(recipeOf({ every: 3 }, estimators).reweight)), ({ vars }) =>
+            Array.from(vars.beta.data)
+          )
+      )
+      assert.isBelow(M.relativeError(forward!, unrolled!), 1e-5)
+      assert.isAbove(M.relativeError(forward!, both!), 1e-3)
     }).pipe(Effect.provide(Compiled.layer({ threads: 1 })))
   )
 
