@@ -1,6 +1,7 @@
 /** From graphs to ONNX: what each operation is in ONNX's operators. */
 import { CompileError } from "../graph/CompileError.ts"
 import { capitalized, type Dtype, type Node, reachable, type Shape, sizeOf, uniformValue } from "../graph/Graph.ts"
+import { divisorOf } from "./Divisor.ts"
 import { Emitter } from "./Emitter.ts"
 import * as Fuse from "./Fuse.ts"
 import * as Images from "./LowerImages.ts"
@@ -78,13 +79,18 @@ const lowerings: { readonly [op: string]: Lowering } = {
     const near = e.emit("Where", [e.emit("Equal", [rounded, e.float(0)]), x!, corrected])
     return e.emit("Where", [e.emit("Equal", [one, x!]), e.emit("Log", [x!]), near])
   },
-  floorDiv: (e, [a, b], { dtype }) => {
+  floorDiv: (e, [a, b], { dtype, inputs }) => {
     if (dtype === "float32") return e.emit("Floor", [e.emit("Div", [a!, b!])])
-    const remainder = e.emit("Mod", [a!, b!])
-    return e.emit("Div", [e.emit("Sub", [a!, remainder]), b!])
+    // One less than the quotient towards zero where something is left and the signs differ.
+    const divisor = divisorOf(e, b!, inputs[1]!)
+    const isWhole = e.emit("Equal", [e.emit("Mod", [a!, divisor]), e.int(0)])
+    const differ = e.emit("Xor", [e.emit("Less", [a!, e.int(0)]), e.emit("Less", [b!, e.int(0)])])
+    const lower = e.cast(e.emit("And", [differ, e.emit("Not", [isWhole])]), "int32")
+    const quotient = e.emit("Sub", [e.emit("Div", [a!, divisor]), lower])
+    return divisor === b ? quotient : e.emit("Where", [e.emit("Equal", [b!, e.int(-1)]), e.emit("Neg", [a!]), quotient])
   },
-  mod: (e, [a, b], { dtype }) => {
-    if (dtype === "int32") return e.emit("Mod", [a!, b!])
+  mod: (e, [a, b], { dtype, inputs }) => {
+    if (dtype === "int32") return e.emit("Mod", [a!, divisorOf(e, b!, inputs[1]!)])
     // Exact, with the sign of b: the remainder of a quotient rounded to float32 would be lost where that is large.
     const rest = e.emit("Mod", [a!, b!], { fmod: 1 })
     const below = (x: string) => e.emit("Less", [x, e.float(0)])

@@ -1,5 +1,6 @@
 /** Operations whose usual form in ONNX the WebGPU provider lacks, refuses, or computes wrongly or roughly. */
 import { type Node, type Shape, sizeOf } from "../graph/Graph.ts"
+import { divisorOf } from "./Divisor.ts"
 import type { Emitter } from "./Emitter.ts"
 import { toInput, windowOf } from "./LowerImages.ts"
 import { typeOf } from "./Onnx.ts"
@@ -101,9 +102,9 @@ const reducing =
   (e, [x], { attrs, shape }) =>
     e.emit(op, [x!, e.longs(attrs["axes"] as Shape)], { keepdims: Number(shape.length > 0) })
 
-const mod: Lowering = (e, [a, b], { dtype }) =>
+const mod: Lowering = (e, [a, b], { dtype, inputs }) =>
   dtype === "int32"
-    ? e.emit("Mod", [a!, b!])
+    ? e.emit("Mod", [a!, divisorOf(e, b!, inputs[1]!)])
     : e.emit("Sub", [a!, times(e, e.emit("Floor", [e.emit("Div", [a!, b!])]), b!)])
 
 const cast: Lowering = (e, [x], { dtype }) => e.cast(x!, typeOf(dtype))

@@ -1,22 +1,28 @@
 /** Programs in WebAssembly where accesses and numbers reach an end: strides that are negative or wide, and whole numbers out of range. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as tf from "@tensorflow/tfjs-core"
 import * as NdArray from "../../../src/dsl/NdArray.ts"
 import type { Tree } from "../../../src/dsl/Tree.ts"
-import { Engine } from "../../../src/engines/Engine.ts"
+import { Engine, type EngineError } from "../../../src/engines/Engine.ts"
+import * as OnnxEngine from "../../../src/engines/onnx/OnnxEngine.ts"
 import * as WebAssemblyEngine from "../../../src/engines/webassembly/WebAssemblyEngine.ts"
 
 type Given = { readonly [name: string]: NdArray.NdArray }
 
 /** The numbers of y = f(given). */
-const observed = (f: (given: any) => tf.Tensor, given: Given) =>
+const observed = (
+  f: (given: any) => tf.Tensor,
+  given: Given,
+  engine: Layer.Layer<Engine, EngineError> = WebAssemblyEngine.layer()
+) =>
   Effect.gen(function* () {
     const { observe, upload } = yield* Engine
     const y = yield* observe(((x: unknown) => ({ y: f(x) })) as never)
     const found = yield* y((yield* upload<Tree>(given as never)) as never, {} as never)
     return Array.from((found as unknown as { readonly y: NdArray.NdArray }).y.data)
-  }).pipe(Effect.scoped, Effect.provide(WebAssemblyEngine.layer()))
+  }).pipe(Effect.scoped, Effect.provide(engine))
 
 const counting = (...shape: ReadonlyArray<number>): NdArray.NdArray => {
   const n = NdArray.size(shape)
@@ -72,17 +78,28 @@ describe("in WebAssembly", () => {
     ["quotients towards −∞", tf.floorDiv, (a, b) => Math.floor(a / b)],
     ["remainders", tf.mod, (a, b) => a - b * Math.floor(a / b)]
   ]
+  const engines = [
+    ["WebAssembly", WebAssemblyEngine.layer()],
+    ["ONNX Runtime", OnnxEngine.layer({ threads: 1 })]
+  ] as const
   for (const [what, f, exact] of divisions) {
-    it.live(`${what} of whole numbers are exact over their range, and modulo 2³² beyond`, () =>
-      Effect.gen(function* () {
-        const some = pairs.filter(([, b]) => b !== 0)
-        const given = { a: whole(...some.map(([a]) => a)), b: whole(...some.map(([, b]) => b)) }
-        const found = yield* observed(({ a, b }) => f(a, b), given)
-        assert.deepStrictEqual(
-          found,
-          some.map(([a, b]) => exact(a, b) | 0)
-        )
-      })
+    it.live.each(engines)(
+      `${what} of whole numbers are exact over their range, and modulo 2³² beyond: %s`,
+      ([, engine]) =>
+        Effect.gen(function* () {
+          const some = pairs.filter(([, b]) => b !== 0)
+          const given = { a: whole(...some.map(([a]) => a)), b: whole(...some.map(([, b]) => b)) }
+          const found = yield* observed(({ a, b }) => f(a, b), given, engine)
+          assert.deepStrictEqual(
+            found,
+            some.map(([a, b]) => exact(a, b) | 0)
+          )
+          const minus = yield* observed(({ a }) => f(a, tf.scalar(-1, "int32")), given, engine)
+          assert.deepStrictEqual(
+            minus,
+            some.map(([a]) => exact(a, -1) | 0)
+          )
+        })
     )
   }
 
