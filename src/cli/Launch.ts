@@ -269,9 +269,11 @@ export const finish = Effect.fnUntraced(function* (
   if (ways !== undefined) yield* say(`\nfunctions compiled: ${waysOf(yield* ways)}`)
   yield* print(options.format, said.text, { run: folder.path, result: said.result })
   // The run is done: what a page cannot show takes nothing from it.
-  const report = yield* Effect.catch(ReportFile.write(folder), (error) =>
-    Effect.as(Effect.logWarning(`no report: ${error.message}`), undefined)
-  )
+  const report = options.quiet
+    ? undefined
+    : yield* Effect.catch(ReportFile.write(folder), (error) =>
+        Effect.as(Effect.logWarning(`no report: ${error.message}`), undefined)
+      )
   yield* say(`\nsaved in ${folder.path}${report === undefined ? "" : `\nto look at: ${report}`}`)
 })
 

@@ -187,10 +187,10 @@ export const format = Flag.Literals("format", ["text", "json"]).pipe(
   Flag.withDefault("text")
 )
 
-/** No progress and no news: the result, and warnings beside it. */
+/** No progress, no news and no page: the result, and warnings beside it. */
 export const quiet = Flag.Boolean("quiet").pipe(
   Flag.withAlias("q"),
-  Flag.withDescription("Prints nothing but the result, and warnings"),
+  Flag.withDescription("Prints nothing but the result, and warnings; writes no report.html"),
   Flag.withDefault(false)
 )
 

@@ -16,6 +16,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { long } from "../support/long.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const main = join(root, "src/cli/main.ts")
@@ -245,7 +246,7 @@ describe("the command line", () => {
     assert.strictEqual(unsolved.code, 3, unsolved.out)
   })
 
-  it("a finished run is made longer, as if it had been so from the start", () => {
+  it.skipIf(!long)("a finished run is made longer, as if it had been so from the start", () => {
     const program = file("longer.ts", bilevel(estimated))
     const ran = (ticks: number) =>
       JSON.parse(tapweight("run", program, "-s", `ticks=${ticks}`, "--format", "json", "-q", "--runs", "longer").out)

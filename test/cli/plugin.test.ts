@@ -14,6 +14,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, describe, it } from "vitest"
+import { long } from "../support/long.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const example = join(root, "examples/03-tapweight.ts")
@@ -59,31 +60,34 @@ describe("--engine xla", () => {
     assert.include(taken.err, "it takes no plugin: leave --plugin out, or choose --engine xla")
   })
 
-  it.runIf(compiler)("a run keeps its number of devices, and goes on with it, or with another that is said", () => {
-    copyFileSync(join(scratch, "plugin.so"), join(home, "several.so"))
-    const env = { STUB_DEVICES: "2" }
-    const args = ["--engine", "xla", "--plugin", "several.so", "-s", "ticks=2"]
-    const four = tapweight(env, "run", example, ...args, "--devices", "4")
-    assert.strictEqual(four.code, 2, four.err)
-    assert.match(four.err, /4 devices are asked for, and there are 2 here: ask for at most 2\n$/)
-    const run = tapweight(env, "run", example, ...args, "--devices", "2", "--shard-optimizer", "--format", "json")
-    assert.strictEqual(run.code, 0, run.err)
-    assert.match(run.err, /engine xla, 1 thread, 2 devices\n/)
-    const folder = join(home, (JSON.parse(run.out) as { readonly run: string }).run)
-    const { engine } = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"))
-    assert.deepInclude(engine, { devices: 2, shardOptimizer: true })
-    const resumed = (stub: string, ...more: ReadonlyArray<string>) => {
-      rmSync(join(folder, "result.json"), { force: true })
-      return tapweight({ STUB_DEVICES: stub }, "resume", folder, "--program", example, ...more)
+  it.runIf(compiler && long)(
+    "a run keeps its number of devices, and goes on with it, or with another that is said",
+    () => {
+      copyFileSync(join(scratch, "plugin.so"), join(home, "several.so"))
+      const env = { STUB_DEVICES: "2" }
+      const args = ["--engine", "xla", "--plugin", "several.so", "-s", "ticks=2"]
+      const four = tapweight(env, "run", example, ...args, "--devices", "4")
+      assert.strictEqual(four.code, 2, four.err)
+      assert.match(four.err, /4 devices are asked for, and there are 2 here: ask for at most 2\n$/)
+      const run = tapweight(env, "run", example, ...args, "--devices", "2", "--shard-optimizer", "--format", "json")
+      assert.strictEqual(run.code, 0, run.err)
+      assert.match(run.err, /engine xla, 1 thread, 2 devices\n/)
+      const folder = join(home, (JSON.parse(run.out) as { readonly run: string }).run)
+      const { engine } = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"))
+      assert.deepInclude(engine, { devices: 2, shardOptimizer: true })
+      const resumed = (stub: string, ...more: ReadonlyArray<string>) => {
+        rmSync(join(folder, "result.json"), { force: true })
+        return tapweight({ STUB_DEVICES: stub }, "resume", folder, "--program", example, ...more)
+      }
+      assert.match(resumed("2").err, /engine xla, 1 thread, 2 devices\n/)
+      assert.match(resumed("1").err, /2 devices are asked for, and there is 1 here: ask for 1\n$/)
+      const single = resumed("1", "--devices", "1")
+      assert.strictEqual(single.code, 0, single.err)
+      assert.match(single.err, /engine xla, 1 thread\n/)
     }
-    assert.match(resumed("2").err, /engine xla, 1 thread, 2 devices\n/)
-    assert.match(resumed("1").err, /2 devices are asked for, and there is 1 here: ask for 1\n$/)
-    const single = resumed("1", "--devices", "1")
-    assert.strictEqual(single.code, 0, single.err)
-    assert.match(single.err, /engine xla, 1 thread\n/)
-  })
+  )
 
-  it.runIf(compiler)("a run keeps its plugin, and goes on with that one, or with another that is named", () => {
+  it.runIf(compiler && long)("a run keeps its plugin, and goes on with that one, or with another that is named", () => {
     const [first, other] = [join(scratch, "plugin.so"), join(scratch, "other.so")]
     copyFileSync(first, join(home, "own.so"))
     const begun = (env: { readonly [name: string]: string }, ...args: ReadonlyArray<string>) => {

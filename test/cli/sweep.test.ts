@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import { long } from "../support/long.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const main = join(root, "src/cli/main.ts")
@@ -58,6 +59,7 @@ export default Program.make({
 `
 const sweep = (seeds: number) => `
 import { Sweep } from "tapweight"
+import { long } from "../support/long.ts"
 export default Sweep.make({ name: "rates", program: "./program.ts", grid: { rate: [0.1, 0.2] }, seeds: Sweep.seeds(${seeds}) })
 `
 const write = (name: string, text: string) => writeFileSync(join(scratch, name), text)
@@ -116,46 +118,52 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
     )
   })
 
-  it("gives up what fails three times, goes on with the others, and tries again when that is asked for", () => {
-    write("broken", "")
-    const { code, out } = tapweight(...start)
-    assert.strictEqual(code, 1)
-    assert.include(out, "done 1  running 0  queued 0  failed 1")
-    assert.match(out, /rate=0.2 .* it broke/)
-    assert.strictEqual(starts(), 4)
-    assert.strictEqual(tapweight(...start).code, 1)
-    assert.strictEqual(starts(), 4)
-    rmSync(join(scratch, "broken"))
-    assert.include(tapweight("sweep", "retry", "rates").out, "1 failed runs are queued again")
-    assert.strictEqual(tapweight(...start).code, 0)
-    assert.strictEqual(starts(), 5)
-  })
+  it.skipIf(!long)(
+    "gives up what fails three times, goes on with the others, and tries again when that is asked for",
+    () => {
+      write("broken", "")
+      const { code, out } = tapweight(...start)
+      assert.strictEqual(code, 1)
+      assert.include(out, "done 1  running 0  queued 0  failed 1")
+      assert.match(out, /rate=0.2 .* it broke/)
+      assert.strictEqual(starts(), 4)
+      assert.strictEqual(tapweight(...start).code, 1)
+      assert.strictEqual(starts(), 4)
+      rmSync(join(scratch, "broken"))
+      assert.include(tapweight("sweep", "retry", "rates").out, "1 failed runs are queued again")
+      assert.strictEqual(tapweight(...start).code, 0)
+      assert.strictEqual(starts(), 5)
+    }
+  )
 
-  it("killed, its runs stop with a checkpoint; started twice, each run goes on once to the same bytes", async () => {
-    write("slow", "")
-    const pool = spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" })
-    await until(() => starts() === 2)
-    const ids = states().map(({ entry }) => entry.id)
-    await until(() => ids.every((id) => existsSync(join(folder(id), "metrics-1.ndjson"))))
-    pool.kill("SIGKILL")
-    await once(pool, "exit")
-    await until(() => states().every(({ state }) => state === "queued"))
-    rmSync(join(scratch, "slow"))
-    const both = [0, 1].map(() => spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" }))
-    const codes = await Promise.all(both.map(async (each) => (await once(each, "exit"))[0] as number))
-    assert.deepStrictEqual(codes, [0, 0])
-    assert.deepStrictEqual(events().filter((event) => event.endsWith("end")).length, 2)
-    const weights = ids.map((id) => readFileSync(join(folder(id), "final.safetensors")))
-    const log = readFileSync(join(folder(ids[0]!), "metrics-2.ndjson"), "utf8")
-    assert.isAbove(JSON.parse(log.split("\n")[0]!).from, 0)
-    // What an undisturbed sweep ends with.
-    rmSync(join(scratch, "runs"), { recursive: true })
-    assert.strictEqual(tapweight(...start).code, 0)
-    for (const [i, id] of ids.entries())
-      assert.isTrue(readFileSync(join(folder(id), "final.safetensors")).equals(weights[i]!))
-  })
+  it.skipIf(!long)(
+    "killed, its runs stop with a checkpoint; started twice, each run goes on once to the same bytes",
+    async () => {
+      write("slow", "")
+      const pool = spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" })
+      await until(() => starts() === 2)
+      const ids = states().map(({ entry }) => entry.id)
+      await until(() => ids.every((id) => existsSync(join(folder(id), "metrics-1.ndjson"))))
+      pool.kill("SIGKILL")
+      await once(pool, "exit")
+      await until(() => states().every(({ state }) => state === "queued"))
+      rmSync(join(scratch, "slow"))
+      const both = [0, 1].map(() => spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" }))
+      const codes = await Promise.all(both.map(async (each) => (await once(each, "exit"))[0] as number))
+      assert.deepStrictEqual(codes, [0, 0])
+      assert.deepStrictEqual(events().filter((event) => event.endsWith("end")).length, 2)
+      const weights = ids.map((id) => readFileSync(join(folder(id), "final.safetensors")))
+      const log = readFileSync(join(folder(ids[0]!), "metrics-2.ndjson"), "utf8")
+      assert.isAbove(JSON.parse(log.split("\n")[0]!).from, 0)
+      // What an undisturbed sweep ends with.
+      rmSync(join(scratch, "runs"), { recursive: true })
+      assert.strictEqual(tapweight(...start).code, 0)
+      for (const [i, id] of ids.entries())
+        assert.isTrue(readFileSync(join(folder(id), "final.safetensors")).equals(weights[i]!))
+    }
+  )
 
-  it("cancelled from elsewhere, it stops with checkpoints, and goes on when it is started", async () => {
+  it.skipIf(!long)("cancelled from elsewhere, it stops with checkpoints, and goes on when it is started", async () => {
     write("slow", "")
     const pool = spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" })
     await until(
@@ -169,7 +177,7 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
     assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["done"]))
   })
 
-  it("runs one of its runs as a job of an array, and prints such arrays", () => {
+  it.skipIf(!long)("runs one of its runs as a job of an array, and prints such arrays", () => {
     const { code, out } = tapweight("sweep", "exec", "sweep.ts", "--index", "1", "--engine", "cpu")
     assert.strictEqual(code, 0)
     assert.match(out, /done/)

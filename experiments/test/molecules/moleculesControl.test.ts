@@ -7,6 +7,7 @@ import * as Levels from "../../molecules/Levels.ts"
 import * as Objectives from "../../molecules/Objectives.ts"
 import { type Settings, small } from "../../molecules/Settings.ts"
 import { madeTask } from "../support/madeTask.ts"
+import { long } from "../../../test/support/long.ts"
 
 const size = 16
 const each = 3 * size ** 2
@@ -69,7 +70,7 @@ const task = madeTask({
 })
 
 describe("a planted objective that cannot help", () => {
-  it.effect("loses weight and clusters of what labels are gain it, in the mean of three seeds", () =>
+  it.effect.skipIf(!long)("loses weight and clusters of what labels are gain it, in the mean of three seeds", () =>
     Effect.gen(function* () {
       const { tapweight } = Levels.make(settings, task, undefined)
       const learned = yield* Effect.forEach([1, 2, 3], (seed) =>

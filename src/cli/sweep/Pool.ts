@@ -36,6 +36,7 @@ const child = (folder: RunFolder, { args, program }: Start, entry: SweepFolder.E
         "--into",
         folder.path,
         "--tied",
+        "--quiet",
         ...settings.flatMap((each) => ["-s", each]),
         ...args
       ],
