@@ -59,7 +59,6 @@ export default Program.make({
 `
 const sweep = (seeds: number) => `
 import { Sweep } from "tapweight"
-import { long } from "../support/long.ts"
 export default Sweep.make({ name: "rates", program: "./program.ts", grid: { rate: [0.1, 0.2] }, seeds: Sweep.seeds(${seeds}) })
 `
 const write = (name: string, text: string) => writeFileSync(join(scratch, name), text)
