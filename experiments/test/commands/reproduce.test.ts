@@ -164,7 +164,7 @@ describe("tapweight reproduce", () => {
     assert.isTrue(found.some(({ scores: [held, free] }) => held!.test !== free!.test))
   })
 
-  it("plans the paper's scale, with no more clusters than there are different molecules", async () => {
+  it.skipIf(!long)("plans the paper's scale, with no more clusters than there are different molecules", async () => {
     const settings = ["data=.", 'sets=["esol"]', 'pool.files=["pool.smi"]', "batch.pretrain=16"].flatMap((setting) => [
       "-s",
       setting
