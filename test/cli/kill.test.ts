@@ -15,7 +15,7 @@ const bytes = (folder: string) =>
     readFileSync(join(folder, name)).toString("base64")
   )
 
-const blows = long ? 12 : 4
+const blows = long ? 12 : 2
 
 describe("a run that is stopped and resumed", () => {
   it(`killed with kill -9 at ${blows} random moments, ends with the bytes of one left alone`, async () => {

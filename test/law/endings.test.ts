@@ -11,7 +11,7 @@ import { triLevel } from "../support/programs.ts"
 
 describe("however a run ends, the tensor count returns to where it was", () => {
   for (const [name, engine, cases] of [
-    ["cpu", Eager.layer("cpu"), long ? 320 : 160],
+    ["cpu", Eager.layer("cpu"), long ? 320 : 80],
     ["compiled", Compiled.layer({ threads: 1 }), 60]
   ] as const) {
     it.live(`${cases} runs ended at random: ${name}`, () =>

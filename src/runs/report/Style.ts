@@ -27,7 +27,8 @@ thead th { border-bottom: 2px solid var(--line); }
 tbody th { font-weight: 500; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1rem 0; }
-svg { max-width: 100%; min-width: 30rem; height: auto; display: block; }
+svg { max-width: 100%; height: auto; display: block; }
+svg[width="640"] { min-width: 30rem; }
 svg text { fill: var(--ink); font: 12px system-ui, "DejaVu Sans", Arial, sans-serif; stroke: none; }
 svg .strong { font-weight: 600; }
 svg .edge { fill: none; stroke: var(--ink); stroke-width: 1.5; }
