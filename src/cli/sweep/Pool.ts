@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as ExitCode from "../../dsl/ExitCode.ts"
 import type { RunFolder } from "../../runs/folder/RunFolder.ts"
 import * as Sweep from "../../runs/sweep/Sweep.ts"
 import * as SweepFolder from "../../runs/sweep/SweepFolder.ts"
@@ -79,7 +80,7 @@ export const runEntry = Effect.fnUntraced(function* (
     )
     if (exit === "cancelled") continue
     // Another process was there first: what becomes of the run is its to say.
-    if (exit === 73) return "running" as const
+    if (exit === ExitCode.live) return "running" as const
     SweepFolder.note(folder, exit)
     if (exit !== 0)
       yield* Console.error(`${entry.id}  ended with ${exit ?? "a signal"}; its words are in ${folder.path}/log.txt`)
@@ -94,15 +95,11 @@ export const run = Effect.fnUntraced(function* (
   entries: ReadonlyArray<SweepFolder.Entry>,
   slots: number
 ) {
-  let last = new Map<string, SweepFolder.State>()
   for (;;) {
-    const states = yield* Effect.forEach(
-      entries,
-      (entry) => Effect.map(runEntry(sweep, file, start, entry), (state) => [entry.id, state] as const),
-      { concurrency: slots }
-    )
-    last = new Map(states)
-    if (![...last.values()].some((state) => state === "running" || state === "queued")) return last
+    const states = yield* Effect.forEach(entries, (entry) => runEntry(sweep, file, start, entry), {
+      concurrency: slots
+    })
+    if (!states.includes("running")) return
     yield* Effect.sleep("1 second")
   }
 })

@@ -1,6 +1,5 @@
 /** A sweep as a job array of a cluster's own scheduler: text to look at and to hand in. */
-
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+import * as Shell from "../../runs/view/Shell.ts"
 
 /** What the jobs need to know. */
 export interface Job {
@@ -12,7 +11,7 @@ export interface Job {
 }
 
 const command = ({ file, runs }: Job, index: string): string =>
-  `npx tapweight sweep exec ${quoted(file)} --runs ${quoted(runs)} --index ${index}`
+  `npx tapweight sweep exec ${Shell.word(file)} --runs ${Shell.word(runs)} --index ${index}`
 
 /** SLURM's array job. One that is stopped before its time is up saves a checkpoint, and is queued again. */
 export const slurm = (job: Job): string =>
@@ -24,7 +23,7 @@ export const slurm = (job: Job): string =>
     "#SBATCH --open-mode=append",
     "#SBATCH --time=4:00:00",
     "#SBATCH --signal=B:TERM@180",
-    `#SBATCH --chdir=${quoted(job.cwd)}`,
+    `#SBATCH --chdir=${Shell.word(job.cwd)}`,
     `${command(job, "$SLURM_ARRAY_TASK_ID")} &`,
     "child=$!",
     "trap 'kill -TERM $child' TERM",

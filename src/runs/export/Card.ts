@@ -2,6 +2,7 @@
  * A model card as the hub reads it: front matter with `model-index`, and what the manifest knows in words. What it does not know is
  * left out: an empty heading says less than none.
  */
+import * as Arr from "effect/Array"
 import type { Manifest } from "../folder/Manifest.ts"
 import type { ResultFile } from "../folder/ResultFile.ts"
 import type { Score } from "../folder/Score.ts"
@@ -10,19 +11,17 @@ import type { Entries } from "../trial/Config.ts"
 
 const quoted = (text: string): string => JSON.stringify(text)
 
-const distinct = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...new Set(values)]
-
 const index = (program: string, scores: ReadonlyArray<Score>): ReadonlyArray<string> =>
-  distinct(scores.map(({ method }) => method)).flatMap((method) => [
+  Arr.dedupe(scores.map(({ method }) => method)).flatMap((method) => [
     `  - name: ${quoted(`${program} ${method}`)}`,
     "    results:",
-    ...distinct(scores.map(({ task }) => task)).flatMap((task) => {
+    ...Arr.dedupe(scores.map(({ task }) => task)).flatMap((task) => {
       const own = scores.filter((score) => score.method === method && score.task === task)
-      return distinct(own.map(({ split }) => split)).flatMap((split) => [
+      return Arr.dedupe(own.map(({ split }) => split)).flatMap((split) => [
         `      - task: { type: ${quoted(task)} }`,
         `        dataset: { type: ${quoted(task)}, name: ${quoted(task)}, split: ${split} }`,
         "        metrics:",
-        ...distinct(own.filter((score) => score.split === split).map(({ metric }) => metric)).flatMap((metric) => {
+        ...Arr.dedupe(own.filter((score) => score.split === split).map(({ metric }) => metric)).flatMap((metric) => {
           const values = own
             .filter((score) => score.split === split && score.metric === metric)
             .map(({ value }) => value)
@@ -44,7 +43,7 @@ const plain = (text: string): string => text.replace(/[\\`*_{}[\]<>#|]/g, (c) =>
 export const text = (manifest: Manifest, entries: Entries, result: ResultFile): string => {
   const { data, engine, git, run, seeds, weights } = manifest
   const scores = result.scores ?? []
-  const licences = distinct([...data, ...weights].map(({ licence }) => licence))
+  const licences = Arr.dedupe([...data, ...weights].map(({ licence }) => licence))
   return [
     "---",
     "tags: [tapweight, multi-level-optimization]",

@@ -14,6 +14,7 @@ import * as Status from "../folder/Status.ts"
 import * as Standing from "../statistics/Standing.ts"
 import * as Config from "../trial/Config.ts"
 import { trialFolder } from "../trial/Session.ts"
+import * as Shell from "../view/Shell.ts"
 import * as Curves from "./Curves.ts"
 import { html, Markup, nothing, table } from "./Html.ts"
 import * as Sections from "./Sections.ts"
@@ -61,8 +62,6 @@ const drawn = 24
 
 const some = (parts: ReadonlyArray<Markup>): Markup => html`${parts.filter(({ text }) => text.trim() !== "")}`
 
-const argument = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
-
 /** The page of a run, whatever state it is in. */
 export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
@@ -76,7 +75,7 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
   const trials = all.filter(({ curves }) => curves.levels.length > 0).slice(0, drawn)
   const undrawn = all.length - trials.length
   const patch = yield* Effect.orElseSucceed(fs.readFileString(path.join(folder.path, "git.patch")), () => "")
-  const command = ["tapweight", ...manifest.argv.slice(2)].map(argument).join(" ")
+  const command = ["tapweight", ...manifest.argv.slice(2)].map(Shell.word).join(" ")
   const scored = standings(result?.scores ?? [])
   const warnings = [
     ...(status.error === null ? [] : [status.error]),
@@ -133,7 +132,7 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
     section(
       "repeat",
       "To repeat",
-      html`<pre tabindex="0">${manifest.cwd === undefined ? "" : `cd ${argument(manifest.cwd)}\n`}${command}</pre>
+      html`<pre tabindex="0">${manifest.cwd === undefined ? "" : `cd ${Shell.word(manifest.cwd)}\n`}${command}</pre>
         ${
           patch === ""
             ? nothing

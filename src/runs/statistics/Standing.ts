@@ -1,4 +1,5 @@
 /** How methods stand: by task with paired differences from a baseline, and over all tasks. */
+import * as Arr from "effect/Array"
 import type { Score } from "../folder/Score.ts"
 import * as Paired from "./Paired.ts"
 import * as Statistics from "./Statistics.ts"
@@ -46,10 +47,8 @@ export interface Standings {
   readonly overall: ReadonlyArray<Overall>
 }
 
-const distinct = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...new Set(values)]
-
 const ofTask = (task: string, scores: ReadonlyArray<Score>, baseline: string): OfTask => {
-  const rows = distinct(scores.map(({ method }) => method)).map((method) => {
+  const rows = Arr.dedupe(scores.map(({ method }) => method)).map((method) => {
     const values = scores
       .filter((score) => score.method === method)
       .map(({ seed, value }) => ({ seed, value }))
@@ -120,8 +119,8 @@ const overall = (
  */
 export const of = (scores: ReadonlyArray<Score>, baseline: string): Standings => {
   const { better, metric, split } = scores[0]!
-  const methods = distinct(scores.map(({ method }) => method))
-  const tasks = distinct(scores.map(({ task }) => task)).map((task) =>
+  const methods = Arr.dedupe(scores.map(({ method }) => method))
+  const tasks = Arr.dedupe(scores.map(({ task }) => task)).map((task) =>
     ofTask(
       task,
       scores.filter((score) => score.task === task),

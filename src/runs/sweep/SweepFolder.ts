@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
+import * as ExitCode from "../../dsl/ExitCode.ts"
 import * as JsonFile from "../../files/JsonFile.ts"
 import * as FolderLock from "../folder/FolderLock.ts"
 import type { RunFolder } from "../folder/RunFolder.ts"
@@ -82,7 +83,10 @@ export const note = (folder: RunFolder, exit: number | null, forgiven = false): 
 export const patience = 3
 
 /** Exit codes that trying again does not change: wrong usage, a check, data that cannot be used. */
-const hopeless = new Set([2, 3, 4])
+const hopeless = new Set<number>([ExitCode.usage, ExitCode.check, ExitCode.refused])
+
+/** Exit codes that are no failure: it is done, or was stopped with a checkpoint. */
+const undisturbed = new Set<number>([ExitCode.done, ExitCode.terminated, ExitCode.interrupted])
 
 /** What an entry's endings come to since it was last forgiven: how many failures, and whether to give it up. */
 export const failures = (folder: RunFolder): { readonly failed: number; readonly given: boolean } => {
@@ -94,7 +98,7 @@ export const failures = (folder: RunFolder): { readonly failed: number; readonly
     if (ending._tag === "None") continue
     const { exit, forgiven } = ending.value
     if (forgiven === true) [failed, given] = [0, false]
-    else if (exit !== 0 && exit !== 75 && exit !== 130) failed++
+    else if (exit === null || !undisturbed.has(exit)) failed++
     if (exit !== null && hopeless.has(exit)) given = true
   }
   return { failed, given: given || failed >= patience }
