@@ -1,7 +1,7 @@
 /** What a tick costs by its graph alone: the same on every machine, however busy. */
 import * as Result from "effect/Result"
 import type { Problem } from "../src/dsl/Problem.ts"
-import * as Seed from "../src/dsl/Seed.ts"
+import * as Seed from "../src/dsl/values/Seed.ts"
 import { type Node, reachable, sizeOf } from "../src/compiler/graph/Graph.ts"
 import { trace } from "../src/compiler/trace/Trace.ts"
 import * as Moment from "../src/runtime/plan/Moment.ts"

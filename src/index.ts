@@ -4,17 +4,17 @@ import "./tensor/registerGradients.ts"
 // The language
 export * as Dataset from "./dsl/Dataset.ts"
 /** What a command exits with; an error class says which under Effect's `errorExitCode`. */
-export * as ExitCode from "./dsl/ExitCode.ts"
+export * as ExitCode from "./dsl/errors/ExitCode.ts"
 export * as Hypergradient from "./dsl/Hypergradient.ts"
 export * as Level from "./dsl/Level.ts"
 /** What a loss in float16 is multiplied by. */
 export * as LossScale from "./dsl/LossScale.ts"
-export * as NdArray from "./dsl/NdArray.ts"
+export * as NdArray from "./dsl/values/NdArray.ts"
 export * as Precision from "./dsl/Precision.ts"
 export * as Problem from "./dsl/Problem.ts"
-export * as Seed from "./dsl/Seed.ts"
+export * as Seed from "./dsl/values/Seed.ts"
 export * as Split from "./dsl/Split.ts"
-export * as Tree from "./dsl/Tree.ts"
+export * as Tree from "./dsl/values/Tree.ts"
 export * as Var from "./dsl/Var.ts"
 // Tensors
 /** First-order gradients of functions of trees: a value with its gradient, and pullbacks. */
@@ -98,11 +98,11 @@ export * as NodeServices from "./files/NodeServices.ts"
 /** Text from data as a terminal may print it. */
 export * as Printable from "./files/Printable.ts"
 /** Tensors in the safetensors format. */
-export * as Safetensors from "./files/Safetensors.ts"
+export * as Safetensors from "./files/tensors/Safetensors.ts"
 /** Safetensors files larger than memory: the tensors that are needed, each at its place. */
-export * as SafetensorsFile from "./files/SafetensorsFile.ts"
+export * as SafetensorsFile from "./files/tensors/SafetensorsFile.ts"
 /** State dicts as `torch.save` writes them, read as data. */
-export * as TorchFile from "./files/TorchFile.ts"
+export * as TorchFile from "./files/tensors/TorchFile.ts"
 /** Methods compared over tasks and seeds. */
 export * as Comparison from "./runs/statistics/Comparison.ts"
 /** Paired differences: intervals, corrections, and what few seeds cannot say. */

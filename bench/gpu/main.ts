@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import * as Safetensors from "../../src/files/Safetensors.ts"
+import * as Safetensors from "../../src/files/tensors/Safetensors.ts"
 import { workloads } from "../peers/workloads.ts"
 
 const { values } = parseArgs({

@@ -9,7 +9,7 @@ import * as Plugin from "../engines/xla/pjrt/Plugin.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import type { Manifest } from "../runs/folder/Manifest.ts"
 import type { RunFolder } from "../runs/folder/RunFolder.ts"
-import * as Load from "./Load.ts"
+import * as Load from "./launch/Load.ts"
 import * as Options from "./Options.ts"
 
 /** What the command line says; where it says nothing, a run goes on as it began. */

@@ -13,8 +13,8 @@ import * as Trial from "../runs/trial/Trial.ts"
 import * as Checkpoint from "../runtime/run/Checkpoint.ts"
 import * as Run from "../runtime/run/Run.ts"
 import * as Computing from "./Computing.ts"
-import * as Launch from "./Launch.ts"
-import * as Load from "./Load.ts"
+import * as Launch from "./launch/Launch.ts"
+import * as Load from "./launch/Load.ts"
 import * as Options from "./Options.ts"
 
 /** Settings of two runs that are not the same, each with both values. */

@@ -14,7 +14,7 @@ import * as Sharing from "../runtime/step/Sharing.ts"
 import { levelsOf } from "../runtime/step/State.ts"
 import { Plans } from "../runs/folder/PlanFile.ts"
 import type { Problems } from "../runs/Program.ts"
-import * as Load from "./Load.ts"
+import * as Load from "./launch/Load.ts"
 import * as Options from "./Options.ts"
 
 /** A problem of a program, by the program's name for it, with its plan. */

@@ -29,7 +29,7 @@ import * as RecordText from "../runs/view/RecordText.ts"
 import * as RunText from "../runs/view/RunText.ts"
 import * as StandingText from "../runs/view/StandingText.ts"
 import { CheckError } from "./Check.ts"
-import * as Launch from "./Launch.ts"
+import * as Launch from "./launch/Launch.ts"
 import * as Options from "./Options.ts"
 
 /** Everything of a run that its folder tells in few words; what cannot be read is told in its place. */

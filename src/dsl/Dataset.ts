@@ -4,10 +4,10 @@ import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as tf from "@tensorflow/tfjs-core"
-import * as ExitCode from "./ExitCode.ts"
-import * as NdArray from "./NdArray.ts"
-import * as Seed from "./Seed.ts"
-import type { Host, Tree } from "./Tree.ts"
+import * as ExitCode from "./errors/ExitCode.ts"
+import * as NdArray from "./values/NdArray.ts"
+import * as Seed from "./values/Seed.ts"
+import type { Host, Tree } from "./values/Tree.ts"
 
 /** Data that cannot be read, or is not what its dataset declares. The message says what, where, and what to change. */
 export class DataError extends Schema.TaggedError<DataError>()("DataError", {

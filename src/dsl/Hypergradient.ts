@@ -1,6 +1,6 @@
 import type * as tf from "@tensorflow/tfjs-core"
-import { fraction, whole } from "./Numbers.ts"
-import type { Tree } from "./Tree.ts"
+import { fraction, whole } from "./errors/Numbers.ts"
+import type { Tree } from "./values/Tree.ts"
 
 /** Evaluations a solve costs: curvature products, plus more for each element of the variable (dense solves). */
 export interface SolverCost {

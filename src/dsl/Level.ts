@@ -3,7 +3,7 @@ import type { Dataset } from "./Dataset.ts"
 import type { BufferedLoss, Hypergradient, Loss } from "./Hypergradient.ts"
 import type { Precision } from "./Precision.ts"
 import type { Optimizer } from "./Optimizer.ts"
-import type { Host, HostTree, Tree } from "./Tree.ts"
+import type { Host, HostTree, Tree } from "./values/Tree.ts"
 import type { Var } from "./Var.ts"
 
 /** When a level updates, relative to the levels around it. */

@@ -1,4 +1,4 @@
-import { positive, whole } from "./Numbers.ts"
+import { positive, whole } from "./errors/Numbers.ts"
 
 /**
  * What a loss in float16 is multiplied by before it is differentiated, so that small gradients do not become zero; gradients are

@@ -1,6 +1,6 @@
 import type * as tf from "@tensorflow/tfjs-core"
 import { type Pipeable, Prototype } from "effect/Pipeable"
-import type { Tree } from "./Tree.ts"
+import type { Tree } from "./values/Tree.ts"
 
 /**
  * Where an optimizer's update stands still, where that is not simply where the gradient is zero. A level's solution is

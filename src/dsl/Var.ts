@@ -1,5 +1,5 @@
-import * as Seed from "./Seed.ts"
-import type { Host, HostTree, Live, Tree } from "./Tree.ts"
+import * as Seed from "./values/Seed.ts"
+import type { Host, HostTree, Live, Tree } from "./values/Tree.ts"
 
 /** A named tree of tensors with its initialiser: what a level owns. */
 export interface Var<out Name extends string, out T extends Tree> {

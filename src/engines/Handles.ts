@@ -1,6 +1,6 @@
 /** What the main thread knows of arrays that a worker holds: trees of handles, and the types of trees. */
-import * as Tree from "../dsl/Tree.ts"
-import { size } from "../dsl/NdArray.ts"
+import * as Tree from "../dsl/values/Tree.ts"
+import { size } from "../dsl/values/NdArray.ts"
 import type { Numbers, Packed } from "./Packed.ts"
 import type { LeafType } from "../compiler/graph/Graph.ts"
 

@@ -1,5 +1,5 @@
 /** Many arrays in one buffer, as they travel between threads and from devices. */
-import { size } from "../dsl/NdArray.ts"
+import { size } from "../dsl/values/NdArray.ts"
 import type { LeafType } from "../compiler/graph/Graph.ts"
 
 /** Numbers as they travel between threads. */

@@ -1,6 +1,6 @@
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../dsl/ExitCode.ts"
+import * as ExitCode from "../dsl/errors/ExitCode.ts"
 import * as Disk from "./Disk.ts"
 
 /** A file of a run folder that cannot be written, or does not hold what it should. */

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Product } from "../dsl/Hypergradient.ts"
-import type { Tree } from "../dsl/Tree.ts"
+import type { Tree } from "../dsl/values/Tree.ts"
 import { directional } from "../tensor/Directional.ts"
 import * as Vector from "../tensor/Vector.ts"
 

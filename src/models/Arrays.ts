@@ -1,5 +1,5 @@
 /** Arrays on the host as files of weights have them. */
-import * as NdArray from "../dsl/NdArray.ts"
+import * as NdArray from "../dsl/values/NdArray.ts"
 
 /** Dtype and shape, for people: `float32[2, 3]`. */
 export const form = ({ dtype, shape }: Pick<NdArray.NdArray, "dtype" | "shape">): string =>

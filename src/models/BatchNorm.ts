@@ -3,8 +3,8 @@
  * variances, and running statistics have a momentum of 0.1.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import type { NdArray } from "../dsl/NdArray.ts"
-import type { Live } from "../dsl/Tree.ts"
+import type { NdArray } from "../dsl/values/NdArray.ts"
+import type { Live } from "../dsl/values/Tree.ts"
 import * as Init from "./Init.ts"
 
 /** What is trained, on the host: a scale and an offset for each channel. */

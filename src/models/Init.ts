@@ -1,6 +1,6 @@
 /** Initial values: each is a function of a seed, so that `Var.make("beta", Init.zeros([3]))` reads as it should. */
-import * as NdArray from "../dsl/NdArray.ts"
-import * as Seed from "../dsl/Seed.ts"
+import * as NdArray from "../dsl/values/NdArray.ts"
+import * as Seed from "../dsl/values/Seed.ts"
 
 /** A shape's initial value as a function of the seed. */
 export type Init<S extends ReadonlyArray<number>> = (seed: Seed.Seed) => NdArray.NdArray<NdArray.TensorOf<S>>

@@ -1,7 +1,7 @@
 /** Normalisation of each row (Ba et al. 2016). */
 import * as tf from "@tensorflow/tfjs-core"
-import type * as Seed from "../dsl/Seed.ts"
-import type { Live } from "../dsl/Tree.ts"
+import type * as Seed from "../dsl/values/Seed.ts"
+import type { Live } from "../dsl/values/Tree.ts"
 import * as Init from "./Init.ts"
 
 /** Scale 1 and offset 0, one for each of `width` features: the same for every seed. */

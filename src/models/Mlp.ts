@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core"
-import type { NdArray } from "../dsl/NdArray.ts"
-import * as Seed from "../dsl/Seed.ts"
-import type { Live } from "../dsl/Tree.ts"
+import type { NdArray } from "../dsl/values/NdArray.ts"
+import * as Seed from "../dsl/values/Seed.ts"
+import type { Live } from "../dsl/values/Tree.ts"
 import * as Init from "./Init.ts"
 
 /** One dense layer on the host: weights [in, out] and bias [out]. */

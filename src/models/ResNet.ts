@@ -1,8 +1,8 @@
 /** Residual networks of basic blocks (He et al. 2016), as torchvision builds ResNet18, up to and without the head. */
 import * as tf from "@tensorflow/tfjs-core"
-import * as NdArray from "../dsl/NdArray.ts"
-import * as Seed from "../dsl/Seed.ts"
-import type { Live } from "../dsl/Tree.ts"
+import * as NdArray from "../dsl/values/NdArray.ts"
+import * as Seed from "../dsl/values/Seed.ts"
+import type { Live } from "../dsl/values/Tree.ts"
 import * as BatchNorm from "./BatchNorm.ts"
 
 /** Sizes of a network. */

@@ -1,6 +1,6 @@
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../dsl/ExitCode.ts"
+import * as ExitCode from "../dsl/errors/ExitCode.ts"
 
 /** Tensors that are not those of the network that was asked for: which, and what to change. */
 export class StateDictError extends Schema.TaggedError<StateDictError>()("StateDictError", {

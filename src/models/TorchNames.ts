@@ -4,7 +4,7 @@
  */
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Result from "effect/Result"
-import type * as NdArray from "../dsl/NdArray.ts"
+import type * as NdArray from "../dsl/values/NdArray.ts"
 import { form, permuted } from "./Arrays.ts"
 import * as ResNet from "./ResNet.ts"
 import { StateDictError } from "./StateDictError.ts"

@@ -3,8 +3,8 @@
  * al. 2020).
  */
 import * as tf from "@tensorflow/tfjs-core"
-import * as Seed from "../dsl/Seed.ts"
-import type { Host, Live } from "../dsl/Tree.ts"
+import * as Seed from "../dsl/values/Seed.ts"
+import type { Host, Live } from "../dsl/values/Tree.ts"
 import { dropout } from "../tensor/Noise.ts"
 import { gelu, softmax } from "../tensor/Smooth.ts"
 import * as Init from "./Init.ts"

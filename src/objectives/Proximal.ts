@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core"
-import * as Tree from "../dsl/Tree.ts"
+import * as Tree from "../dsl/values/Tree.ts"
 
 /** How squared differences are put together: their sum, or their sum over the number of elements of the tree. */
 export type Reduction = "sum" | "mean"

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core"
-import * as NdArray from "../dsl/NdArray.ts"
+import * as NdArray from "../dsl/values/NdArray.ts"
 import * as Var from "../dsl/Var.ts"
 import * as Names from "./Names.ts"
 

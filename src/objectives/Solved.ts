@@ -3,7 +3,7 @@
  * A level above that scores an encoder θ by them has the derivative of ω*(θ) in its own gradient, with no level for ω.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { positive, whole } from "../dsl/Numbers.ts"
+import { positive, whole } from "../dsl/errors/Numbers.ts"
 import { elimination } from "../tensor/Elimination.ts"
 import * as Vector from "../tensor/Vector.ts"
 

@@ -1,6 +1,6 @@
 /** Derivatives along a direction, which a backend must know how to take: TensorFlow.js only differentiates backwards. */
 import * as tf from "@tensorflow/tfjs-core"
-import type { Tree } from "../dsl/Tree.ts"
+import type { Tree } from "../dsl/values/Tree.ts"
 import { pullback, valueAndGradient } from "./Gradient.ts"
 import * as Vector from "./Vector.ts"
 

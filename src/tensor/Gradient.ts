@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core"
-import * as Tree from "../dsl/Tree.ts"
+import * as Tree from "../dsl/values/Tree.ts"
 
 type Tape = ReadonlyArray<{ readonly saved: ReadonlyArray<tf.Tensor> | undefined }> | null
 

@@ -6,8 +6,8 @@
  * every engine implements for itself.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { size } from "../dsl/NdArray.ts"
-import { threefry } from "../dsl/Seed.ts"
+import { size } from "../dsl/values/NdArray.ts"
+import { threefry } from "../dsl/values/Seed.ts"
 
 /**
  * Name of the kernel: input `key` (int32 [2]), attributes `shape` and `salt`, output float32 of `shape`.

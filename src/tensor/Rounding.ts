@@ -1,6 +1,6 @@
 /** Functions computed in fewer bits, which a backend must know how to do: TensorFlow.js has float32 alone. */
 import * as tf from "@tensorflow/tfjs-core"
-import type { Tree } from "../dsl/Tree.ts"
+import type { Tree } from "../dsl/values/Tree.ts"
 
 /** What products, and what is computed between them, are rounded to. */
 export type Format = "tf32" | "bfloat16" | "float16"

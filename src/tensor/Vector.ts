@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core"
-import * as Tree from "../dsl/Tree.ts"
+import * as Tree from "../dsl/values/Tree.ts"
 
 /** `a + b`, leaf by leaf. */
 export const add = <T extends Tree.Tree>(a: T, b: T): T => Tree.zipWith(a, b, (x, y) => tf.add(x, y))

@@ -1,4 +1,4 @@
-import * as Seed from "../dsl/Seed.ts"
+import * as Seed from "../dsl/values/Seed.ts"
 
 /** Draws in sequence from one seed. */
 export const stream = (seed: Seed.Seed) => {

@@ -1,4 +1,4 @@
-import type * as Seed from "../dsl/Seed.ts"
+import type * as Seed from "../dsl/values/Seed.ts"
 import { stream } from "./Draws.ts"
 import type { Estimator, LevelWiring, Wiring } from "../runtime/plan/Wiring.ts"
 

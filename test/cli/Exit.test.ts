@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { errorExitCode } from "effect/Runtime"
 import { assert, describe, it } from "vitest"
-import * as Exit from "../../src/cli/Exit.ts"
+import * as Exit from "../../src/cli/launch/Exit.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const declared = ["src", "experiments"].flatMap((folder) =>

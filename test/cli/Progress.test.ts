@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
-import * as Progress from "../../src/cli/Progress.ts"
+import * as Progress from "../../src/cli/launch/Progress.ts"
 
 /** A terminal of a size: what is on its rows, the newest last. */
 const terminal = (columns: number) => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import * as NdArray from "../../src/dsl/NdArray.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
 
 describe("arrays hold what they are given, or refuse it", () => {
   it("whole numbers of 32 bits", () => {

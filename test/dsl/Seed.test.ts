@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 
 const seed = Seed.make(1)
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import * as JsonText from "../../src/files/JsonText.ts"
 
 const fault = (text: string): string => {

@@ -3,9 +3,9 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Seed from "../../src/dsl/Seed.ts"
-import * as Safetensors from "../../src/files/Safetensors.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
+import * as Safetensors from "../../src/files/tensors/Safetensors.ts"
 
 /** A file from any header, so that it can say what `encode` never would. */
 const file = (header: unknown, dataBytes = 0, declaredLength?: bigint): Uint8Array => {

@@ -4,10 +4,10 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Seed from "../../src/dsl/Seed.ts"
-import * as HalfFloats from "../../src/files/HalfFloats.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
+import * as HalfFloats from "../../src/files/tensors/HalfFloats.ts"
 import * as NodeServices from "../../src/files/NodeServices.ts"
-import * as TorchFile from "../../src/files/TorchFile.ts"
+import * as TorchFile from "../../src/files/tensors/TorchFile.ts"
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../support/oracles/torch/${name}`, import.meta.url))
 const read = (file: string) => Effect.provide(TorchFile.read(file), NodeServices.layer)

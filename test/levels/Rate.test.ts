@@ -1,7 +1,7 @@
 import "../../src/tensor/registerGradients.ts"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, it } from "vitest"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import * as Rate from "../../src/levels/Rate.ts"
 
 beforeAll(() => tf.setBackend("cpu"))

@@ -1,9 +1,9 @@
 import { assert, beforeEach, describe, it } from "vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import "../../src/engines/eager/Eager.ts"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Seed from "../../src/dsl/Seed.ts"
-import * as Tree from "../../src/dsl/Tree.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
+import * as Tree from "../../src/dsl/values/Tree.ts"
 import * as BatchNorm from "../../src/models/BatchNorm.ts"
 import * as Gradient from "../../src/tensor/Gradient.ts"
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import * as Init from "../../src/models/Init.ts"
 import * as Mlp from "../../src/models/Mlp.ts"
 

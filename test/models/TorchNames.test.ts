@@ -1,10 +1,10 @@
 import { assert, describe, it } from "vitest"
 import * as Result from "effect/Result"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Tree from "../../src/dsl/Tree.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Tree from "../../src/dsl/values/Tree.ts"
 import type * as ResNet from "../../src/models/ResNet.ts"
 import * as TorchNames from "../../src/models/TorchNames.ts"
-import * as Safetensors from "../../src/files/Safetensors.ts"
+import * as Safetensors from "../../src/files/tensors/Safetensors.ts"
 import { network, stateDict } from "../support/resnet.ts"
 
 const config: ResNet.Config = { width: 2, blocks: [2, 1], stem: "large" }

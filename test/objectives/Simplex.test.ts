@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import * as Simplex from "../../src/objectives/Simplex.ts"
 
 const close = (found: object, expected: object) => {

@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
-import * as NdArray from "../../src/dsl/NdArray.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
 import * as Checkpoint from "../../src/runtime/run/Checkpoint.ts"
 
 /** Every number of the state is the tick, so that a mixture of two checkpoints would show. */

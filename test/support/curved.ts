@@ -1,9 +1,9 @@
 /** Losses of small networks of every kind, as functions of their weights, of what they are given, and of a batch. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Result from "effect/Result"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Seed from "../../src/dsl/Seed.ts"
-import * as Tree from "../../src/dsl/Tree.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
+import * as Tree from "../../src/dsl/values/Tree.ts"
 import * as Encoder from "../../src/models/encoders/Encoder.ts"
 import * as EncoderConfig from "../../src/models/encoders/EncoderConfig.ts"
 import * as MaskedHead from "../../src/models/encoders/MaskedHead.ts"

@@ -4,10 +4,10 @@ import { fileURLToPath } from "node:url"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Tree from "../../src/dsl/Tree.ts"
+import type * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Tree from "../../src/dsl/values/Tree.ts"
 import * as NodeServices from "../../src/files/NodeServices.ts"
-import * as Safetensors from "../../src/files/Safetensors.ts"
+import * as Safetensors from "../../src/files/tensors/Safetensors.ts"
 import * as EncoderFolder from "../../src/models/checkpoints/EncoderFolder.ts"
 
 /** The folders of the oracle. */

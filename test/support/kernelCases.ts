@@ -1,9 +1,9 @@
 /** A case for every kernel that a step may use: values, and the gradient of a weighted sum of them. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Seed from "../../src/dsl/Seed.ts"
-import type { Tree } from "../../src/dsl/Tree.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
+import type { Tree } from "../../src/dsl/values/Tree.ts"
 import type { Engine } from "../../src/engines/Engine.ts"
 import * as Gradient from "../../src/tensor/Gradient.ts"
 import * as Noise from "../../src/tensor/Noise.ts"

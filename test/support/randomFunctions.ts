@@ -1,7 +1,7 @@
 /** Functions of one tensor, drawn at random: kernels, axes, shapes and broadcasts that nobody chose. */
 import * as tf from "@tensorflow/tfjs-core"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import { stream } from "../../src/testing/Draws.ts"
 
 type Draw = ReturnType<typeof stream>

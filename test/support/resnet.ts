@@ -1,6 +1,6 @@
 import * as Result from "effect/Result"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import * as BatchNorm from "../../src/models/BatchNorm.ts"
 import * as Init from "../../src/models/Init.ts"
 import * as ResNet from "../../src/models/ResNet.ts"

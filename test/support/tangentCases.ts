@@ -1,7 +1,7 @@
 /** Small functions that between them are made of every operation of graphs. */
 import * as tf from "@tensorflow/tfjs-core"
-import * as NdArray from "../../src/dsl/NdArray.ts"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import { directional } from "../../src/tensor/Directional.ts"
 import * as Gradient from "../../src/tensor/Gradient.ts"
 import * as Noise from "../../src/tensor/Noise.ts"

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import "../../src/tensor/registerGradients.ts"
 import "@tensorflow/tfjs-backend-wasm"
 import * as tf from "@tensorflow/tfjs-core"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import * as Noise from "../../src/tensor/Noise.ts"
 
 const seed = Seed.fold(Seed.make(11), "noise")

@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { assert, beforeAll, describe, it } from "vitest"
-import type { NdArray } from "../../src/dsl/NdArray.ts"
+import type { NdArray } from "../../src/dsl/values/NdArray.ts"
 import { registerTrainingKernels } from "../../src/engines/eager/internal/kernels.ts"
 import { trace } from "../../src/compiler/trace/Trace.ts"
 import { directional } from "../../src/tensor/Directional.ts"

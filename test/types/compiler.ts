@@ -21,7 +21,7 @@ export const preamble = `
 import * as tf from "@tensorflow/tfjs-core"
 import * as Dataset from "src/dsl/Dataset.ts"
 import * as Level from "src/dsl/Level.ts"
-import * as NdArray from "src/dsl/NdArray.ts"
+import * as NdArray from "src/dsl/values/NdArray.ts"
 import * as Problem from "src/dsl/Problem.ts"
 import * as Var from "src/dsl/Var.ts"
 import * as Optimizer from "src/levels/Optimizer.ts"

@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
-import * as Sentence from "../../dsl/Sentence.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
 import * as Config from "../../runs/trial/Config.ts"
 import * as Sweep from "../../runs/sweep/Sweep.ts"
 import type { SweepFile } from "../../runs/sweep/SweepFolder.ts"
-import * as Launch from "../Launch.ts"
-import * as Load from "../Load.ts"
+import * as Launch from "../launch/Launch.ts"
+import * as Load from "../launch/Load.ts"
 
 /** Loads the sweep that a file exports by default. */
 const load = Effect.fnUntraced(function* (file: string) {

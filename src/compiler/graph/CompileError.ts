@@ -1,6 +1,6 @@
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../dsl/ExitCode.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 
 /** An engine that cannot be started, or a step that it cannot compile. */
 export class CompileError extends Schema.TaggedError<CompileError>()("CompileError", {

@@ -1,5 +1,5 @@
 /** Convolutions and pools of images with channels first, and what flows back through them. */
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import { binary } from "./Elementwise.ts"
 import type { Attrs, Graph, Node, Shape } from "./Graph.ts"
 import { reduce } from "./Contraction.ts"

@@ -4,8 +4,8 @@
  * A node is made once: asking for one that exists gives the one there is, so common subexpressions never arise. Rules that
  * make fewer or smaller nodes live in the builders (`Elementwise`, `Layout`, `Contraction`), which see each node as it is made.
  */
-import * as ExactJson from "../../dsl/ExactJson.ts"
-import { size } from "../../dsl/NdArray.ts"
+import * as ExactJson from "../../dsl/values/ExactJson.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 
 /** Types of elements. Truth values, and numbers in half the bits, are inside a graph and never leave it. */
 export type Dtype = "float32" | "int32" | "bool" | Half

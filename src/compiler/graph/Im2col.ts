@@ -2,7 +2,7 @@
  * Convolutions of small images with large filters as matrix products, channels last: each window of the image is a row.
  * Filters of TensorFlow.js, [height, width, in, out], are the matrix as they lie, and so is what flows back to them.
  */
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import { matmul, reduce } from "./Contraction.ts"
 import type { Geometry } from "./Convolution.ts"
 import type { Graph, Node, Shape } from "./Graph.ts"

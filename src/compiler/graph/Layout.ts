@@ -1,5 +1,5 @@
 /** Operations that move elements without changing them, simplified as they are made. */
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import { CompileError } from "./CompileError.ts"
 import { type Graph, type Node, none, type Shape, core, sameShape, sizeOf, uniformValue } from "./Graph.ts"
 

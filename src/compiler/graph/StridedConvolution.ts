@@ -2,7 +2,7 @@
  * Convolutions by windows that move by several places, as convolutions by windows that move by one: the places that a step
  * passes over become channels. Windows then read whole rows, where they would pick single numbers.
  */
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import * as Convolution from "./Convolution.ts"
 import type { Graph, Node, Shape } from "./Graph.ts"
 import { pad, reshape, slice, transpose } from "./Layout.ts"

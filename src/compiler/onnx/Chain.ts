@@ -3,7 +3,7 @@ import type { LeafType } from "../graph/Graph.ts"
 import type { Lowered, Source } from "./Lower.ts"
 import { encode, type Model, type Operation, type Tensor, type Value } from "./Onnx.ts"
 import type { Executable, Result } from "./Executable.ts"
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 
 /** A executable as it is before it is encoded. */
 export interface Piece extends Pick<Executable, "inputs" | "kept" | "sent"> {

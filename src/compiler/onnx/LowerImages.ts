@@ -1,5 +1,5 @@
 /** Operations of networks that look at images, in ONNX's operators. */
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import type { Node, Shape } from "../graph/Graph.ts"
 import type { Emitter } from "./Emitter.ts"
 

@@ -1,7 +1,7 @@
 /** What each TensorFlow.js kernel is in terms of graphs. A kernel that is not here is refused. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Activations from "./Activations.ts"
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import { Threefry2x32 } from "../../tensor/Noise.ts"
 import { argument, cumulative, matmul, reduce, segmentSum, softmax } from "../graph/Contraction.ts"
 import { binary, cast, select, unary } from "../graph/Elementwise.ts"

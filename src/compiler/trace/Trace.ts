@@ -1,6 +1,6 @@
 /** Records what a pure tensor function does as a graph, without computing anything. */
 import * as tf from "@tensorflow/tfjs-core"
-import * as Tree from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import type { Directional, Forward } from "../../tensor/Directional.ts"
 import { Threefry2x32 } from "../../tensor/Noise.ts"
 import type { After, Ordering } from "../../tensor/Ordering.ts"

@@ -1,5 +1,5 @@
 /** The code of loops: the innermost axis four elements at a time. */
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import { type Node, sizeOf } from "../graph/Graph.ts"
 import type { Access } from "./Access.ts"
 import type { Body } from "./Binary.ts"

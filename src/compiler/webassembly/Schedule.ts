@@ -1,5 +1,5 @@
 /** Which loops compute a graph, in which order: operations on elements that go over the same loops share them. */
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import { type Attrs, type Dtype, type Node, none, reachable, type Shape, sizeOf } from "../graph/Graph.ts"
 import {
   type Access,

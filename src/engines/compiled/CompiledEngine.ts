@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { whole } from "../../dsl/Numbers.ts"
+import { whole } from "../../dsl/errors/Numbers.ts"
 import { Engine } from "../Engine.ts"
 import * as GraphEngine from "../graph/GraphEngine.ts"
 import * as OnnxBackend from "../onnx/OnnxBackend.ts"

@@ -1,10 +1,10 @@
 /** The engine on a backend: a function is recorded once for each form of what it is called with. */
 import * as Effect from "effect/Effect"
 import type { LeafType } from "../../compiler/graph/Graph.ts"
-import type * as Tree from "../../dsl/Tree.ts"
+import type * as Tree from "../../dsl/values/Tree.ts"
 import { outsideOf } from "../../runtime/step/Numbering.ts"
 import { StepFailure } from "../../runtime/step/Evaluation.ts"
-import * as Sentence from "../../dsl/Sentence.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
 import { CompileError, type Engine, EngineError, type Failure } from "../Engine.ts"
 import { collect, deviceOf, formOf, heldBy, hostOf, leavesOf, typesOf, wordsOf } from "../Handles.ts"
 import type { Numbers } from "../Packed.ts"

@@ -1,7 +1,7 @@
 /** A function traced, with what an engine needs to know of it. */
 import type { LeafType } from "../../compiler/graph/Graph.ts"
 import { trace } from "../../compiler/trace/Trace.ts"
-import type * as Tree from "../../dsl/Tree.ts"
+import type * as Tree from "../../dsl/values/Tree.ts"
 import { inLevel } from "../../runtime/step/Evaluation.ts"
 import { numbered } from "../../runtime/step/Numbering.ts"
 import { leavesOf, shaped, type Types, typesOf } from "../Handles.ts"

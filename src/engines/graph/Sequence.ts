@@ -1,6 +1,6 @@
 /** Steps one after another in one request. */
 import * as Effect from "effect/Effect"
-import type * as Tree from "../../dsl/Tree.ts"
+import type * as Tree from "../../dsl/values/Tree.ts"
 import { outsideOf } from "../../runtime/step/Numbering.ts"
 import { type Compiled, EngineError, type Failure, type Sequences } from "../Engine.ts"
 import { collect, deviceOf, heldBy, hostOf } from "../Handles.ts"

@@ -1,7 +1,7 @@
 /** Arrays that a worker holds between runs. A step writes into arrays that earlier steps have left, never into its own inputs. */
 import type { Numbers } from "../Packed.ts"
 import type { LeafType } from "../../compiler/graph/Graph.ts"
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 
 export class ArrayStore {
   readonly #held = new Map<number, Numbers>()

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import * as ExactJson from "../../dsl/ExactJson.ts"
+import * as ExactJson from "../../dsl/values/ExactJson.ts"
 import type { Executable } from "../../compiler/onnx/Executable.ts"
 import type { ExecutableOptions } from "./Protocol.ts"
 import type { EngineError } from "../Engine.ts"

@@ -5,7 +5,7 @@ import type { Executable, Part, Result } from "../../compiler/onnx/Executable.ts
 import { type Lowered, lower } from "../../compiler/onnx/Lower.ts"
 import { encode, type Provider } from "../../compiler/onnx/Onnx.ts"
 import type { LeafType } from "../../compiler/graph/Graph.ts"
-import * as Sentence from "../../dsl/Sentence.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
 import { CompileError, EngineError } from "../Engine.ts"
 import type { Backend, Loaded, Recorded } from "../graph/Backend.ts"
 import { loadedOf } from "../graph/Recording.ts"

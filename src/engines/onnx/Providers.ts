@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { InferenceSession, Tensor } from "onnxruntime-node"
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import type { Provider } from "../../compiler/onnx/Onnx.ts"
 import type { ExecutableOptions } from "./Protocol.ts"
 

@@ -1,7 +1,7 @@
 /** The worker thread of a compiled engine: it owns ONNX Runtime's sessions and every array between steps. */
 import { parentPort, workerData } from "node:worker_threads"
 import { type InferenceSession, Tensor } from "onnxruntime-node"
-import { size } from "../../dsl/NdArray.ts"
+import { size } from "../../dsl/values/NdArray.ts"
 import * as Noise from "../../compiler/onnx/NoiseModule.ts"
 import { bits, type Numbers, pack, type Packed, unpack } from "../Packed.ts"
 import type { Answer, Envelope, ExecutableOptions, Load, Replies, Request } from "./Protocol.ts"

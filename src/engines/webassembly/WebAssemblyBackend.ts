@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { CompileError } from "../../compiler/graph/CompileError.ts"
 import { lower } from "../../compiler/webassembly/Lower.ts"
-import * as Sentence from "../../dsl/Sentence.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
 import { EngineError } from "../Engine.ts"
 import type { Backend, Call, Loaded, Reply } from "../graph/Backend.ts"
 import { loadedOf } from "../graph/Recording.ts"

@@ -1,6 +1,6 @@
 /** Runs of compiled functions: started on arrays of the device, and what they send waited for. */
 import type * as Effect from "effect/Effect"
-import type * as Tree from "../../dsl/Tree.ts"
+import type * as Tree from "../../dsl/values/Tree.ts"
 import type { LeafType } from "../../compiler/graph/Graph.ts"
 import { outsideOf } from "../../runtime/step/Numbering.ts"
 import type { Failure } from "../Engine.ts"

@@ -1,6 +1,6 @@
 /** Which arrays several devices share, and along which axis: batches by their rows, and of the state at most the optimizers'. */
 import type { LeafType } from "../../compiler/graph/Graph.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import * as Sharing from "../../runtime/step/Sharing.ts"
 import type { Types } from "../Handles.ts"
 

@@ -1,6 +1,6 @@
 /** Steps one after another, all started before the first is waited for. */
 import * as Effect from "effect/Effect"
-import type * as Tree from "../../dsl/Tree.ts"
+import type * as Tree from "../../dsl/values/Tree.ts"
 import type { Compiled, Failure, Sequences } from "../Engine.ts"
 import { deviceOf, heldBy } from "../Handles.ts"
 import type * as Client from "./pjrt/Client.ts"

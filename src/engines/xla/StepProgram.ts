@@ -2,7 +2,7 @@
 import type { LeafType } from "../../compiler/graph/Graph.ts"
 import { type Aliases, lower } from "../../compiler/stablehlo/Lower.ts"
 import { trace } from "../../compiler/trace/Trace.ts"
-import type * as Tree from "../../dsl/Tree.ts"
+import type * as Tree from "../../dsl/values/Tree.ts"
 import { inLevel } from "../../runtime/step/Evaluation.ts"
 import { type Numbered, numbered } from "../../runtime/step/Numbering.ts"
 import { leavesOf, type Shaped, shaped, type Types, typesOf } from "../Handles.ts"

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { make, type Optimizer, type Stationarity } from "../../dsl/Optimizer.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { named } from "./Named.ts"
 

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Solver } from "../../dsl/Hypergradient.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import * as Elimination from "../../tensor/Elimination.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { checked } from "./Stateless.ts"

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Solver } from "../../dsl/Hypergradient.ts"
-import * as Seed from "../../dsl/Seed.ts"
+import * as Seed from "../../dsl/values/Seed.ts"
 import * as Noise from "../../tensor/Noise.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { eliminate, flatten, unflatten } from "./Dense.ts"

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Preconditioner, Solver } from "../../dsl/Hypergradient.ts"
-import * as Numbers from "../../dsl/Numbers.ts"
-import type { Tree } from "../../dsl/Tree.ts"
+import * as Numbers from "../../dsl/errors/Numbers.ts"
+import type { Tree } from "../../dsl/values/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
 
 export { least } from "../../tensor/Elimination.ts"

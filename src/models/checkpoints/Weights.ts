@@ -3,11 +3,11 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
-import type * as NdArray from "../../dsl/NdArray.ts"
+import type * as NdArray from "../../dsl/values/NdArray.ts"
 import * as JsonFile from "../../files/JsonFile.ts"
 import { because, RunFileError } from "../../files/RunFileError.ts"
-import * as SafetensorsFile from "../../files/SafetensorsFile.ts"
-import * as TorchFile from "../../files/TorchFile.ts"
+import * as SafetensorsFile from "../../files/tensors/SafetensorsFile.ts"
+import * as TorchFile from "../../files/tensors/TorchFile.ts"
 
 /** Named arrays, and the file that they are in, or that says in which they are. */
 export interface Weights {

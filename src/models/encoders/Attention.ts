@@ -1,6 +1,6 @@
 /** Self-attention of the four families: scores of contents, and in DeBERTa of contents with places (He et al. 2021). */
 import * as tf from "@tensorflow/tfjs-core"
-import type { Live } from "../../dsl/Tree.ts"
+import type { Live } from "../../dsl/values/Tree.ts"
 import { softmax } from "../../tensor/Smooth.ts"
 import * as Distances from "./Distances.ts"
 import type { EncoderConfig } from "./EncoderConfig.ts"

@@ -4,9 +4,9 @@
  */
 import type * as tf from "@tensorflow/tfjs-core"
 import type * as Result from "effect/Result"
-import type * as NdArray from "../../dsl/NdArray.ts"
-import type * as Seed from "../../dsl/Seed.ts"
-import type { Live } from "../../dsl/Tree.ts"
+import type * as NdArray from "../../dsl/values/NdArray.ts"
+import type * as Seed from "../../dsl/values/Seed.ts"
+import type { Live } from "../../dsl/values/Tree.ts"
 import * as Noise from "../../tensor/Noise.ts"
 import { affine } from "../Mlp.ts"
 import { type StateDictError } from "../StateDictError.ts"

@@ -5,10 +5,10 @@
  * All normalise after each block. They differ in positions, in attention ({@link Attention}), and in what stands beside it.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import type * as NdArray from "../../dsl/NdArray.ts"
+import type * as NdArray from "../../dsl/values/NdArray.ts"
 import type * as Result from "effect/Result"
-import type * as Seed from "../../dsl/Seed.ts"
-import type { Live } from "../../dsl/Tree.ts"
+import type * as Seed from "../../dsl/values/Seed.ts"
+import type { Live } from "../../dsl/values/Tree.ts"
 import * as Noise from "../../tensor/Noise.ts"
 import * as LayerNorm from "../LayerNorm.ts"
 import { affine } from "../Mlp.ts"

@@ -3,7 +3,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../dsl/ExitCode.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 
 /** A `config.json` that describes no encoder known here: what is wrong with it, and what to change. */
 export class EncoderConfigError extends Schema.TaggedError<EncoderConfigError>()("EncoderConfigError", {

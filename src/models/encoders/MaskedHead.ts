@@ -1,9 +1,9 @@
 /** Heads that say which token was hidden: a dense layer, a normalisation, and a product with the embedding or with a table of their own. */
 import * as tf from "@tensorflow/tfjs-core"
 import type * as Result from "effect/Result"
-import type * as NdArray from "../../dsl/NdArray.ts"
-import type * as Seed from "../../dsl/Seed.ts"
-import type { Live } from "../../dsl/Tree.ts"
+import type * as NdArray from "../../dsl/values/NdArray.ts"
+import type * as Seed from "../../dsl/values/Seed.ts"
+import type { Live } from "../../dsl/values/Tree.ts"
 import * as LayerNorm from "../LayerNorm.ts"
 import { affine } from "../Mlp.ts"
 import { type StateDictError } from "../StateDictError.ts"

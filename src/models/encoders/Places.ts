@@ -1,9 +1,9 @@
 /** The places of a network's tensors in a state dict, as a tree: stated once, it is how the network is drawn, read and written. */
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Init from "../Init.ts"
-import type * as NdArray from "../../dsl/NdArray.ts"
-import * as Seed from "../../dsl/Seed.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import type * as NdArray from "../../dsl/values/NdArray.ts"
+import * as Seed from "../../dsl/values/Seed.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import { form, permuted } from "../Arrays.ts"
 
 /** Where a leaf of parameters stands in a state dict, and what it starts from. */

@@ -1,6 +1,6 @@
 /** Weights by the names that PyTorch has for them, as the hub's files hold them. */
 import * as Result from "effect/Result"
-import type * as NdArray from "../../dsl/NdArray.ts"
+import type * as NdArray from "../../dsl/values/NdArray.ts"
 import { StateDictError } from "../StateDictError.ts"
 import type { EncoderConfig } from "./EncoderConfig.ts"
 import type { Report } from "./Places.ts"

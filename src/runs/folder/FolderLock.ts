@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../dsl/ExitCode.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 import { RunFileError } from "../../files/JsonFile.ts"
 
 /** A run folder that cannot be had: another process works in it (`Held`), it is gone, or its disk knows no locks. */

@@ -1,5 +1,5 @@
 /** What paired differences say, and what so few of them cannot say. */
-import * as Seed from "../../dsl/Seed.ts"
+import * as Seed from "../../dsl/values/Seed.ts"
 import { normalTail, studentQuantile } from "./Distribution.ts"
 import { deviation, mean, pairedP } from "./Statistics.ts"
 

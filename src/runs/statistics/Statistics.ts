@@ -1,5 +1,5 @@
 /** Numbers over seeds. */
-import * as Seed from "../../dsl/Seed.ts"
+import * as Seed from "../../dsl/values/Seed.ts"
 
 /** Arithmetic mean. */
 export const mean = (values: ReadonlyArray<number>): number => values.reduce((sum, v) => sum + v, 0) / values.length

@@ -1,8 +1,8 @@
 /** A sweep: one program with many settings and seeds, as a value. Its points are known before anything runs. */
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
-import { whole } from "../../dsl/Numbers.ts"
-import * as Seed from "../../dsl/Seed.ts"
+import { whole } from "../../dsl/errors/Numbers.ts"
+import * as Seed from "../../dsl/values/Seed.ts"
 
 const TypeId = "~tapweight/runs/Sweep"
 

@@ -3,7 +3,7 @@ import { hasProperty, isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../dsl/ExitCode.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 import * as JsonFile from "../../files/JsonFile.ts"
 
 /** A setting that is unknown or has the wrong type. The message says which, where it came from and what was expected. */

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
-import * as Sentence from "../../dsl/Sentence.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
 import type { Var } from "../../dsl/Var.ts"
 import { EngineError, StepError } from "../../engines/Engine.ts"
 import type * as JsonFile from "../../files/JsonFile.ts"

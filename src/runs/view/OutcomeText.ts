@@ -1,5 +1,5 @@
 /** What people read of the variables that a run ended with. */
-import * as Tree from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import type { HostVars } from "../../runtime/run/Run.ts"
 import type { Record } from "../folder/Records.ts"
 import * as TextTable from "./TextTable.ts"

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../dsl/ExitCode.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 import * as Access from "./Access.ts"
 import type { News } from "./Feed.ts"
 

@@ -1,9 +1,9 @@
 /** Levels whose derivative is carried forward: where that can be done, for which level above, and what it costs. */
 import { mostCarried } from "../../dsl/Hypergradient.ts"
 import type { Definition } from "../../dsl/Level.ts"
-import * as NdArray from "../../dsl/NdArray.ts"
-import * as Seed from "../../dsl/Seed.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import * as NdArray from "../../dsl/values/NdArray.ts"
+import * as Seed from "../../dsl/values/Seed.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import { defect } from "./Defects.ts"
 import type { Sweep } from "./Sweep.ts"
 import type { LevelWiring, WiringError } from "./Wiring.ts"

@@ -1,6 +1,6 @@
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../dsl/ExitCode.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 import * as Hypergradient from "../../dsl/Hypergradient.ts"
 import type { Definition, Schedule } from "../../dsl/Level.ts"
 import type { Optimizer } from "../../dsl/Optimizer.ts"

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import type { Host } from "../../dsl/Tree.ts"
+import type { Host } from "../../dsl/values/Tree.ts"
 import { type Call, type Compiled, type Device, type Engine, EngineError } from "../../engines/Engine.ts"
 import type { Failure, Sequences } from "../../engines/Engine.ts"
 import { PastTickError } from "./PastTick.ts"

@@ -6,13 +6,13 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Result from "effect/Result"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../dsl/ExitCode.ts"
-import type * as NdArray from "../../dsl/NdArray.ts"
-import { whole } from "../../dsl/Numbers.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
+import type * as NdArray from "../../dsl/values/NdArray.ts"
+import { whole } from "../../dsl/errors/Numbers.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import * as Disk from "../../files/Disk.ts"
 import * as RegularFile from "../../files/RegularFile.ts"
-import * as Safetensors from "../../files/Safetensors.ts"
+import * as Safetensors from "../../files/tensors/Safetensors.ts"
 
 const Found = Schema.Struct({ name: Schema.String, reason: Schema.String })
 

@@ -1,7 +1,7 @@
 /** Directions along which a gradient can be measured by differences, also where it has millions of elements. */
-import type { NdArray } from "../../dsl/NdArray.ts"
-import * as Seed from "../../dsl/Seed.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import type { NdArray } from "../../dsl/values/NdArray.ts"
+import * as Seed from "../../dsl/values/Seed.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 
 /** A vector in the layout of a tree: an array for each leaf, in the tree's own order. */
 export type HostVector = ReadonlyArray<Float32Array>

@@ -2,7 +2,7 @@
 import type * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
 import { least } from "../../dsl/LossScale.ts"
-import type { Host } from "../../dsl/Tree.ts"
+import type { Host } from "../../dsl/values/Tree.ts"
 import { StepError } from "../../engines/Engine.ts"
 import type * as Sweep from "../step/Direction.ts"
 

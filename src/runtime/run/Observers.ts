@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { Tree } from "../../dsl/Tree.ts"
+import type { Tree } from "../../dsl/values/Tree.ts"
 import type { CompileError, Engine, Observer } from "../../engines/Engine.ts"
 
 /** Functions that stay compiled after their last use: one written inline is another at every tick. */

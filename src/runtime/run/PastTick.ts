@@ -1,6 +1,6 @@
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../dsl/ExitCode.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 
 /** A tick that was looked at too late: the run has gone on, or is over (`present` is null), and the tick's state with it. */
 export class PastTickError extends Schema.TaggedError<PastTickError>()("PastTickError", {

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { whole } from "../../dsl/Numbers.ts"
+import { whole } from "../../dsl/errors/Numbers.ts"
 import type { Tick } from "./Run.ts"
 
 /** Scores by name, e.g. `{ accuracy: 0.81 }`. */

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
-import type { Tree } from "../../dsl/Tree.ts"
+import type { Tree } from "../../dsl/values/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import * as Adjoint from "./Adjoint.ts"
 import type { Moment } from "../plan/Moment.ts"

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
 import { after } from "../../tensor/Ordering.ts"
 import * as Rounding from "../../tensor/Rounding.ts"

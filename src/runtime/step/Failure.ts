@@ -1,4 +1,4 @@
-import * as Sentence from "../../dsl/Sentence.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
 
 /** What went wrong inside a step, with the level it went wrong in; a run turns it into a `StepError`, which has a tick. */
 export class StepFailure extends Error {

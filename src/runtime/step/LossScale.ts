@@ -1,6 +1,6 @@
 /** The scale of a loss in float16 as a run's state: how it moves, and updates that are not made. */
 import * as tf from "@tensorflow/tfjs-core"
-import * as Tree from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import * as LossScale from "../../dsl/LossScale.ts"
 
 /** A scale, and how many updates in a row were made since it last changed. */

@@ -3,7 +3,7 @@
  * every engine holds their numbers against how many rows or classes there are before it computes with them.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { entries, type Tree } from "../../dsl/Tree.ts"
+import { entries, type Tree } from "../../dsl/values/Tree.ts"
 import { StepFailure } from "./Failure.ts"
 
 /** A field of a level's data. */

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Product } from "../../dsl/Hypergradient.ts"
 import type { Optimizer, Stationarity } from "../../dsl/Optimizer.ts"
-import * as Tree from "../../dsl/Tree.ts"
+import * as Tree from "../../dsl/values/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
 import * as Vector from "../../tensor/Vector.ts"
 

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Definition } from "../../dsl/Level.ts"
 import type { Problem } from "../../dsl/Problem.ts"
-import type { Tree } from "../../dsl/Tree.ts"
+import type { Tree } from "../../dsl/values/Tree.ts"
 import * as Adjoint from "./Adjoint.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"

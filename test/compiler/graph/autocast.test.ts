@@ -4,7 +4,7 @@ import { count, type Node, print, reachable } from "../../../src/compiler/graph/
 import * as Onnx from "../../../src/compiler/onnx/Lower.ts"
 import { lower } from "../../../src/compiler/stablehlo/Lower.ts"
 import { trace } from "../../../src/compiler/trace/Trace.ts"
-import type * as Tree from "../../../src/dsl/Tree.ts"
+import type * as Tree from "../../../src/dsl/values/Tree.ts"
 import * as Gradient from "../../../src/tensor/Gradient.ts"
 import { type Format, rounded } from "../../../src/tensor/Rounding.ts"
 

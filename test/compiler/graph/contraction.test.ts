@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { matmul } from "../../../src/compiler/graph/Contraction.ts"
 import { Graph, type Node, reachable, sizeOf } from "../../../src/compiler/graph/Graph.ts"
-import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Seed from "../../../src/dsl/values/Seed.ts"
 import { evaluate } from "../../support/interpreter.ts"
 
 const flags = [false, true]

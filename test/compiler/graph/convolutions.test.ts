@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
-import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Seed from "../../../src/dsl/values/Seed.ts"
 import * as Columns from "../../../src/compiler/graph/Im2col.ts"
 import * as Convolution from "../../../src/compiler/graph/Convolution.ts"
 import * as Phases from "../../../src/compiler/graph/StridedConvolution.ts"

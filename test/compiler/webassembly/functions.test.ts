@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as tf from "@tensorflow/tfjs-core"
-import * as NdArray from "../../../src/dsl/NdArray.ts"
-import type { Tree } from "../../../src/dsl/Tree.ts"
+import * as NdArray from "../../../src/dsl/values/NdArray.ts"
+import type { Tree } from "../../../src/dsl/values/Tree.ts"
 import { Engine } from "../../../src/engines/Engine.ts"
 import * as WebAssemblyEngine from "../../../src/engines/webassembly/WebAssemblyEngine.ts"
 

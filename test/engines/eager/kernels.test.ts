@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Seed from "../../../src/dsl/values/Seed.ts"
 import * as Eager from "../../../src/engines/eager/Eager.ts"
 
 const draw = (name: string, shape: ReadonlyArray<number>) =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Seed from "../../../src/dsl/values/Seed.ts"
 import { normalTail, studentQuantile, studentTail } from "../../../src/runs/statistics/Distribution.ts"
 import * as Paired from "../../../src/runs/statistics/Paired.ts"
 import * as Statistics from "../../../src/runs/statistics/Statistics.ts"

@@ -1,5 +1,5 @@
 import { assert, it } from "vitest"
-import * as NdArray from "../../../src/dsl/NdArray.ts"
+import * as NdArray from "../../../src/dsl/values/NdArray.ts"
 import * as OutcomeText from "../../../src/runs/view/OutcomeText.ts"
 
 it("short variables are shown whole, large ones in a few numbers, and λ as it was last reported", () => {

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
-import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Seed from "../../../src/dsl/values/Seed.ts"
 import { type Change, Feed } from "../../../src/runs/watch/Feed.ts"
 
 let folder = ""

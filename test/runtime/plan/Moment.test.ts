@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest"
 import * as Result from "effect/Result"
-import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Seed from "../../../src/dsl/values/Seed.ts"
 import * as Moment from "../../../src/runtime/plan/Moment.ts"
 import * as Plan from "../../../src/runtime/plan/Plan.ts"
 import * as Programs from "../../../src/testing/Programs.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Seed from "../../../src/dsl/values/Seed.ts"
 import * as Moment from "../../../src/runtime/plan/Moment.ts"
 import * as Plan from "../../../src/runtime/plan/Plan.ts"
 import { mermaid, text } from "../../../src/runtime/plan/PlanText.ts"

@@ -4,7 +4,7 @@
  */
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../../../dsl/ExitCode.ts"
+import * as ExitCode from "../../../dsl/errors/ExitCode.ts"
 
 /** What a PJRT plugin refuses or fails at, in XLA's words. */
 export class XlaError extends Schema.TaggedError<XlaError>()("XlaError", {

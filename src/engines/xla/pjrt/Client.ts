@@ -1,6 +1,6 @@
 /** Devices behind PJRT, with what they own: buffers, events and executables, each destroyed by whoever holds it. */
 import type { LeafType } from "../../../compiler/graph/Graph.ts"
-import { size } from "../../../dsl/NdArray.ts"
+import { size } from "../../../dsl/values/NdArray.ts"
 import type { Api, Block, Name, Pointer } from "./Api.ts"
 import * as CompileOptions from "./CompileOptions.ts"
 import * as Devices from "./Devices.ts"

@@ -1,6 +1,6 @@
 /** Equal parts of an array along an axis, one for each device. */
 import type { Shape } from "../../../compiler/graph/Graph.ts"
-import { size } from "../../../dsl/NdArray.ts"
+import { size } from "../../../dsl/values/NdArray.ts"
 
 type Numbers = Float32Array | Int32Array
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto"
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
-import * as Sentence from "../../../dsl/Sentence.ts"
+import * as Sentence from "../../../dsl/errors/Sentence.ts"
 
 /** The function that makes a shared library a PJRT plugin. */
 const entry = "GetPjrtApi"

@@ -18,7 +18,7 @@ const chainOf = (error: unknown): ReadonlyArray<Error> => {
   return chain
 }
 
-const library = fileURLToPath(new URL("..", import.meta.url))
+const library = fileURLToPath(new URL("../..", import.meta.url))
 const isOwn = (file: string): boolean => file.startsWith(library) || /[/\\]node_modules[/\\]/.test(file)
 const pathOf = (name: string): string => (name.startsWith("file:") ? fileURLToPath(name) : name)
 

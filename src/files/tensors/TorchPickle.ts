@@ -5,7 +5,7 @@
 import * as Result from "effect/Result"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../dsl/ExitCode.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 
 /** A pickle that is no state dict of tensors: where, and what it asks for. */
 export class TorchPickleError extends Schema.TaggedError<TorchPickleError>()("TorchPickleError", {

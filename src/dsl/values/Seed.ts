@@ -1,4 +1,4 @@
-import { whole } from "./Numbers.ts"
+import { whole } from "../errors/Numbers.ts"
 
 /**
  * Counter-based randomness: a seed is a 64-bit key, and every number is a function of (key, counter).

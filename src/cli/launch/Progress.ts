@@ -1,7 +1,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { LevelReport } from "../runtime/run/Run.ts"
-import type { TrialTick } from "../runs/trial/Session.ts"
+import type { LevelReport } from "../../runtime/run/Run.ts"
+import type { TrialTick } from "../../runs/trial/Session.ts"
 
 /** Hears of every tick and shows some of them. */
 export interface Display {

@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Result from "effect/Result"
-import type * as NdArray from "../dsl/NdArray.ts"
-import * as FileRange from "./FileRange.ts"
-import * as RegularFile from "./RegularFile.ts"
-import { because } from "./RunFileError.ts"
+import type * as NdArray from "../../dsl/values/NdArray.ts"
+import * as FileRange from "../FileRange.ts"
+import * as RegularFile from "../RegularFile.ts"
+import { because } from "../RunFileError.ts"
 import * as Safetensors from "./Safetensors.ts"
 
 /**

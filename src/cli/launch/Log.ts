@@ -1,7 +1,7 @@
 import * as Logger from "effect/Logger"
 import type { LogLevel } from "effect/LogLevel"
-import * as Sentence from "../dsl/Sentence.ts"
-import * as Printable from "../files/Printable.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
+import * as Printable from "../../files/Printable.ts"
 
 const said: { readonly [level in LogLevel]?: string } = { Warn: "warning  ", Error: "error  ", Fatal: "error  " }
 

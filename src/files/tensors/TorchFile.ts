@@ -1,11 +1,11 @@
 /** State dicts as `torch.save` writes them: a zip archive of a pickle and of numbers. Nothing in it is executed. */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as NdArray from "../dsl/NdArray.ts"
-import * as FileRange from "./FileRange.ts"
+import * as NdArray from "../../dsl/values/NdArray.ts"
+import * as FileRange from "../FileRange.ts"
 import { fromBfloat16, fromFloat16 } from "./HalfFloats.ts"
-import * as RegularFile from "./RegularFile.ts"
-import { because, RunFileError } from "./RunFileError.ts"
+import * as RegularFile from "../RegularFile.ts"
+import { because, RunFileError } from "../RunFileError.ts"
 import * as TorchPickle from "./TorchPickle.ts"
 import * as ZipEntries from "./ZipEntries.ts"
 

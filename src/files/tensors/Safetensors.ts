@@ -1,8 +1,8 @@
 import * as Result from "effect/Result"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../dsl/ExitCode.ts"
-import * as NdArray from "../dsl/NdArray.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
+import * as NdArray from "../../dsl/values/NdArray.ts"
 import { fromBfloat16, fromFloat16 } from "./HalfFloats.ts"
 
 /**

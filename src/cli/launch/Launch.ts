@@ -9,28 +9,28 @@ import * as Path from "effect/Path"
 import * as References from "effect/References"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as Sentence from "../dsl/Sentence.ts"
-import * as ExitCode from "../dsl/ExitCode.ts"
-import * as Precision from "../dsl/Precision.ts"
-import * as Seed from "../dsl/Seed.ts"
-import * as Config from "../runs/trial/Config.ts"
-import * as JsonFile from "../files/JsonFile.ts"
-import * as Printable from "../files/Printable.ts"
-import * as FolderLock from "../runs/folder/FolderLock.ts"
-import * as Manifest from "../runs/folder/Manifest.ts"
-import * as PlanFile from "../runs/folder/PlanFile.ts"
-import type * as Program from "../runs/Program.ts"
-import * as ReportFile from "../runs/report/ReportFile.ts"
-import * as Records from "../runs/folder/Records.ts"
-import * as ResultFile from "../runs/folder/ResultFile.ts"
-import * as RunFolder from "../runs/folder/RunFolder.ts"
-import * as Status from "../runs/folder/Status.ts"
-import * as Trial from "../runs/trial/Trial.ts"
-import { Engine } from "../engines/Engine.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
+import * as Precision from "../../dsl/Precision.ts"
+import * as Seed from "../../dsl/values/Seed.ts"
+import * as Config from "../../runs/trial/Config.ts"
+import * as JsonFile from "../../files/JsonFile.ts"
+import * as Printable from "../../files/Printable.ts"
+import * as FolderLock from "../../runs/folder/FolderLock.ts"
+import * as Manifest from "../../runs/folder/Manifest.ts"
+import * as PlanFile from "../../runs/folder/PlanFile.ts"
+import type * as Program from "../../runs/Program.ts"
+import * as ReportFile from "../../runs/report/ReportFile.ts"
+import * as Records from "../../runs/folder/Records.ts"
+import * as ResultFile from "../../runs/folder/ResultFile.ts"
+import * as RunFolder from "../../runs/folder/RunFolder.ts"
+import * as Status from "../../runs/folder/Status.ts"
+import * as Trial from "../../runs/trial/Trial.ts"
+import { Engine } from "../../engines/Engine.ts"
 import { execute } from "./Execute.ts"
 import * as Load from "./Load.ts"
-import * as Options from "./Options.ts"
-import * as Plans from "./Plans.ts"
+import * as Options from "../Options.ts"
+import * as Plans from "../Plans.ts"
 import * as Progress from "./Progress.ts"
 
 /** Settings every program has, among its own. */
@@ -129,7 +129,7 @@ export const saying = (quiet: boolean) => (text: string) => (quiet ? Effect.void
 export const hushed = <A, E, R>(effect: Effect.Effect<A, E, R>, { quiet }: { readonly quiet: boolean }) =>
   quiet ? Effect.provideService(effect, References.MinimumLogLevel, "Warn") : effect
 
-const packaged = createRequire(import.meta.url)("../../package.json") as {
+const packaged = createRequire(import.meta.url)("../../../package.json") as {
   readonly version: string
   readonly dependencies: { readonly [name: string]: string }
 }

@@ -6,9 +6,9 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import * as ExitCode from "../dsl/ExitCode.ts"
-import * as Sentence from "../dsl/Sentence.ts"
-import * as Printable from "../files/Printable.ts"
+import * as ExitCode from "../../dsl/errors/ExitCode.ts"
+import * as Sentence from "../../dsl/errors/Sentence.ts"
+import * as Printable from "../../files/Printable.ts"
 import { codeOf, codes } from "./Exit.ts"
 
 /** An error that was thrown where nothing awaits it: in a timer, or in a promise that nobody holds. */

@@ -1,8 +1,8 @@
 /** Where the files of a zip archive lie, so that each is read at its place: archives of weights are larger than memory should be. */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
-import * as FileRange from "./FileRange.ts"
-import { RunFileError } from "./RunFileError.ts"
+import * as FileRange from "../FileRange.ts"
+import { RunFileError } from "../RunFileError.ts"
 
 /** A file of an archive, stored as it is: from which byte of the archive on, and how many. */
 export interface Entry {
