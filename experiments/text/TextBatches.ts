@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import type * as tf from "@tensorflow/tfjs-core"
 import { Dataset, NdArray, Seed } from "tapweight"
 import type { Document } from "../brown/Corpus.ts"
-import * as Masking from "./Masking.ts"
+import * as Masking from "../common/Masking.ts"
 import type { Rows } from "./Passages.ts"
-import { CLS, encode, SEP, type Vocabulary } from "./Vocabulary.ts"
+import { CLS, encode, firstWord, MASK, PAD, SEP, type Vocabulary } from "./Vocabulary.ts"
 
 /**
  * What the pretraining objectives read: b rows of t tokens, m = ⌈0.15 t⌉ hidden words each. All objectives share the same
@@ -68,6 +68,12 @@ export const pretraining = (
   // Both segments have the same length: else the place of the separator would tell their order.
   const half = segmentLength(length)
   const slots = Masking.slots(length)
+  const words: Masking.Words = {
+    special: (id) => id === PAD || id === CLS || id === SEP,
+    others: Int32Array.from({ length: vocabulary.words.length - firstWord }, (_, i) => firstWord + i),
+    mask: MASK,
+    padding: PAD
+  }
   const keyOf = (seed: Seed.Seed, label: string) => NdArray.int32([2], Seed.fold(seed, label).key)
 
   const open = Effect.suspend(() => {
@@ -92,7 +98,7 @@ export const pretraining = (
         ids.set(segments[1 - swapped[row]!]!, at + 2 + half)
         ids[at + 2 + 2 * half] = SEP
       }
-      const masked = Masking.mask(Seed.fold(seed, "mask"), ids, length, vocabulary.words.length)
+      const masked = Masking.mask(Seed.fold(seed, "mask"), ids, length, words)
       return {
         ids: NdArray.int32([batch, length], ids),
         sopLabels: NdArray.int32([batch], swapped),
