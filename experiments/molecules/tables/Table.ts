@@ -4,10 +4,12 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Printable } from "tapweight"
-import * as Rows from "./Rows.ts"
+import * as Csv from "../../common/tables/Csv.ts"
+import { TableError } from "../../common/tables/TableError.ts"
+import * as TextFile from "../../common/tables/TextFile.ts"
 import { filesOf, namesOf, type TableSchema } from "./TableSchema.ts"
 
-export { TableError } from "./Rows.ts"
+export { TableError }
 
 /** A table in memory. */
 export interface Table {
@@ -34,9 +36,9 @@ interface Header {
 }
 
 /** Places of the declared columns. */
-const headerOf = (file: string, cells: ReadonlyArray<string>, schema: TableSchema): Header | Rows.TableError => {
+const headerOf = (file: string, cells: ReadonlyArray<string>, schema: TableSchema): Header | TableError => {
   const names = cells.map((cell) => cell.trim())
-  const wrong = (reason: string) => new Rows.TableError({ file, problem: "column", line: 1, reason })
+  const wrong = (reason: string) => new TableError({ file, problem: "column", line: 1, reason })
   const allBut = "allBut" in schema.labels ? schema.labels : undefined
   const wanted = [schema.smiles, ...("allBut" in schema.labels ? [] : schema.labels)]
   const places = wanted.map((column) => names.findIndex((name) => namesOf(column).includes(name)))
@@ -86,10 +88,10 @@ export const read = Effect.fnUntraced(function* (file: string, schema: TableSche
   const labels: Array<Float32Array> = []
   let header: Header | undefined
   let tasks: ReadonlyArray<string> = []
-  const take = (row: Rows.Row): Rows.TableError | undefined => {
+  const take = (row: Csv.Row): TableError | undefined => {
     if (header === undefined) {
       const found = headerOf(file, row.cells, schema)
-      if (found instanceof Rows.TableError) return found
+      if (found instanceof TableError) return found
       header = found
       tasks = found.labels.map((place) => row.cells[place]!.trim())
       return undefined
@@ -100,7 +102,7 @@ export const read = Effect.fnUntraced(function* (file: string, schema: TableSche
       const value = labelOf(text, schema)
       if (typeof value === "string") {
         const reason = `row ${smiles.length + 1}, column '${Printable.inline(tasks[task]!)}': '${Printable.inline(text)}' ${value}`
-        return new Rows.TableError({ file, problem: "value", line: row.line, reason })
+        return new TableError({ file, problem: "value", line: row.line, reason })
       }
       values[task] = value
     }
@@ -108,7 +110,7 @@ export const read = Effect.fnUntraced(function* (file: string, schema: TableSche
     labels.push(values)
     return undefined
   }
-  yield* Stream.runForEach(Rows.csv(file), (rows) => {
+  yield* Stream.runForEach(Csv.rows(file), (rows) => {
     for (const row of rows) {
       const error = take(row)
       if (error !== undefined) return Effect.fail(error)
@@ -117,7 +119,7 @@ export const read = Effect.fnUntraced(function* (file: string, schema: TableSche
   })
   if (smiles.length === 0) {
     const reason = header === undefined ? "the file is empty" : "there is a header and no row"
-    return yield* new Rows.TableError({ file, problem: "empty", reason })
+    return yield* new TableError({ file, problem: "empty", reason })
   }
   const all = new Float32Array(labels.length * tasks.length)
   for (const [i, row] of labels.entries()) all.set(row, i * tasks.length)
@@ -134,7 +136,7 @@ export const find = Effect.fnUntraced(function* (folder: string, schema: TableSc
   if (file !== undefined) return file
   const fetch = schema.source === undefined ? "" : `, or tapweight data fetch ${schema.name} --to ${folder}`
   const reason = `'${schema.name}' is called ${names.join(" or ")}, and none is here: name its folder${fetch}`
-  return yield* new Rows.TableError({ file: folder, problem: "missing", reason })
+  return yield* new TableError({ file: folder, problem: "missing", reason })
 })
 
 const usual = ["smiles", "SMILES", "Smiles", "canonical_smiles", "mol"]
@@ -146,29 +148,29 @@ const usual = ["smiles", "SMILES", "Smiles", "canonical_smiles", "mol"]
 export const smilesOf = (
   file: string,
   options: { readonly columns?: ReadonlyArray<string> } = {}
-): Stream.Stream<ReadonlyArray<string>, Rows.TableError> => {
+): Stream.Stream<ReadonlyArray<string>, TableError> => {
   const rows = /\.csv(?:\.gz)?$/i.test(file)
     ? Stream.mapAccumEffect(
-        Rows.csv(file),
+        Csv.rows(file),
         () => undefined as number | undefined,
         (place, chunk) => {
-          const take = (rows: ReadonlyArray<Rows.Row>, at: number) =>
+          const take = (rows: ReadonlyArray<Csv.Row>, at: number) =>
             [at, [rows.map(({ cells }) => cells[at]!.trim())]] as const
           if (place !== undefined) return Effect.succeed(take(chunk, place))
           const names = chunk[0]!.cells.map((cell) => cell.trim())
           const wanted = options.columns ?? usual
           const found = names.findIndex((name) => wanted.includes(name))
           if (found >= 0 && names.lastIndexOf(names[found]!) !== found) {
-            return Effect.fail(
-              new Rows.TableError({ file, problem: "column", line: 1, reason: doubled(names[found]!) })
-            )
+            return Effect.fail(new TableError({ file, problem: "column", line: 1, reason: doubled(names[found]!) }))
           }
           if (found >= 0) return Effect.succeed(take(chunk.slice(1), found))
           const reason = `there is no column ${wanted.map((name) => `'${name}'`).join(" or ")}; there are ${quoted(names)}. A schema in a .json file can name another`
-          return Effect.fail(new Rows.TableError({ file, problem: "column", line: 1, reason }))
+          return Effect.fail(new TableError({ file, problem: "column", line: 1, reason }))
         }
       )
-    : Stream.map(Rows.lines(file), (chunk) => chunk.map(({ cells }) => cells[0]!))
+    : Stream.map(TextFile.lines(file), (chunk) =>
+        chunk.flatMap(({ text }) => (text.trim() === "" ? [] : [text.trim().split(/\s+/)[0]!]))
+      )
   return Stream.filter(rows, (chunk) => chunk.length > 0)
 }
 
@@ -180,5 +182,5 @@ export const allSmiles = Effect.fnUntraced(function* (
   const chunks = yield* Stream.runCollect(smilesOf(file, options))
   const smiles = chunks.flat()
   if (smiles.length > 0) return smiles
-  return yield* new Rows.TableError({ file, problem: "empty", reason: "there is no molecule in it" })
+  return yield* new TableError({ file, problem: "empty", reason: "there is no molecule in it" })
 })
