@@ -4,10 +4,11 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Printable } from "tapweight"
+import { namesOf } from "../../common/tables/Column.ts"
 import * as Csv from "../../common/tables/Csv.ts"
 import { TableError } from "../../common/tables/TableError.ts"
 import * as TextFile from "../../common/tables/TextFile.ts"
-import { filesOf, namesOf, type TableSchema } from "./TableSchema.ts"
+import { filesOf, type TableSchema } from "./TableSchema.ts"
 
 export { TableError }
 

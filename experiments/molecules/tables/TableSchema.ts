@@ -1,12 +1,6 @@
 /** What a table of labelled molecules holds, declared once; a new data set is one such value. */
 import * as Schema from "effect/Schema"
-
-/** A column by its name, or by the names that different copies of a table give it. */
-const Column = Schema.Union([Schema.NonEmptyString, Schema.NonEmptyArray(Schema.NonEmptyString)])
-export type Column = typeof Column.Type
-
-/** The names that a column may have. */
-export const namesOf = (column: Column): ReadonlyArray<string> => (typeof column === "string" ? [column] : column)
+import { Column, namesOf } from "../../common/tables/Column.ts"
 
 /** An address that ends in a file's name. */
 const Address = Schema.NonEmptyString.check(

@@ -46,6 +46,58 @@ export const macroF1 = (labels: ArrayLike<number>, predictions: ArrayLike<number
 }
 
 /**
+ * F1 = 2 TP / (2 TP + FP + FN) of class 1, in [0, 1]; 0 where it neither occurs nor is predicted, as scikit-learn's
+ * `f1_score(zero_division=0)` has it. Throws a `RangeError` on unequal or no rows.
+ *
+ * ```ts
+ * Metrics.f1([0, 1, 1], [0, 1, 0]) // => 0.6667
+ * ```
+ */
+export const f1 = (labels: ArrayLike<number>, predictions: ArrayLike<number>): number => {
+  checked(labels, predictions)
+  let [both, either] = [0, 0]
+  for (let i = 0; i < labels.length; i++) {
+    const [label, prediction] = [labels[i] === 1, predictions[i] === 1]
+    if (label && prediction) both++
+    either += Number(label) + Number(prediction)
+  }
+  return either === 0 ? 0 : (2 * both) / either
+}
+
+/**
+ * Matthews' correlation coefficient of classes, in [-1, 1], for any number of them (Gorodkin 2004); 0 where labels or predictions
+ * are all of one class, as scikit-learn has it. Throws a `RangeError` on unequal or no rows.
+ *
+ * ```ts
+ * Metrics.mcc([0, 0, 1, 1], [0, 1, 1, 1]) // => 0.5774
+ * ```
+ */
+export const mcc = (labels: ArrayLike<number>, predictions: ArrayLike<number>): number => {
+  checked(labels, predictions)
+  const rows = labels.length
+  const counts = new Map<number, [labels: number, predictions: number]>()
+  const add = (key: number, of: 0 | 1) => {
+    const own = counts.get(key) ?? [0, 0]
+    own[of]++
+    counts.set(key, own)
+  }
+  let right = 0
+  for (let i = 0; i < rows; i++) {
+    add(labels[i]!, 0)
+    add(predictions[i]!, 1)
+    if (labels[i] === predictions[i]) right++
+  }
+  let [product, first, second] = [0, 0, 0]
+  for (const [t, p] of counts.values()) {
+    product += t * p
+    first += t * t
+    second += p * p
+  }
+  const square = (rows ** 2 - first) * (rows ** 2 - second)
+  return square === 0 ? 0 : (right * rows - product) / Math.sqrt(square)
+}
+
+/**
  * The area under the ROC curve: the probability that a positive row scores higher than a negative one, ties counting half
  * (Mann-Whitney's U over the number of pairs, by midranks), in [0, 1]. Labels are 1 and 0; rows whose label is NaN (missing)
  * are passed over. Undefined where one of the classes has no row. Throws a `RangeError` on unequal or no rows, other labels

@@ -16,23 +16,55 @@ export const spread = (values: ReadonlyArray<number>, scale: number, digits: num
   return `${(scale * mean(values)).toFixed(digits)}${around}`
 }
 
-/** Ranks from 1; equal values share the mean of theirs. */
-export const ranks = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
-  values.map((v) => values.filter((w) => w < v).length + (1 + values.filter((w) => w === v).length) / 2)
+/** Ranks from 1; equal values share the mean of theirs, and what is not a number has no rank. */
+export const ranks = (values: ArrayLike<number>): ReadonlyArray<number> => {
+  const sorted = Float64Array.from(values)
+    .filter((v) => !Number.isNaN(v))
+    .sort()
+  const ranks = new Map<number, number>()
+  for (let from = 0; from < sorted.length;) {
+    let to = from
+    while (to < sorted.length && sorted[to] === sorted[from]) to++
+    ranks.set(sorted[from]!, (from + 1 + to) / 2)
+    from = to
+  }
+  return Array.from(values, (v) => ranks.get(v) ?? Number.NaN)
+}
 
 /**
- * Spearman's rank correlation of paired values: Pearson's of their ranks; not a number where one of them is constant.
+ * Pearson's correlation of paired values; not a number where one of them is constant. Throws a `RangeError` on unequal or no values.
+ *
+ * ```ts
+ * Statistics.pearson([1, 2, 3], [1, 2, 4]) // => 0.982
+ * ```
+ */
+export const pearson = (xs: ArrayLike<number>, ys: ArrayLike<number>): number => {
+  if (xs.length === 0 || xs.length !== ys.length) {
+    throw new RangeError(
+      `Statistics: ${xs.length} and ${ys.length} values are no pairs; give as many of both, at least one`
+    )
+  }
+  const centred = (values: ArrayLike<number>) => {
+    const m = mean(Array.from(values))
+    return Array.from(values, (v) => v - m)
+  }
+  const dot = (a: ReadonlyArray<number>, b: ReadonlyArray<number>) => a.reduce((sum, v, i) => sum + v * b[i]!, 0)
+  // The mean of equal values may be off by a rounding, and what is left of them correlate with anything.
+  const constant = (values: ArrayLike<number>) => Array.from(values).every((v) => v === values[0])
+  if (constant(xs) || constant(ys)) return Number.NaN
+  const [x, y] = [centred(xs), centred(ys)]
+  return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y))
+}
+
+/**
+ * Spearman's rank correlation of paired values: Pearson's of their ranks; not a number where one of them is constant. Throws a
+ * `RangeError` on unequal or no values.
  *
  * ```ts
  * Statistics.spearman([1, 2, 3], [10, 30, 20]) // => 0.5
  * ```
  */
-export const spearman = (xs: ReadonlyArray<number>, ys: ReadonlyArray<number>): number => {
-  const centred = (values: ReadonlyArray<number>) => values.map((v) => v - mean(values))
-  const dot = (a: ReadonlyArray<number>, b: ReadonlyArray<number>) => a.reduce((sum, v, i) => sum + v * b[i]!, 0)
-  const [x, y] = [centred(ranks(xs)), centred(ranks(ys))]
-  return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y))
-}
+export const spearman = (xs: ArrayLike<number>, ys: ArrayLike<number>): number => pearson(ranks(xs), ranks(ys))
 
 /** Differences up to which all sign patterns are gone through. */
 const exactly = 16
