@@ -31,11 +31,13 @@ export interface Solver {
     v: T,
     state: Tree,
     precondition: Preconditioner
-  ) => readonly [u: T, state: Tree, soundness?: tf.Scalar]
+  ) => readonly [u: T, state: Tree, soundness?: tf.Scalar | undefined, curvature?: tf.Scalar]
   /**
    * What a `soundness` that is not positive means, and its remedy. A step cannot branch on values, so a solver says how sound
    * its solve was. A run ends with this sentence where `strict` says that there is then no solution at all; else it says it
    * where its numbers end, being no longer finite.
+   *
+   * `curvature` is the least `⟨p, H p⟩ / ⟨p, p⟩` along the directions of a solve: diagnostic ticks report it.
    */
   readonly unsound?: string
   readonly strict?: boolean

@@ -3,6 +3,9 @@ import * as tf from "@tensorflow/tfjs-core"
 // A pivot below this share of the largest one is rounding.
 const negligible = 1e-6
 
+/** Above every number that is compared: what the least of none is. */
+export const unmet = 3e38
+
 /** The smaller one; the first where one of them is NaN, so that what came before numbers ended stays known. */
 export const least = (a: tf.Scalar | undefined, b: tf.Scalar): tf.Scalar =>
   a === undefined ? b : tf.where(tf.less(b, a), b, a)

@@ -116,6 +116,48 @@ describe("a solve that goes wrong says so, where numbers end", () => {
       assert.throws(() => Solver.damped(Solver.exact, { damping: 0 }), RangeError)
     }).pipe(Effect.provide(Eager.layer("cpu")))
   )
+
+  it.live("MINRES solves where the curvature is indefinite, and of a singular one gives least squares", () =>
+    Effect.gen(function* () {
+      const minres = Solver.minres({ iterations: 3 })
+      // The right-hand side is x − 1 = −1, and what arrives at y is u itself.
+      const solved = yield* swept(problem(minres, [2, -1, 0.5]))
+      assert.isBelow(M.relativeError(solved.gradient, [-0.5, 1, -2]), 1e-4)
+      const least = yield* swept(problem(minres, singular))
+      assert.isBelow(Math.abs(least.gradient[0]! + 0.5), 1e-4)
+      assert.isTrue(least.gradient.every(Number.isFinite))
+      const one = yield* swept(problem(Solver.minres({ iterations: 1 }), [2, -1, 0.5]))
+      assert.isAbove(M.relativeError(one.gradient, [-0.5, 1, -2]), 0.1)
+      // Along its first direction this curvature is zero: conjugate gradient cannot begin.
+      const opposed = [1, -1]
+      const breaking = problem(Solver.conjugateGradient({ iterations: 2 }), opposed)
+      assert.isAbove(M.relativeError((yield* swept(breaking)).gradient, [-1, 1]), 0.5)
+      const through = yield* swept(problem(Solver.minres({ iterations: 2 }), opposed))
+      assert.isBelow(M.relativeError(through.gradient, [-1, 1]), 1e-4)
+    }).pipe(Effect.provide(Eager.layer("cpu")))
+  )
+
+  it.live("diagnostics say that a curvature is negative or zero, and which is the least", () =>
+    Effect.gen(function* () {
+      for (const solver of [
+        Solver.conjugateGradient({ iterations: 3 }),
+        Solver.minres({ iterations: 3 }),
+        Solver.identity
+      ]) {
+        const negative = yield* swept(problem(solver, [2, -3, 0.5]))
+        assert.isBelow(negative.curvatures["lower"]!, 0, solver.name)
+        const positive = yield* swept(problem(solver, [2, 3, 0.5]))
+        assert.isAbove(positive.curvatures["lower"]!, 0.4, solver.name)
+      }
+      const found = yield* Run.ticks(problem(Solver.identity, [0, 0, 0]), {
+        ticks: 1,
+        seed: 0,
+        diagnosticsEvery: 1
+      }).pipe(Stream.runCollect)
+      assert.strictEqual(found[0]?.levels["upper"]?.report?.curvatures["lower"], 0)
+    }).pipe(Effect.provide(Eager.layer("cpu")))
+  )
+
   it.live("a sound solve leaves numbers that end for another reason to that reason", () =>
     Effect.gen(function* () {
       const tooFast = problem(Solver.conjugateGradient({ iterations: 3 }), [500, 1, 1])

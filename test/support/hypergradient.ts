@@ -33,9 +33,10 @@ export const swept = <V extends Var.Any, E, R>(problem: Problem<V, E, R>, seed =
       const host = yield* observe(state, batches)
       yield* engine.release(state)
       const flat = Tree.hostEntries(host.gradient as Tree.HostTree).flatMap(([, leaf]) => Array.from(leaf.data))
-      const residuals = Object.fromEntries(
-        Object.entries(host.report.residuals).map(([level, r]) => [level, (r as { data: Float32Array }).data[0]!])
-      )
-      return { gradient: flat, residuals, report: host.report, plan }
+      const numbers = (scalars: { readonly [level: string]: unknown }) =>
+        Object.fromEntries(Object.entries(scalars).map(([level, r]) => [level, (r as { data: Float32Array }).data[0]!]))
+      const residuals = numbers(host.report.residuals)
+      const curvatures = numbers(host.report.curvatures)
+      return { gradient: flat, residuals, curvatures, report: host.report, plan }
     })
   )

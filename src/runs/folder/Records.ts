@@ -59,7 +59,9 @@ export const Hyper = Struct({
     Struct({
       level: String,
       solver: String,
-      residual: Schema.NullOr(Number)
+      residual: Schema.NullOr(Number),
+      /** The least curvature along the solve; not positive where it is singular or indefinite. */
+      curvature: optionalKey(Number)
     })
   )
 })

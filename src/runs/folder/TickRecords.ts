@@ -61,7 +61,8 @@ export const of = (
     const solves = sweep.hops.map((hop) => ({
       level: hop.level,
       solver: plan.levels.find((l) => l.name === hop.level)!.estimator!.name,
-      residual: report.residuals[hop.level] ?? null
+      residual: report.residuals[hop.level] ?? null,
+      ...(report.curvatures[hop.level] === undefined ? {} : { curvature: report.curvatures[hop.level] })
     }))
     const via = Object.entries(report.parts).map(([name, p]) => ({ via: [name], norm: p.norm, cos: p.cosine }))
     return [

@@ -7,6 +7,12 @@ const pairs = (values: { readonly [name: string]: number }): string =>
     .map(([name, value]) => `${name} ${number(value)}`)
     .join("  ")
 
+/** What a curvature that is not positive says of a solve. */
+const indefinite = (curvature: number | undefined): string =>
+  curvature === undefined || curvature > 0
+    ? ""
+    : ` (${curvature === 0 ? "singular" : "indefinite"}: curvature ${number(curvature)}, take Solver.minres or Solver.damped)`
+
 /** The record in words; its step first where it has one. */
 export const line = (record: Record): string => {
   switch (record.t) {
@@ -24,8 +30,8 @@ export const line = (record: Record): string => {
     case "hyper": {
       const parts = record.parts.map(({ cos, norm, via }) => `${via.join("→")} ${number(norm)} (cosine ${number(cos)})`)
       const solves = record.solves.map(
-        ({ level, residual, solver }) =>
-          `${level} ${solver} residual ${residual === null ? "not measured" : number(residual)}`
+        ({ curvature, level, residual, solver }) =>
+          `${level} ${solver} residual ${residual === null ? "not measured" : number(residual)}${indefinite(curvature)}`
       )
       const whole = `${record.k}  ${record.level}  hypergradient ${number(record.norm)}, direct ${number(record.direct)}`
       return [whole, ...parts, ...solves].join("  ")

@@ -4,6 +4,7 @@ import type { Definition } from "../../dsl/Level.ts"
 import { least } from "../../dsl/LossScale.ts"
 import type { Host } from "../../dsl/values/Tree.ts"
 import { StepError } from "../../engines/Engine.ts"
+import { unmet } from "../../tensor/Elimination.ts"
 import type * as Sweep from "../step/Direction.ts"
 
 /** What a level reported at a tick, as numbers. */
@@ -22,6 +23,8 @@ export interface Report {
   readonly direct: number
   readonly parts: { readonly [level: string]: { readonly norm: number; readonly cosine: number } }
   readonly residuals: { readonly [level: string]: number }
+  /** Not positive where the curvature is singular or indefinite along the solve: its residual says whether that did harm. */
+  readonly curvatures: { readonly [level: string]: number }
 }
 
 const number = (array: { readonly data: ArrayLike<number> }): number => array.data[0]!
@@ -51,7 +54,10 @@ export const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
                 { norm: number(p.norm), cosine: number(p.cosine) }
               ])
             ),
-            residuals: Object.fromEntries(Object.entries(report.residuals).map(([name, r]) => [name, number(r)]))
+            residuals: Object.fromEntries(Object.entries(report.residuals).map(([name, r]) => [name, number(r)])),
+            curvatures: Object.fromEntries(
+              Object.entries(report.curvatures).flatMap(([name, c]) => (number(c) < unmet ? [[name, number(c)]] : []))
+            )
           }
         : undefined,
     ...("scale" in lossScale

@@ -4,6 +4,7 @@ import type { Hypergradient, Preconditioner, Rows, Solver } from "../../dsl/Hype
 import type { Definition } from "../../dsl/Level.ts"
 import * as Trees from "../../dsl/values/Tree.ts"
 import type { Tree } from "../../dsl/values/Tree.ts"
+import * as Elimination from "../../tensor/Elimination.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { counts } from "../plan/Rows.ts"
@@ -31,6 +32,8 @@ export interface Handed {
   readonly touched: ReadonlyArray<string>
   readonly state: Tree
   readonly residual: tf.Scalar | undefined
+  /** The least `⟨p, H p⟩ / ⟨p, p⟩` that the solve met, along its solution among others, if asked for. */
+  readonly curvature?: tf.Scalar | undefined
   /** How sound the solve was, where its solver says it: not positive means what the solver's `unsound` does. */
   readonly soundness: tf.Scalar | undefined
 }
@@ -57,7 +60,7 @@ export const implicit = (
     Objective.gradient(level, { ...vars, [own]: x }, batch, wrt).gradient
   const system = Stationary.system(level.optimizer, product, vars[own]!, (x) => gradientOf([own])(x)[own]!)
   const right = system.restrict(v)
-  const [u, next, soundness] = solver.update(
+  const [u, next, soundness, least] = solver.update(
     system.operator,
     right,
     state,
@@ -74,7 +77,7 @@ export const implicit = (
     cotangents: Vector.scale(-1, mixed),
     touched,
     state: next,
-    residual: measure ? relativeResidual(system.operator(u), right) : undefined,
+    ...(measure ? measured(system.operator(u), u, right, least) : { residual: undefined }),
     soundness
   }
 }
@@ -85,8 +88,19 @@ const unstated =
     throw new Error(`solver '${name}' uses the preconditioner and does not say so: give it preconditioned: true`)
   }
 
-const relativeResidual = (image: Tree, v: Tree): tf.Scalar =>
-  tf.divNoNan(Vector.norm(Vector.subtract(image, v)), Vector.norm(v)) as tf.Scalar
+/** How well a solve went: its relative residual, and the least curvature that it met; where there was nothing to solve, none. */
+const measured = (image: Tree, u: Tree, v: Tree, least: tf.Scalar | undefined) => {
+  const squared = Vector.dot(u, u)
+  const along = tf.where(
+    tf.greater(squared, 0),
+    tf.divNoNan(Vector.dot(u, image), squared),
+    Elimination.unmet
+  ) as tf.Scalar
+  return {
+    residual: tf.divNoNan(Vector.norm(Vector.subtract(image, v)), Vector.norm(v)) as tf.Scalar,
+    curvature: least === undefined ? along : Elimination.least(least, along)
+  }
+}
 
 /** The preconditioner at one update: `−(∂x'/∂g)ᵀ v`, over what the optimizer moves. */
 export const preconditioner =

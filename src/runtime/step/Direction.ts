@@ -22,6 +22,8 @@ export type Report = {
   readonly parts: { readonly [level: string]: { readonly norm: tf.Scalar; readonly cosine: tf.Scalar } }
   /** By level: ‖H u − v‖ / ‖v‖ of its linear solve. */
   readonly residuals: { readonly [level: string]: tf.Scalar }
+  /** By level: the least curvature that its linear solve met. Not positive where H is singular or indefinite along it. */
+  readonly curvatures: { readonly [level: string]: tf.Scalar }
 }
 
 /** What a level reports of an update, taken at the values the update started from. */
@@ -79,6 +81,7 @@ export const direction = (
   const solver: { [lower: string]: Tree } = {}
   const parts: { [lower: string]: Tree } = {}
   const residuals: { [lower: string]: tf.Scalar } = {}
+  const curvatures: { [lower: string]: tf.Scalar } = {}
   const soundness: { [lower: string]: tf.Scalar } = {}
   for (const hop of sweep.hops) {
     const lower = levels.get(hop.level)!
@@ -99,6 +102,7 @@ export const direction = (
     solver[lower.name] = handed.state
     if (handed.soundness !== undefined) soundness[lower.name] = handed.soundness
     if (handed.residual !== undefined) residuals[lower.name] = handed.residual
+    if (handed.curvature !== undefined) curvatures[lower.name] = handed.curvature
     for (const variable of hop.into) {
       const arriving = handed.cotangents[variable]!
       const sofar = cotangents[variable]
@@ -121,7 +125,8 @@ export const direction = (
             { norm: Vector.norm(part), cosine: Vector.cosine(part, whole) }
           ])
         ),
-        residuals
+        residuals,
+        curvatures
       }
   return {
     gradient: whole,
