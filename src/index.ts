@@ -30,6 +30,8 @@ export * as Vector from "./tensor/Vector.ts"
 export * as Optimizer from "./levels/Optimizer.ts"
 /** Products with the curvature of a level: how `H u` is computed. */
 export * as Product from "./levels/Product.ts"
+/** Published methods by name, each a composition of the parts here. */
+export * as Method from "./levels/Method.ts"
 export * as Rate from "./levels/Rate.ts"
 /** How a level's linear system `H u = v` is solved. */
 export * as Solver from "./levels/Solver.ts"

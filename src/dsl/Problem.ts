@@ -7,6 +7,8 @@ import type { Var } from "./Var.ts"
 export interface Problem<out Vars extends Var.Any, out E = never, out R = never> extends Pipeable {
   readonly top: Definition
   readonly simultaneous: boolean
+  /** Whether levels update upper first within a tick; absent where lower first. */
+  readonly upperFirst?: true
   /** What levels compute in that do not say so themselves; float32 where absent. */
   readonly precision?: Precision
   readonly "~vars": () => Vars
@@ -69,8 +71,44 @@ export const close = <L extends Level.Any>(
  * Problem.simultaneous(Problem.close(tune)).simultaneous // => true
  * ```
  */
-export const simultaneous = <P extends Problem.Any>(self: P): P =>
-  Object.assign(Object.create(Prototype), self, { simultaneous: true })
+export const simultaneous = <P extends Problem.Any>(self: P): P => {
+  const { upperFirst: _, ...rest } = self as Problem.Any
+  return Object.assign(Object.create(Prototype), rest, { simultaneous: true })
+}
+
+/**
+ * Levels update in sequence within a tick, the top level first: its hypergradient is taken before the levels below move (BSA, Ghadimi
+ * and Wang 2018). By default those below come first.
+ */
+export const upperFirst = <P extends Problem.Any>(self: P): P =>
+  Object.assign(Object.create(Prototype), self, { simultaneous: false, upperFirst: true })
+
+/**
+ * Every level of a problem changed, each once, lower levels first: `change` is given a level that reads the changed ones.
+ *
+ * ```ts
+ * const fit = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(w)
+ * })
+ * Problem.close(fit).pipe(Problem.mapLevels(Level.repeat(3))).top.schedule.repeat // => 3
+ * ```
+ */
+export const mapLevels =
+  (change: (level: Definition) => Definition) =>
+  <P extends Problem.Any>(self: P): P => {
+    const known = new Map<Definition, Definition>()
+    const changed = (level: Definition): Definition => {
+      const before = known.get(level)
+      if (before !== undefined) return before
+      const upstream = level.upstream.map(changed)
+      const after = change(Object.assign(Object.create(Prototype), level, { upstream }))
+      known.set(level, after)
+      return after
+    }
+    return Object.assign(Object.create(Prototype), self, { top: changed(self.top) })
+  }
 
 /**
  * What levels compute their losses and gradients in, but for those that say it themselves (`Level.precision`): what

@@ -60,7 +60,30 @@ const misused = (wiring: Wiring.Wiring): WiringError | undefined => {
   return undefined
 }
 
-const wholeNumbers = (level: Wiring.LevelWiring, simultaneous: boolean): WiringError | undefined => {
+/** Estimators that go by a level's last updates need them to be made, in the same tick, before what differentiates them. */
+const untimely = (level: Wiring.LevelWiring, { simultaneous, upperFirst }: Wiring.Wiring): WiringError | undefined => {
+  const { estimator } = level
+  if (upperFirst === true && level.restart) {
+    const found = "it starts again from its initial value before the levels above take their turn in the same tick"
+    return defect("Schedule", level.name, found, "drop Level.restart or Problem.upperFirst")
+  }
+  if (estimator === null || !(simultaneous || upperFirst === true)) return undefined
+  const [how, drop] = simultaneous
+    ? ["the levels update simultaneously from one snapshot", "Problem.simultaneous"]
+    : ["the levels above update first", "Problem.upperFirst"]
+  const refuse = (found: string, remedy: string) =>
+    defect("Schedule", level.name, `${found}, but ${how}`, `${remedy}, or drop ${drop}`)
+  if (estimator.preconditioned === true)
+    return refuse(`'${estimator.name}' uses its last update`, "use a solver without preconditioner")
+  if (estimator.kind === "forward")
+    return refuse(`'${estimator.name}' is carried through its updates`, "use an implicit estimator")
+  if (estimator.kind === "unrolled") return refuse("it is unrolled through past updates", "use an implicit estimator")
+  if (upperFirst === true && estimator.atUpdate === true)
+    return refuse("it is to be differentiated where its last update was made from", "leave out at")
+  return undefined
+}
+
+const wholeNumbers = (level: Wiring.LevelWiring, wiring: Wiring.Wiring): WiringError | undefined => {
   const least = { unroll: 1, repeat: 1, warmup: 0, freeze: 0, accumulate: 1 } as const
   for (const [key, minimum] of Object.entries(least) as ReadonlyArray<[keyof typeof least, number]>) {
     const value = level[key] ?? null
@@ -69,14 +92,12 @@ const wholeNumbers = (level: Wiring.LevelWiring, simultaneous: boolean): WiringE
     }
   }
   const { estimator } = level
-  if (simultaneous && level.repeat > 1) {
+  if (wiring.simultaneous && level.repeat > 1) {
     const found = `it repeats ${level.repeat} updates on a turn, but the levels update simultaneously from one snapshot`
     return defect("Schedule", level.name, found, "drop Level.repeat or Problem.simultaneous")
   }
-  if (simultaneous && estimator?.preconditioned === true) {
-    const found = `'${estimator.name}' uses its last update, but the levels update simultaneously from one snapshot`
-    return defect("Schedule", level.name, found, "use a solver without preconditioner, or drop Problem.simultaneous")
-  }
+  const late = untimely(level, wiring)
+  if (late !== undefined) return late
   if (
     level.precision?.startsWith("float16") === true &&
     (estimator?.kind === "unrolled" || estimator?.kind === "forward" || estimator?.preconditioned)
@@ -89,15 +110,7 @@ const wholeNumbers = (level: Wiring.LevelWiring, simultaneous: boolean): WiringE
       "use Precision.bfloat16, or an estimator that looks at no past update"
     )
   }
-  if (simultaneous && estimator?.kind === "forward") {
-    const found = `'${estimator.name}' is carried through its updates, but the levels update simultaneously from one snapshot`
-    return defect("Schedule", level.name, found, "use an implicit estimator, or drop Problem.simultaneous")
-  }
   if (estimator?.kind === "unrolled") {
-    if (simultaneous) {
-      const found = "it is unrolled through past updates, but the levels update simultaneously from one snapshot"
-      return defect("Schedule", level.name, found, "use an implicit estimator, or drop Problem.simultaneous")
-    }
     if (level.restart && estimator.steps > level.unroll * level.repeat) {
       const found = `it is unrolled through ${estimator.steps} updates but restarts after ${level.unroll * level.repeat}`
       return defect("Schedule", level.name, found, "unroll at most the updates of one round")
@@ -118,7 +131,7 @@ const namesKnown = (wiring: Wiring.Wiring): WiringError | undefined => {
     )
   }
   for (const level of wiring.levels) {
-    const bad = wholeNumbers(level, wiring.simultaneous)
+    const bad = wholeNumbers(level, wiring)
     if (bad !== undefined) return bad
     const missing = level.upstream.find((name) => !names.has(name))
     if (missing !== undefined) {

@@ -42,7 +42,9 @@ const Cost = Schema.Struct({
 export const Plan = Schema.Struct({
   version: Schema.Literal(1),
   simultaneous: Schema.Boolean,
-  /** Lower levels first: the order of updates within a tick. */
+  /** Whether updates within a tick go through `levels` backwards. */
+  upperFirst: Schema.optionalKey(Schema.Literal(true)),
+  /** Lower levels first: the order of updates within a tick, unless they are simultaneous or upper first. */
   levels: Schema.Array(PlannedLevel),
   fixed: Schema.Array(Schema.String),
   sweeps: Schema.Array(PlannedSweep),
@@ -210,6 +212,7 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
   return Result.succeed({
     version: 1,
     simultaneous: wiring.simultaneous,
+    ...(wiring.upperFirst === true ? { upperFirst: true as const } : {}),
     levels,
     fixed: [...wiring.fixed].sort(),
     sweeps: [...found.values()],

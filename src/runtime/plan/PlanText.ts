@@ -43,6 +43,11 @@ const rounding = ({ levels, sweeps }: Plan): ReadonlyArray<string> => {
   ]
 }
 
+const order = ({ simultaneous, upperFirst }: Plan): string =>
+  simultaneous
+    ? "updated together from one snapshot"
+    : `updated in this order${upperFirst === true ? ", last first" : ""}`
+
 /** A plan for people: order and firing, sweeps, cost. */
 export const text = (plan: Plan): string => {
   const levels = plan.levels.map((level) => [
@@ -72,7 +77,7 @@ export const text = (plan: Plan): string => {
     ])
   const cost = plan.cost.map((c) => [c.level, evaluations(c), `${Number(c.perTick.toFixed(3))} a tick`])
   return [
-    `levels (${plan.simultaneous ? "updated together from one snapshot" : "updated in this order"})`,
+    `levels (${order(plan)})`,
     ...table(levels),
     ...(plan.fixed.length > 0 ? [`held constant: ${plan.fixed.join(", ")}`] : []),
     ...rounding(plan),

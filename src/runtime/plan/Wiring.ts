@@ -57,7 +57,9 @@ export const Wiring = Schema.Struct({
   levels: Schema.Array(LevelWiring),
   fixed: Schema.Array(Schema.String),
   top: Schema.String,
-  simultaneous: Schema.Boolean
+  simultaneous: Schema.Boolean,
+  /** Whether levels update upper first within a tick; absent where lower first. */
+  upperFirst: Schema.optionalKey(Schema.Literal(true))
 })
 export type Wiring = typeof Wiring.Type
 
@@ -278,5 +280,6 @@ export const fromProblem = (problem: Problem.Any): Wiring => ({
   levels: definitions(problem).map((level) => wiringOf(level, precisionOf(level, problem))),
   fixed: fixed(problem).map((f) => f.variable.name),
   top: problem.top.name,
-  simultaneous: problem.simultaneous
+  simultaneous: problem.simultaneous,
+  ...(problem.upperFirst === true ? { upperFirst: true as const } : {})
 })

@@ -71,7 +71,8 @@ const applied = (state: State, level: Definition, found: Sweep.Direction): State
 export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<State, Sweep.Batches, Metrics> => {
   const levels = levelsOf(problem)
   const sweeps = Plans.sweepsWhile(plan, new Set(moment.frozen))
-  const acting = plan.levels.filter((level) => moment.acting.includes(level.name))
+  const lowerFirst = plan.levels.filter((level) => moment.acting.includes(level.name))
+  const acting = plan.upperFirst === true ? lowerFirst.toReversed() : lowerFirst
   const fresh = (planned: PlannedLevel, batches: Sweep.Batches, j: number): Objective.UpdateBatch =>
     batches[planned.name]!.at(j - planned.repeat)!
   const find = (

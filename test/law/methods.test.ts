@@ -1,0 +1,191 @@
+/** Published methods on a quadratic of two levels: iterates after three ticks as an independent computation has them, and where they end. */
+import { assert, describe, it } from "@effect/vitest"
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as Dataset from "../../src/dsl/Dataset.ts"
+import * as Level from "../../src/dsl/Level.ts"
+import * as NdArray from "../../src/dsl/NdArray.ts"
+import * as Problem from "../../src/dsl/Problem.ts"
+import * as Var from "../../src/dsl/Var.ts"
+import * as Eager from "../../src/engines/eager/Eager.ts"
+import * as Compiled from "../../src/engines/compiled/CompiledEngine.ts"
+import * as Method from "../../src/levels/Method.ts"
+import * as Optimizer from "../../src/levels/Optimizer.ts"
+import * as Product from "../../src/levels/Product.ts"
+import type * as Rate from "../../src/levels/Rate.ts"
+import * as Plan from "../../src/runtime/plan/Plan.ts"
+import * as PlanText from "../../src/runtime/plan/PlanText.ts"
+import * as Run from "../../src/runtime/run/Run.ts"
+import { bilinear, lowerLoss, upperLoss } from "../support/quadraticVectors.ts"
+
+const fd = Product.finiteDifference({ radius: 1 })
+
+const inverseRoot = (peak: number): Rate.Rate => ({
+  name: `inverseRoot(${peak})`,
+  at: (clock) => tf.div(peak, tf.sqrt(tf.add(tf.cast(clock, "float32"), 1)))
+})
+
+const problem = (rates: readonly [lower: number | Rate.Rate, upper: number | Rate.Rate] = [0.1, 0.05]) => {
+  const x = Var.make("x", () => NdArray.float32([2], [1, -1]))
+  const z = Var.make("z", () => NdArray.float32([2], [0, 0]))
+  const lower = Level.minimize(z, {
+    name: "lower",
+    given: [x],
+    data: Dataset.none,
+    optimizer: Optimizer.sgd(rates[0]),
+    objective: ({ x, z }) => lowerLoss(x, z)
+  })
+  const upper = Level.minimize(x, {
+    name: "upper",
+    upstream: [lower],
+    data: Dataset.none,
+    optimizer: Optimizer.sgd(rates[1]),
+    objective: ({ x, z }) => upperLoss(x, z)
+  })
+  return Problem.close(upper)
+}
+
+type Numbers = ReadonlyArray<number>
+
+/** Variables and the adjoint after so many ticks. */
+const after = (given: Problem.Problem.Any, ticks: number) =>
+  Run.ticks(given as Problem.Problem<any>, { ticks, seed: 0 }).pipe(
+    Stream.filter((tick) => tick.index === ticks),
+    Stream.mapEffect((tick) => tick.snapshot),
+    Stream.runHead,
+    Effect.map((found) => {
+      const { solver, vars } = Option.getOrThrow(found) as unknown as {
+        vars: { [name: string]: NdArray.NdArray }
+        solver: { upper?: { lower?: { solution?: NdArray.NdArray } } }
+      }
+      const numbers = (array: NdArray.NdArray | undefined): Numbers =>
+        array === undefined ? [] : Array.from(array.data)
+      return { x: numbers(vars["x"]), z: numbers(vars["z"]), v: numbers(solver.upper?.lower?.solution) }
+    })
+  )
+
+const close = (is: Numbers, wanted: Numbers, within: number, what: string) => {
+  assert.strictEqual(is.length, wanted.length, what)
+  is.forEach((value, i) => assert.closeTo(value, wanted[i]!, within, `${what}[${i}]`))
+}
+
+const best = [-0.26602158, -0.19443475]
+const distance = (x: Numbers): number => Math.hypot(x[0]! - best[0]!, x[1]! - best[1]!)
+
+describe("methods after three ticks", () => {
+  const decaying = problem([inverseRoot(0.1), inverseRoot(0.05)])
+  const cases: ReadonlyArray<readonly [string, Problem.Problem.Any, Numbers, Numbers, Numbers]> = [
+    [
+      "SOBA",
+      problem().pipe(Method.soba({ rate: 0.1, product: fd })),
+      [0.9756303, -0.9521675],
+      [-0.192263, 0.44076],
+      [0.0919545, -0.0755685]
+    ],
+    [
+      "SOBA with rates of 1/√(t + 1)",
+      decaying.pipe(Method.soba({ rate: inverseRoot(0.1), product: fd })),
+      [0.98041329, -0.96131385],
+      [-0.14981633, 0.343176],
+      [0.07538954, -0.07157576]
+    ],
+    [
+      "AmIGO of two steps",
+      problem().pipe(Method.amigo({ rate: 0.1, lowerSteps: 2, adjointSteps: 2, product: fd })),
+      [0.97952413, -0.96561341],
+      [-0.33994298, 0.7868691],
+      [0.08647323, 0.14228347]
+    ],
+    [
+      "StocBiO of two steps and two terms",
+      problem().pipe(Method.stocbio({ rate: 0.1, lowerSteps: 2, terms: 2, product: fd })),
+      [0.97828718, -0.96478562],
+      [-0.33994783, 0.78682694],
+      []
+    ]
+  ]
+  for (const [name, made, x, z, v] of cases) {
+    it.live(name, () =>
+      Effect.gen(function* () {
+        const found = yield* after(made, 3)
+        close(found.x, x, 1e-6, "x")
+        close(found.z, z, 1e-6, "z")
+        if (v.length > 0) close(found.v, v, 1e-6, "v")
+      }).pipe(Effect.provide(Eager.layer("cpu")))
+    )
+  }
+  it.live("and with exact products on the compiled engine", () =>
+    Effect.gen(function* () {
+      const found = yield* after(problem().pipe(Method.soba({ rate: 0.1 })), 3)
+      close(found.x, [0.9756303, -0.9521675], 1e-6, "x")
+      close(found.v, [0.0919545, -0.0755685], 1e-6, "v")
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+})
+
+describe("where methods end", () => {
+  it.live("those whose adjoint is kept reach the optimum to rounding; those that begin it anew stall", () =>
+    Effect.gen(function* () {
+      const end = (method: Method.Method) =>
+        Effect.map(after(problem([0.2, 0.1]).pipe(method), 1000), ({ x }) => distance(x))
+      assert.isBelow(yield* end(Method.soba({ rate: 0.2 })), 1e-6)
+      assert.isBelow(yield* end(Method.amigo({ rate: 0.2, lowerSteps: 2, adjointSteps: 2 })), 1e-6)
+      assert.isAbove(yield* end(Method.stocbio({ rate: 0.2, lowerSteps: 2, terms: 2 })), 0.3)
+      assert.isAbove(yield* end(Method.t1t2()), 0.1)
+      assert.isBelow(yield* end(Method.imaml({ iterations: 2 })), 1e-5)
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+
+  it.live("a random term of the series is its sum in the mean", () =>
+    Effect.gen(function* () {
+      // The lower level is at rest and the upper nearly so: what each tick hands on differs by its draw alone.
+      const still = problem([1e-12, 1e-4])
+      const ticks = 2000
+      const moved = (method: Method.Method) =>
+        Effect.map(after(still.pipe(method), ticks), ({ x }) => [x[0]! - 1, x[1]! + 1].map((d) => d / (ticks * 1e-4)))
+      const drawn = yield* moved(Method.ttsa({ rate: 0.3, terms: 6 }))
+      const summed = yield* moved(Method.stocbio({ rate: 0.3, terms: 5, lowerSteps: 1 }))
+      const cut = yield* moved(Method.stocbio({ rate: 0.3, terms: 1, lowerSteps: 1 }))
+      const apart = (a: Numbers, b: Numbers) => Math.hypot(a[0]! - b[0]!, a[1]! - b[1]!)
+      assert.isBelow(apart(drawn, summed), 0.02)
+      assert.isAbove(apart(cut, summed), 0.1)
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+})
+
+describe("orders within a tick", () => {
+  it.live("upper first: its direction is taken before the lower level moves", () =>
+    Effect.gen(function* () {
+      const method = Method.bsa({ rate: 0.1, lowerSteps: 2, terms: 1, product: fd })
+      const found = yield* after(problem().pipe(method), 1)
+      // With one term u = αv is no draw: ∂f + Cᵀ-part at (x0, z0), then two lower steps at the new x.
+      const { direct, step } = bilinear
+      const expected = step([1, -1], [0, 0], 0.1)
+      close(found.x, [1 - 0.05 * expected[0]!, -1 - 0.05 * expected[1]!], 1e-6, "x")
+      close(found.z, direct(found.x, [0, 0], 0.1, 2), 1e-6, "z")
+    }).pipe(Effect.provide(Eager.layer("cpu")))
+  )
+
+  it("is printed, and refused with estimators of past updates", () => {
+    const text = (method: Method.Method) => PlanText.text(Result.getOrThrow(Plan.make(problem().pipe(method))))
+    assert.include(text(Method.bsa({ rate: 0.1 })), "updated in this order, last first")
+    assert.include(text(Method.soba({ rate: 0.1 })), "updated together from one snapshot")
+    const refusal = (method: Method.Method) => {
+      const plan = Plan.make(problem().pipe(method, Problem.upperFirst))
+      return Result.isFailure(plan) ? plan.failure.message : "accepted"
+    }
+    assert.match(refusal(Method.unrolled({ steps: 3 })), /levels above update first/)
+    assert.match(refusal(Method.sama()), /levels above update first/)
+    const again = Plan.make(
+      problem().pipe(
+        Method.t1t2(),
+        Problem.mapLevels((level) => (level.name === "lower" ? Level.restart(level) : level)),
+        Problem.upperFirst
+      )
+    )
+    assert.isTrue(Result.isFailure(again))
+  })
+})
