@@ -5,7 +5,8 @@ import * as Stream from "effect/Stream"
 import { Printable } from "tapweight"
 import { type Column, namesOf } from "./Column.ts"
 import * as Csv from "./Csv.ts"
-import { TableError } from "./TableError.ts"
+import * as Parquet from "./Parquet.ts"
+import { type At, TableError } from "./TableError.ts"
 import * as TextFile from "./TextFile.ts"
 
 /** A column by its names, or by its place from 1 where a file names none. */
@@ -14,14 +15,14 @@ export type Cell = Column | number
 /** The columns that are wanted, by what they are for. */
 export type Wanted<K extends string> = { readonly [P in K]?: Cell | undefined }
 
-/** The wanted cells of a row, undefined where the row or the column has none, and the line that it is in or ends in. */
+/** The wanted cells of a row, undefined where it has none, and where it is. */
 export interface Record<K extends string> {
   readonly cells: { readonly [P in K]?: unknown }
-  readonly line: number
+  readonly at: At
 }
 
 /** Formats of tables. TSV has no quoting: a cell holds whatever stands between two tabs. */
-export type Format = "tsv" | "csv" | "jsonl"
+export type Format = "tsv" | "csv" | "jsonl" | "parquet"
 
 const quoted = (names: ReadonlyArray<string>): string => {
   const shown = names.slice(0, 30).map((name) => `'${Printable.inline(name)}'`)
@@ -29,12 +30,12 @@ const quoted = (names: ReadonlyArray<string>): string => {
 }
 
 /** Where the wanted columns stand in a header, or what is wrong with it. */
-export const placesOf = (
+const placesOf = (
   file: string,
   header: ReadonlyArray<string>,
   columns: ReadonlyArray<Column>
 ): ReadonlyArray<number> | TableError => {
-  const wrong = (reason: string) => new TableError({ file, problem: "column", line: 1, reason })
+  const wrong = (reason: string) => new TableError({ file, problem: "column", reason })
   const names = header.map((name) => name.trim())
   const places = columns.map((column) => names.findIndex((name) => namesOf(column).includes(name)))
   const missing = columns.find((_, i) => places[i] === -1)
@@ -92,7 +93,7 @@ const delimited = <K extends string>(
           return yield* new TableError({ file, problem: "row", line, reason })
         }
         const short = cells.length < width
-        records.push({ cells: cellsOf(keys, (i) => (short ? undefined : cells[places[i]!])), line })
+        records.push({ cells: cellsOf(keys, (i) => (short ? undefined : cells[places[i]!])), at: { line } })
       }
       return [known, [records]] as const
     })
@@ -137,7 +138,7 @@ const jsonOf = <K extends string>(
       entries.map(([key]) => key),
       (i) => object[places[i]!]
     ),
-    line
+    at: { line }
   }
 }
 
@@ -156,6 +157,26 @@ const jsonLines = <K extends string>(
     return Effect.succeed(records)
   })
 
+const parquet = <K extends string>(
+  file: string,
+  entries: ReadonlyArray<readonly [K, Column]>
+): Stream.Stream<ReadonlyArray<Record<K>>, TableError> => {
+  const keys = entries.map(([key]) => key)
+  let chosen: ReadonlyArray<string> = []
+  const columnsOf = (names: ReadonlyArray<string>): ReadonlyArray<string> => {
+    const places = placesOf(
+      file,
+      names,
+      entries.map(([, column]) => column)
+    )
+    if (places instanceof TableError) throw places
+    return (chosen = places.map((place) => names[place]!))
+  }
+  return Stream.map(Parquet.rows(file, columnsOf), ({ first, rows }) =>
+    rows.map((row, i) => ({ cells: cellsOf(keys, (key) => row[chosen[key]!]), at: { row: first + i } }))
+  )
+}
+
 /**
  * The cells of these columns, in chunks of rows. Fails with a `TableError` on a file that is not of its format, or lacks a column. A
  * row that is short has no cells.
@@ -169,7 +190,7 @@ export const records = <K extends string>(
   if (format === "csv") return delimited(file, Csv.rows(file, { utf8: true }), columns)
   const entries = entriesOf(columns)
   const named = entries.flatMap(([key, cell]) => (typeof cell === "number" ? [] : [[key, cell] as const]))
-  if (named.length === entries.length) return jsonLines(file, named)
+  if (named.length === entries.length) return format === "jsonl" ? jsonLines(file, named) : parquet(file, named)
   const reason = "its rows name their cells: give columns by name"
   return Stream.fail(new TableError({ file, problem: "column", reason }))
 }

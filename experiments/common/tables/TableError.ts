@@ -18,15 +18,21 @@ export class TableError extends Schema.TaggedError<TableError>()("TableError", {
   ]),
   /** The line that the trouble is in or was noticed at, counted from 1. */
   line: Schema.optionalKey(Schema.Int),
+  /** The row, counted from 1, of a file that has no lines. */
+  row: Schema.optionalKey(Schema.Int),
   reason: Schema.String
 }) {
   override get [errorExitCode](): number {
     return ExitCode.refused
   }
   override get message(): string {
-    return `${this.file}${this.line === undefined ? "" : `, line ${this.line}`}: ${this.reason}`
+    const [at] = [["line", this.line] as const, ["row", this.row] as const].filter(([, number]) => number !== undefined)
+    return `${this.file}${at === undefined ? "" : `, ${at.join(" ")}`}: ${this.reason}`
   }
 }
+
+/** Where in a file something stands. */
+export type At = { readonly line: number } | { readonly row: number } | {}
 
 /** What reading a file has failed with, about this file. */
 export const because = (file: string, error: Error & { readonly code?: string }): TableError => {

@@ -1,6 +1,5 @@
 /** Unlabelled text: documents, each a list of sentences in order, as a stream that may be larger than memory. */
 import * as Stream from "effect/Stream"
-import type { Manifest } from "tapweight"
 import type { TableError } from "../../common/tables/TableError.ts"
 import type { Example } from "../tasks/Task.ts"
 
@@ -13,15 +12,16 @@ export interface Document {
 export interface Corpus {
   readonly name: string
   readonly documents: Stream.Stream<ReadonlyArray<Document>, TableError>
-  /** What it is read from, for the manifest: none for what is read elsewhere. */
-  readonly inputs: ReadonlyArray<typeof Manifest.Data.Type>
+  /** The files that it is read from; none where its text is in memory. */
+  readonly files: ReadonlyArray<string>
+  readonly licence?: string
 }
 
 /** A corpus of documents in memory. */
 export const ofDocuments = (name: string, documents: ReadonlyArray<Document>): Corpus => ({
   name,
   documents: documents.length === 0 ? Stream.empty : Stream.make(documents),
-  inputs: []
+  files: []
 })
 
 /**

@@ -1,29 +1,16 @@
-/** A corpus as tokens: each sentence's tokens once, in typed arrays, and where it stands in its document. */
+/** A corpus as tokens: each sentence's tokens once, in typed arrays. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Dataset } from "tapweight"
-import type { Place } from "../tasks/Task.ts"
+import * as Input from "../../common/Input.ts"
+import type { Documents } from "../objectives/Texts.ts"
 import type { Tokenizer } from "../tokenizers/Tokenizer.ts"
 import type { Corpus } from "./Corpus.ts"
 
-type Ids = Uint16Array | Int32Array
-
-/** The sentences of a corpus, by number from 0 in the order of their documents. */
-export interface Sentences {
-  readonly name: string
-  readonly count: number
-  readonly documents: number
-  /** Tokens of all sentences. */
-  readonly tokens: number
-  /** Bytes that tokens and places take. */
+/** A corpus that objectives read. */
+export interface Tokens extends Documents {
+  /** Bytes that its tokens and their places take. */
   readonly bytes: number
-  /** A sentence's tokens without special ones: a view, not to be written to. */
-  readonly ids: (sentence: number) => Ids
-  /** The number of a sentence's document. */
-  readonly document: (sentence: number) => number
-  readonly place: (sentence: number) => Place
-  /** The sentences after which another of the same document stands: what pairs of neighbours begin with. */
-  readonly pairs: Int32Array
 }
 
 export interface Options {
@@ -37,72 +24,73 @@ export interface Options {
 const piece = 2 ** 20
 
 /**
- * Reads a corpus. A sentence without a token is passed over. Fails with a `TableError` as the corpus does, with a `DataError` where there is no
- * sentence.
+ * Reads a corpus. A sentence without a token is passed over. Fails with a `TableError` as the corpus does, with a `DataError` where there
+ * is no sentence; throws a `RangeError` on a length that is none.
  */
-export const make = Effect.fnUntraced(function* (
-  corpus: Corpus,
+export const read = Effect.fnUntraced(function* (
+  { documents, name }: Corpus,
   tokenizer: Pick<Tokenizer, "content" | "size">,
   { longest, most = Infinity }: Options
 ) {
   if (!Number.isInteger(longest) || longest < 1 || longest > 0xffff)
-    throw new RangeError(`Sentences.make: ${longest} tokens of a sentence; give a whole number from 1 to 65535`)
-  const pieces: Array<Ids> = []
-  const [starts, lengths, firsts]: [Array<number>, Array<number>, Array<number>] = [[], [], []]
-  let [at, tokens] = [piece, 0]
+    throw new RangeError(`Tokens.read: ${longest} tokens of a sentence; give a whole number from 1 to 65535`)
+  const pieces: Array<Uint16Array | Int32Array> = []
+  const [begins, lengths, firsts]: [Array<number>, Array<number>, Array<number>] = [[], [], []]
+  let at = piece
   const add = (text: string): void => {
-    const all = tokenizer.content(text)
-    const ids = all.length > longest ? all.slice(0, longest) : all
+    const ids = tokenizer.content(text).slice(0, longest)
     if (ids.length === 0) return
     if (at + ids.length > piece) {
       pieces.push(tokenizer.size <= 0x1_0000 ? new Uint16Array(piece) : new Int32Array(piece))
       at = 0
     }
     pieces.at(-1)!.set(ids, at)
-    starts.push((pieces.length - 1) * piece + at)
+    begins.push((pieces.length - 1) * piece + at)
     lengths.push(ids.length)
     at += ids.length
-    tokens += ids.length
   }
-  yield* corpus.documents.pipe(
-    Stream.takeUntil(() => starts.length >= most),
-    Stream.runForEach((chunk) =>
-      Effect.sync(() => {
-        for (const { sentences } of chunk) {
-          if (starts.length >= most) return
-          const first = starts.length
-          for (const sentence of sentences) add(sentence)
-          if (starts.length > first) firsts.push(first)
-        }
-      })
-    )
+  yield* documents.pipe(
+    Stream.takeUntil((chunk) => {
+      for (const { sentences } of chunk) {
+        if (begins.length >= most) break
+        const first = begins.length
+        for (const sentence of sentences) add(sentence)
+        if (begins.length > first) firsts.push(first)
+      }
+      return begins.length >= most
+    }),
+    Stream.runDrain
   )
-  const count = starts.length
+  const count = begins.length
   if (count === 0) {
-    const reason = "there is no sentence in it: give a text file with a sentence or a document a line"
-    return yield* new Dataset.DataError({ dataset: corpus.name, reason })
+    const reason = "there is no sentence in it: give a text with a sentence or a document a line"
+    return yield* new Dataset.DataError({ dataset: name, reason })
   }
-  const owner = new Uint32Array(count)
-  for (const [document, first] of firsts.entries()) owner.fill(document, first)
-  const [from, size] = [Float64Array.from(starts), Uint16Array.from(lengths)]
-  const begins = Uint32Array.from([...firsts, count])
-  const pairs = Int32Array.from(owner.keys()).filter((i) => i + 1 < count && owner[i] === owner[i + 1])
-  const arrays = [...pieces, owner, from, size, begins, pairs]
+  const [from, size, starts] = [
+    Float64Array.from(begins),
+    Uint16Array.from(lengths),
+    Uint32Array.from([...firsts, count])
+  ]
   return {
-    name: corpus.name,
+    name,
     count,
-    documents: firsts.length,
-    tokens,
-    bytes: arrays.reduce((sum, { byteLength }) => sum + byteLength, 0),
-    ids: (sentence) => {
+    starts,
+    tokens: (sentence) => {
       const begin = from[sentence]! % piece
-      return pieces[Math.floor(from[sentence]! / piece)]!.subarray(begin, begin + size[sentence]!)
+      return Array.from(pieces[Math.floor(from[sentence]! / piece)]!.subarray(begin, begin + size[sentence]!))
     },
-    document: (sentence) => owner[sentence]!,
-    place: (sentence) => {
-      const document = owner[sentence]!
-      return { at: sentence - begins[document]!, of: begins[document + 1]! - begins[document]! }
-    },
-    pairs
-  } satisfies Sentences as Sentences
+    bytes: [...pieces, from, size, starts].reduce((sum, { byteLength }) => sum + byteLength, 0)
+  } satisfies Tokens as Tokens
 })
+
+/** What a manifest says of the files that a corpus was read from. Fails with a `RunFileError` where one cannot be read. */
+export const input = ({ files, licence, name }: Corpus, { count, starts }: Pick<Documents, "count" | "starts">) =>
+  Input.ofFiles({
+    name,
+    version: null,
+    files,
+    licence,
+    read: count,
+    dropped: [],
+    split: { rule: "unlabelled text", rows: { sentences: count, documents: starts.length - 1 } }
+  })

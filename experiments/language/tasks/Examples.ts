@@ -7,10 +7,10 @@ import type { Example, Kind } from "./Task.ts"
 import { type Layout, spelled, type TaskSchema } from "./TaskSchema.ts"
 
 /** What labels of a schema are. */
-export const kindOf = ({ labels, range }: Pick<TaskSchema, "labels" | "range">): Kind =>
+export const kindOf = ({ labels = [], range }: Pick<TaskSchema, "labels" | "range">): Kind =>
   range === undefined
-    ? { type: "classes", names: (labels ?? []).map((label) => namesOf(label)[0]!) }
-    : { type: "score", range }
+    ? { kind: "classification", classes: labels.length, names: labels.map((label) => namesOf(label)[0]!) }
+    : { kind: "regression", range }
 
 /** Reads a label, or says what is wrong with it. */
 export type LabelOf = (cell: unknown) => number | string
@@ -64,10 +64,10 @@ const isAbsent = (cell: unknown): boolean =>
 
 /** A row as an example without its place; "incomplete" where a cell lacks. */
 export const exampleOf = (row: Row, label: LabelOf): Example | "incomplete" | TableError => {
-  const { document, file, line, pair, text } = row
+  const { at, document, file, pair, text } = row
   const paired = "pair" in row
   if (isAbsent(text) || isAbsent(row.label) || (paired && isAbsent(pair))) return "incomplete"
-  const wrong = (reason: string) => new TableError({ file, problem: "value", line, reason })
+  const wrong = (reason: string) => new TableError({ file, problem: "value", ...at, reason })
   if (!isText(text) || (paired && !isText(pair))) {
     const cell = isText(text) ? pair : text
     return wrong(

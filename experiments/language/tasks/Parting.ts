@@ -32,7 +32,7 @@ const taken = (
   }
   const labels = examples.map(({ label }) => label)
   const { test, train } =
-    kind.type === "classes"
+    kind.kind === "classification"
       ? Partition.stratified(seed, labels, shares)
       : Partition.random(seed, examples.length, shares)
   return [of(train), of(test)]

@@ -81,7 +81,7 @@ const readPart = Effect.fnUntraced(function* (schema: TaskSchema, layout: Layout
     if (incomplete <= most) return undefined
     const allowed = most === 0 ? "" : `, and ${most} such rows may be ('incomplete')`
     const reason = `the row lacks a cell, its text or its label${allowed}: mend or remove it${most === 0 ? ", or let 'incomplete' say how many rows may" : ""}`
-    return new TableError({ file: row.file, problem: "row", line: row.line, reason })
+    return new TableError({ file: row.file, problem: "row", ...row.at, reason })
   }
   for (const file of files) {
     const format = layout.format ?? Files.formatOf(file)

@@ -1,11 +1,11 @@
 /** A task's rows out of files: rows of tables, abstracts, folders of texts. */
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { isUtf8 } from "node:buffer"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Records from "../../common/tables/Records.ts"
-import { TableError } from "../../common/tables/TableError.ts"
+import { type At, TableError } from "../../common/tables/TableError.ts"
 import * as TextFile from "../../common/tables/TextFile.ts"
 import type { Format, Layout } from "./TaskSchema.ts"
 
@@ -16,7 +16,7 @@ export interface Row {
   readonly label: unknown
   readonly document?: string
   readonly file: string
-  readonly line: number
+  readonly at: At
 }
 
 type Rows = Stream.Stream<ReadonlyArray<Row>, TableError>
@@ -28,15 +28,16 @@ const documentOf = (cell: unknown): string | undefined =>
 /** The rows of a document whose sentences and labels are lists in one cell each. */
 const listed = (
   file: string,
-  line: number,
+  at: At,
   texts: ReadonlyArray<unknown>,
   labels: unknown
 ): ReadonlyArray<Row> | TableError => {
+  const document = [basename(file), ...Object.values(at)].join(" ")
   if (Array.isArray(labels) && labels.length === texts.length)
-    return texts.map((text, i) => ({ text, label: labels[i], document: String(line), file, line }))
+    return texts.map((text, i) => ({ text, label: labels[i], document, file, at }))
   const count = Array.isArray(labels) ? `${labels.length} labels` : "no list of labels"
   const reason = `the row has ${texts.length} texts and ${count}: give each text a label`
-  return new TableError({ file, problem: "row", line, reason })
+  return new TableError({ file, problem: "row", ...at, reason })
 }
 
 /** A title before its text. */
@@ -46,9 +47,9 @@ const joined = (title: unknown, text: unknown): unknown =>
 const ofTable = (file: string, format: Records.Format, { document, label, pair, text, title }: Layout): Rows =>
   Stream.mapEffect(Records.records(file, format, { text, title, pair, label, document }), (records) => {
     const rows: Array<Row> = []
-    for (const { cells, line } of records) {
+    for (const { at, cells } of records) {
       if (Array.isArray(cells.text)) {
-        const own = listed(file, line, cells.text, cells.label)
+        const own = listed(file, at, cells.text, cells.label)
         if (own instanceof TableError) return Effect.fail(own)
         rows.push(...own)
         continue
@@ -60,7 +61,7 @@ const ofTable = (file: string, format: Records.Format, { document, label, pair, 
         ...(pair === undefined ? {} : { pair: cells.pair }),
         ...(of === undefined ? {} : { document: of }),
         file,
-        line
+        at
       })
     }
     return Effect.succeed(rows)
@@ -85,7 +86,7 @@ const ofAbstracts = (file: string): Rows =>
         const wrong = (reason: string) => Effect.fail(new TableError({ file, problem: "row", line, reason }))
         if (document === undefined) return wrong("a sentence stands before the first abstract: a line ###id begins one")
         if (rest.length === 0) return wrong("there is no tab between a label and its sentence")
-        rows.push({ text: rest.join(" "), label, document, file, line })
+        rows.push({ text: rest.join(" "), label, document, file, at: { line } })
       }
       return Effect.succeed([document, [rows]] as const)
     }
@@ -113,7 +114,7 @@ async function* inFolders(folder: string, wanted: (label: string) => boolean): A
       const bytes = readFileSync(file)
       if (!isUtf8(bytes))
         throw new TableError({ file, problem: "encoding", reason: "it is not UTF-8: save it as UTF-8" })
-      yield [{ text: bytes.toString("utf8"), label, file, line: 1 }]
+      yield [{ text: bytes.toString("utf8"), label, file, at: {} }]
     }
   }
 }
@@ -121,10 +122,6 @@ async function* inFolders(folder: string, wanted: (label: string) => boolean): A
 /** The rows of a file, or of a folder, in chunks. `wanted` tells names of labels from other folders. */
 export const rows = (file: string, format: Format, layout: Layout, wanted: (label: string) => boolean): Rows => {
   if (format === "abstracts") return ofAbstracts(file)
-  if (format === "parquet") {
-    const reason = "Parquet is not read yet"
-    return Stream.fail(new TableError({ file, problem: "unreadable", reason }))
-  }
   if (format === "folders") return TextFile.streamed(file, () => inFolders(file, wanted))
   return ofTable(file, format, layout)
 }
