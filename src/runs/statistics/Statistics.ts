@@ -53,7 +53,7 @@ export const pearson = (xs: ArrayLike<number>, ys: ArrayLike<number>): number =>
   const constant = (values: ArrayLike<number>) => Array.from(values).every((v) => v === values[0])
   if (constant(xs) || constant(ys)) return Number.NaN
   const [x, y] = [centred(xs), centred(ys)]
-  return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y))
+  return Math.max(-1, Math.min(1, dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y))))
 }
 
 /**

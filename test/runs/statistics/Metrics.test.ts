@@ -40,8 +40,45 @@ describe("Metrics", () => {
     { arbitrary: { runs: 100, seed: 1 } }
   )
 
+  it("all equal scikit-learn's, with classes that occur on one side only and predictions that are all the same", () => {
+    for (const { labels, predictions, ...values } of sklearn.classes) {
+      for (const name of ["accuracy", "mcc", "f1", "macroF1"] as const)
+        assert.approximately(
+          Metrics[name](labels, predictions),
+          values[name],
+          1e-12,
+          `${name} of ${labels.length} rows`
+        )
+    }
+  })
+
+  it.effect.prop(
+    "Matthews' coefficient does not know the classes' names or sides; of two it is √(χ² / n) with its sign",
+    { rows },
+    ({ rows }) =>
+      Effect.sync(() => {
+        const [labels, predictions] = [rows.map(([label]) => label), rows.map(([, prediction]) => prediction)]
+        const value = Metrics.mcc(labels, predictions)
+        assert.isTrue(Math.abs(value) <= 1 + 1e-12)
+        assert.approximately(Metrics.mcc(predictions, labels), value, 1e-12)
+        const renamed = (values: ReadonlyArray<number>) => values.map((c) => (c * 7 + 3) % 5)
+        assert.approximately(Metrics.mcc(renamed(labels), renamed(predictions)), value, 1e-12)
+        const [t, p] = [labels, predictions].map((values) => values.map((c) => Number(c > 2))) as [
+          Array<number>,
+          Array<number>
+        ]
+        const of = (label: number, prediction: number) => t.filter((c, i) => c === label && p[i] === prediction).length
+        const [tp, tn, fp, fn] = [of(1, 1), of(0, 0), of(0, 1), of(1, 0)]
+        const root = Math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+        assert.approximately(Metrics.mcc(t, p), root === 0 ? 0 : (tp * tn - fp * fn) / root, 1e-12)
+        const f1 = tp === 0 ? 0 : 2 / ((tp + fp) / tp + (tp + fn) / tp)
+        assert.approximately(Metrics.f1(t, p), f1, 1e-12)
+      }),
+    { arbitrary: { runs: 200, seed: 1 } }
+  )
+
   it("refuses unequal or no rows", () => {
-    for (const score of [Metrics.accuracy, Metrics.macroF1]) {
+    for (const score of [Metrics.accuracy, Metrics.macroF1, Metrics.mcc, Metrics.f1]) {
       assert.throws(() => score([1, 2], [1]), /2 labels and 1 predictions/)
       assert.throws(() => score([], []), /at least one/)
     }

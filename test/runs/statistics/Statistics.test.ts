@@ -1,5 +1,12 @@
-import { assert, describe, it } from "vitest"
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Statistics from "../../../src/runs/statistics/Statistics.ts"
+import oracle from "./metrics.json" with { type: "json" }
+
+const level = Schema.Int.check(Schema.isBetween({ minimum: -6, maximum: 6 }))
+const pairs = Arbitrary.array(Arbitrary.schema(Schema.Tuple([level, level])), { minLength: 1, maxLength: 40 })
 
 describe("Table", () => {
   it("mean and sample deviation", () => {
@@ -26,6 +33,58 @@ describe("Table", () => {
     // Ranks 1.5 1.5 3 and 1 2 3: 1.5 / √(1.5 · 2).
     assert.closeTo(Statistics.spearman([5, 5, 6], [1, 2, 3]), Math.sqrt(3) / 2, 1e-12)
     assert.isNaN(Statistics.spearman([1, 1, 1], [1, 2, 3]))
+  })
+
+  it("correlations equal scipy's, with ties and far from zero", () => {
+    for (const { pearson, spearman, xs, ys } of oracle.correlations) {
+      assert.closeTo(Statistics.pearson(xs, ys), pearson, 1e-9)
+      assert.closeTo(Statistics.spearman(xs, ys), spearman, 1e-12)
+    }
+    // The mean of three times 0.1 is not 0.1: what rounding leaves of it is no correlation.
+    assert.isNaN(Statistics.pearson([0.1, 0.1, 0.1], [1, 2, 3]))
+    assert.throws(() => Statistics.pearson([1, 2], [1]), /2 and 1 values are no pairs/)
+    assert.throws(() => Statistics.spearman([], []), /at least one/)
+  })
+
+  it.effect.prop(
+    "correlations: ranks share the mean of theirs; Pearson's does not know units, Spearman's no rising map",
+    { pairs },
+    ({ pairs }) =>
+      Effect.sync(() => {
+        const [xs, ys] = [pairs.map(([x]) => x), pairs.map(([, y]) => y)]
+        const slow = xs.map((v) => xs.filter((w) => w < v).length + (1 + xs.filter((w) => w === v).length) / 2)
+        assert.deepStrictEqual(Statistics.ranks(xs), slow)
+        const same = (a: number, b: number) => (Number.isNaN(b) ? assert.isNaN(a) : assert.closeTo(a, b, 1e-12))
+        const [pearson, spearman] = [Statistics.pearson(xs, ys), Statistics.spearman(xs, ys)]
+        assert.strictEqual(Number.isNaN(pearson), new Set(xs).size === 1 || new Set(ys).size === 1)
+        same(Statistics.pearson(ys, xs), pearson)
+        same(
+          Statistics.pearson(
+            xs.map((x) => 3 * x - 7),
+            ys
+          ),
+          pearson
+        )
+        same(
+          Statistics.pearson(
+            xs.map((x) => -x),
+            ys
+          ),
+          -pearson
+        )
+        same(
+          Statistics.spearman(
+            xs.map((x) => Math.exp(x / 2)),
+            ys.map((y) => y ** 3)
+          ),
+          spearman
+        )
+      }),
+    { arbitrary: { runs: 200, seed: 1 } }
+  )
+
+  it("what is not a number has no rank, and takes none from others", () => {
+    assert.deepStrictEqual(Statistics.ranks([5, Number.NaN, 3]), [2, Number.NaN, 1])
   })
 
   it("exact paired p: 2 / 2ⁿ where every seed agrees, 1 where they cancel, closed form in between", () => {
