@@ -6,10 +6,17 @@ import { data } from "./commands/Data.ts"
 import { reproduce } from "./commands/Reproduce.ts"
 import { landscape } from "./molecules/Landscape.ts"
 import { molecules } from "./molecules/Molecules.ts"
+import { zoo } from "./zoo/Zoo.ts"
 
 Cli.run(
   Cli.make({
-    programs: { brown, "brown-control": control, molecules, "molecules-landscape": landscape },
+    programs: {
+      brown,
+      "brown-control": control,
+      molecules,
+      "molecules-landscape": landscape,
+      ...Object.fromEntries(zoo.map(({ program }) => [program.name, program]))
+    },
     commands: [data, reproduce]
   })
 )

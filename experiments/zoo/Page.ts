@@ -1,0 +1,90 @@
+/** The page of the zoo: a card for each problem, with the figures that its seeds ended with. */
+import { hash } from "node:crypto"
+import { readdirSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { Plan, PlanText, Statistics } from "tapweight"
+import { bounds, type Entry, holds, SeedFigures, short } from "./Entry.ts"
+import { zoo } from "./Zoo.ts"
+
+const here = fileURLToPath(new URL(".", import.meta.url))
+
+/** Where the figures lie, and the page. */
+export const figuresFile = `${here}figures.json`
+export const pageFile = fileURLToPath(new URL("../../docs/zoo.md", import.meta.url))
+
+const Measured = Schema.Record(
+  Schema.String,
+  Schema.Struct({
+    /** Hash of the file that states the problem: figures of another are stale. */
+    source: Schema.String,
+    /** Of all seeds together, by the clock. */
+    seconds: Schema.Number,
+    seeds: Schema.Array(SeedFigures)
+  })
+)
+export type Measured = typeof Measured.Type
+
+/** The figures that were measured last. */
+export const measured = (): Measured =>
+  Schema.decodeUnknownSync(Schema.fromJsonString(Measured))(readFileSync(figuresFile, "utf8"))
+
+const files = readdirSync(here, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"))
+
+/** The file that states an entry, from this folder. */
+export const fileOf = (entry: Entry): string => {
+  const file = files.find((each) => readFileSync(here + each, "utf8").includes(`\n  name: "${entry.name}",\n  card:`))
+  if (file === undefined) throw new Error(`no file of the zoo states '${entry.name}'`)
+  return file
+}
+
+/** Hash of the file that states an entry. */
+export const source = (entry: Entry): string => hash("sha256", readFileSync(here + fileOf(entry), "utf8")).slice(0, 16)
+
+const card = (entry: Entry, { seconds, seeds }: Measured[string]): string => {
+  const [name, problem] = Object.entries(entry.problems(0))[0]!
+  const plan = Result.getOrThrow(Plan.make(problem))
+  const { data, levels, published, reference, sizes, title } = entry.card
+  const rows = Object.entries(entry.bounds).map(([figure, bound]) => {
+    const values = seeds.map(({ figures }) => figures[figure]!)
+    const spread = values.length > 1 ? ` ± ${short(Statistics.deviation(values))}` : ""
+    const within = values.filter((value) => holds(value, bound)).length
+    return `| ${figure} | ${short(Statistics.mean(values))}${spread} | ${bounds(bound)} | ${within} of ${values.length} | ${bound.because} |`
+  })
+  return [
+    `## ${title}`,
+    "",
+    `[\`${fileOf(entry)}\`](../experiments/zoo/${fileOf(entry)}) · ${reference}`,
+    "",
+    ...levels.map((level) => `- ${level}`),
+    "",
+    `Sizes: ${sizes}. Data: ${data}. Published: ${published}.`,
+    "",
+    "```mermaid",
+    PlanText.mermaid(plan).trim(),
+    "```",
+    "",
+    `\`bin/tapweight run ${entry.program.name}\`: ${entry.ticks} ticks of ${Object.keys(entry.problems(0)).join(", ")}, ${seeds.length === 1 ? "one seed" : `${seeds.length} seeds`}, ${seconds} s. The graph is of ${name}.`,
+    "",
+    "| figure | mean ± deviation | has to be | seeds within | because |",
+    "| --- | --- | --- | --- | --- |",
+    ...rows
+  ].join("\n")
+}
+
+/** The page, from the cards and the figures. */
+export const page = (figures: Measured): string =>
+  [
+    "# The zoo",
+    "",
+    "Problems that people write, each stated in one file on the library's public doors, run over several seeds and held to what is",
+    "known of it. Written by `npm run zoo`, which runs them all: no figure is typed by hand. Stand-ins go by their own names; what",
+    "was published on other data is named as context, not as a comparison.",
+    "",
+    ...zoo.map((entry) => {
+      const own = figures[entry.name]
+      if (own === undefined) throw new Error(`'${entry.name}' has no figures: npm run zoo -- ${entry.name}`)
+      return `${card(entry, own)}\n`
+    })
+  ].join("\n")
