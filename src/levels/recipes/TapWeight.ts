@@ -82,6 +82,8 @@ export interface Spec<
     readonly gamma: number
     /** What the proximal term holds together: the shared encoder, heads left out. */
     readonly shared: (omega: O, theta: T) => readonly [omega: Tree, theta: Tree]
+    /** How far ω is from θ, of which a batch may say something; the sum of squared differences of what they share where absent. */
+    readonly distance?: (omega: O, theta: T, batch: F) => tf.Scalar
   }
   readonly reweight: Part<V, E, R> & {
     /** Validation data: what level II trains on does not compile here. */
@@ -234,7 +236,11 @@ export const levels = <
         readonly loss: tf.Scalar
         readonly buffers?: Tree
       }
-      const distance = proximal(...second.shared(vars["omega"] as O, vars["theta"] as T), { reduction: "sum" })
+      const [omega, theta] = [vars["omega"] as O, vars["theta"] as T]
+      const distance =
+        second.distance === undefined
+          ? proximal(...second.shared(omega, theta), { reduction: "sum" })
+          : second.distance(omega, theta, batch)
       return { loss: tf.add(task, tf.mul(second.gamma, distance)), metrics: { task, distance }, ...next }
     }) as never
   }).pipe(Level.hypergradient(estimators.omega), Level.unroll(third.every ?? 1))
