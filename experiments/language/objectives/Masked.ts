@@ -5,7 +5,7 @@ import * as Masking from "../../common/Masking.ts"
 import type { Tokenizer } from "../tokenizers/Tokenizer.ts"
 import * as Objective from "./Objective.ts"
 import * as Pooling from "./Pooling.ts"
-import type { Sentences } from "./Texts.ts"
+import { type Sentences, tokensOf } from "./Texts.ts"
 
 /** Tokens that are words: all that are not special. */
 export const wordsOf = ({ mask, padding, size, special }: Tokenizer): Masking.Words => ({
@@ -17,7 +17,8 @@ export const wordsOf = ({ mask, padding, size, special }: Tokenizer): Masking.Wo
 
 /**
  * Predicts hidden tokens of single sentences: 15 % of them, of which 80 % are masked, 10 % replaced and 10 % left, others each time a
- * sentence is drawn. Only hidden tokens reach the head, m = ⌈0.15 t⌉ places a row. It starts from `head`, which for a checkpoint is its own.
+ * sentence is drawn. Only hidden tokens reach the head, m = ⌈0.15 t⌉ places a row. The head is that of
+ * all corpora, and starts from `head`: the checkpoint's.
  */
 export const masked = (
   setting: Objective.Setting,
@@ -34,7 +35,7 @@ export const masked = (
     weights: Dataset.float32([batch, slots])
   }
   const draw = (items: Int32Array, seed: Seed.Seed) => {
-    const rows = Array.from(items, (item) => tokenizer.row(texts.tokens(item), undefined, length))
+    const rows = Array.from(items, (item) => tokenizer.row(tokensOf(texts, item), undefined, length))
     const whole = Objective.filled(setting, rows, seed)
     const { ids, positions, targets, weights } = Masking.mask(
       Seed.fold(seed, "mask"),
@@ -52,6 +53,7 @@ export const masked = (
   }
   return Objective.make({
     name,
+    shares: "mlm",
     data: Objective.batches(`${name}, ${texts.name}`, texts.count, setting, fields, draw),
     head: () => head,
     loss: ({ encoder, head }, rows) => {

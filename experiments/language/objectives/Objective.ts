@@ -5,6 +5,7 @@
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import { Dataset, type Encoder, type EncoderConfig, NdArray, Seed, type Tree } from "tapweight"
+import * as Prefixed from "../../common/Prefixed.ts"
 import * as LengthBuckets from "../tokenizers/LengthBuckets.ts"
 import type { Row, Tokenizer } from "../tokenizers/Tokenizer.ts"
 
@@ -29,6 +30,8 @@ export interface Model<H> {
 /** An objective whose batches and head are its own matter. */
 export interface Objective<out E = never, out R = never> {
   readonly name: string
+  /** The name of its head where several objectives have one in common; its own where absent. */
+  readonly shares?: string
   readonly data: Dataset.Dataset<{ readonly [field: string]: tf.Tensor }, E, R>
   readonly head: (seed: Seed.Seed) => Tree.HostTree
   readonly loss: (model: Model<never>, batch: never) => tf.Scalar
@@ -49,6 +52,7 @@ export interface Objective<out E = never, out R = never> {
  */
 export const make = <B extends Tree.Tree, H extends Tree.HostTree, E = never, R = never>(spec: {
   readonly name: string
+  readonly shares?: string
   readonly data: Dataset.Dataset<B, E, R>
   readonly head: (seed: Seed.Seed) => H
   readonly loss: (model: Model<Tree.Live<H>>, batch: B) => tf.Scalar
@@ -97,16 +101,10 @@ export const batches = <const F extends Dataset.Fields>(
 /** The pretrained model: an encoder, and the objectives' heads by their names. */
 export type HostTheta = {
   readonly encoder: Encoder.HostParams
-  readonly heads: { readonly [objective: string]: Tree.HostTree }
+  readonly heads: { readonly [head: string]: Tree.HostTree }
 }
 /** The pretrained model. */
 export type Theta = Tree.Live<HostTheta> & { readonly encoder: Encoder.Params }
-/** The batches of several objectives, the fields of each under its name. */
-export type Batch = { readonly [field: string]: tf.Tensor }
-
-// A dot in a field's name would be read as a path.
-const field = (objective: string, name: string): string => `${objective}/${name}`
-
 /**
  * What level I minimizes: heads and losses by name, and batches that each objective draws for itself, the same whatever objectives stand
  * beside it. Throws a `RangeError` where two objectives have one name.
@@ -115,36 +113,17 @@ export const together = <E, R>(objectives: ReadonlyArray<Objective<E, R>>) => {
   const names = objectives.map(({ name }) => name)
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined) throw new RangeError(`objectives: two are called '${twice}'; give each a name of its own`)
-  const fields = Object.fromEntries(
-    objectives.flatMap(({ data, name }) => Object.entries(data.fields).map(([key, of]) => [field(name, key), of]))
-  )
-  const open = Effect.map(
-    Effect.all(objectives.map(({ data, name }) => Effect.map(data.open, (sample) => ({ name, sample })))),
-    (samples) => (seed: Seed.Seed, index: number) =>
-      Effect.map(
-        Effect.forEach(samples, ({ name, sample }) =>
-          Effect.map(sample(Seed.fold(seed, name), index), (batch) =>
-            Object.entries(batch).map(([key, value]) => [field(name, key), value] as const)
-          )
-        ),
-        (batches) => Object.fromEntries(batches.flat())
-      )
-  )
-  const data = Dataset.make("texts", { fields, open } as never) as unknown as Dataset.Dataset<Batch, E, R>
-  const lossOf = ({ data, loss, name }: Objective<E, R>) => {
-    const keys = Object.keys(data.fields)
-    return (theta: Theta, batch: Batch): tf.Scalar =>
-      loss(
-        { encoder: theta.encoder, head: theta.heads[name] as never },
-        Object.fromEntries(keys.map((key) => [key, batch[field(name, key)]])) as never
-      )
-  }
+  const data = Prefixed.all("texts", Object.fromEntries(objectives.map(({ data, name }) => [name, data])))
+  const lossOf =
+    ({ data, loss, name, shares = name }: Objective<E, R>) =>
+    (theta: Theta, batch: Prefixed.Batch): tf.Scalar =>
+      loss({ encoder: theta.encoder, head: theta.heads[shares] as never }, Prefixed.part(name, data, batch) as never)
   return {
     data,
     heads: (seed: Seed.Seed): HostTheta["heads"] =>
-      Object.fromEntries(objectives.map(({ head, name }) => [name, head(Seed.fold(seed, name))])),
+      Object.fromEntries(objectives.map(({ head, name, shares = name }) => [shares, head(Seed.fold(seed, shares))])),
     objectives: Object.fromEntries(objectives.map((one) => [one.name, lossOf(one)])) as {
-      readonly [objective: string]: (theta: Theta, batch: Batch) => tf.Scalar
+      readonly [objective: string]: (theta: Theta, batch: Prefixed.Batch) => tf.Scalar
     }
   }
 }
