@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { Solver } from "../../dsl/Hypergradient.ts"
+import { unmet } from "../../tensor/Elimination.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { checked, count, least, positive, shrinkage, stateless } from "./Stateless.ts"
 
@@ -33,15 +34,15 @@ export const neumann = (options: { readonly terms: number; readonly rate: number
 const negligible = 1e-6
 // A squared residual below this share of the first one leaves nothing to be solved that single precision would show.
 const solved = 1e-8
-const largest = 3e38
 
 const notPositive =
   "the curvature is not positive along the solve but zero to rounding, so that H is singular: use Solver.damped(solver, { damping }), " +
   "or regularise the level's objective"
 
 /**
- * Conjugate gradient for a fixed number of iterations (Hestenes and Stiefel 1952). Needs a positive definite H:
- * see {@link damped} for one that is not.
+ * Conjugate gradient for a fixed number of iterations (Hestenes and Stiefel 1952). Needs a positive definite H: see {@link damped}
+ * and `minres` for one that is not. A curvature that is zero to rounding ends a run; a negative one, with which the solution may still
+ * be right, is on diagnostic ticks.
  *
  * ```ts
  * const solver = Solver.conjugateGradient({ iterations: 2 })
@@ -60,13 +61,17 @@ export const conjugateGradient = (options: { readonly iterations: number }): Sol
     let squared = Vector.dot(residual, residual)
     const enough = tf.mul(solved, squared)
     let [lowest, highest]: [tf.Scalar | undefined, tf.Scalar] = [undefined, tf.scalar(0)]
+    let signed: tf.Scalar | undefined
     for (let i = 0; i < iterations; i++) {
       const image = product(direction)
       // A residual of exactly zero means that u is the solution: the step is then zero, not 0/0.
       const along = Vector.dot(direction, image)
       const step = tf.divNoNan(squared, along) as tf.Scalar
-      const curvature = tf.abs(tf.divNoNan(along, Vector.dot(direction, direction))) as tf.Scalar
-      lowest = least(lowest, tf.where(tf.greater(squared, enough), curvature, largest))
+      const quotient = tf.divNoNan(along, Vector.dot(direction, direction)) as tf.Scalar
+      const curvature = tf.abs(quotient)
+      const counts = tf.greater(squared, enough)
+      lowest = least(lowest, tf.where(counts, curvature, unmet))
+      signed = least(signed, tf.where(counts, quotient, unmet))
       highest = tf.where(tf.greater(curvature, highest), curvature, highest)
       u = Vector.addScaled(u, step, direction)
       residual = Vector.addScaled(residual, tf.neg(step), image)
@@ -74,7 +79,7 @@ export const conjugateGradient = (options: { readonly iterations: number }): Sol
       direction = Vector.addScaled(residual, tf.divNoNan(next, squared) as tf.Scalar, direction)
       squared = next
     }
-    return [u, tf.sub(lowest!, tf.mul(negligible, highest))]
+    return [u, tf.sub(lowest!, tf.mul(negligible, highest)), signed!]
   })
   return { ...solver, strict: true }
 }
@@ -97,39 +102,3 @@ export const damped = (solver: Solver, options: { readonly damping: number }): S
       solver.update((u) => Vector.addScaled(product(u), damping, u), v, state, precondition)
   }
 }
-
-// A residual this many times what is solved for is no solution on its way.
-const far = 100
-const ranAway = "the solution that it keeps runs away from tick to tick: lower the solver's rate, or use Solver.damped"
-
-/**
- * Starts from the previous tick's `u` instead of zero: `u ← u + solve(H, v − H u)`, one more product each time.
- *
- * With `neumann({ terms: 0, rate })` this is the single-loop step `u ← u − rate (H u − v)` of SOBA (Dagréou et al. 2022);
- * the error that restarting leaves each tick is then driven to zero over ticks.
- *
- * ```ts
- * Solver.warm(Solver.neumann({ terms: 0, rate: 0.1 })).name // => "warm neumann(0, 0.1)"
- * ```
- */
-export const warm = (solver: Solver): Solver => ({
-  name: `warm ${solver.name}`,
-  cost: { ...solver.cost, products: solver.cost.products + 1 },
-  preconditioned: solver.preconditioned,
-  ...(solver.strict === true ? { strict: true } : {}),
-  unsound:
-    solver.unsound === undefined || solver.strict === true
-      ? (solver.unsound ?? ranAway)
-      : `${solver.unsound}; or ${ranAway}`,
-  init: (like) => ({ solution: Vector.zeros(like), inner: solver.init(like) }),
-  update: (product, v, state, precondition) => {
-    const { inner, solution } = state as { readonly solution: typeof v; readonly inner: typeof state }
-    const residual = Vector.subtract(v, product(solution))
-    const [correction, next, soundness] = solver.update(product, residual, inner, precondition)
-    const u = Vector.add(solution, correction)
-    const near = tf.sub(tf.mul(far, Vector.norm(v)), Vector.norm(residual)) as tf.Scalar
-    const sound = solver.strict === true ? soundness : soundness === undefined ? near : least(soundness, near)
-    const after = { solution: u, inner: next }
-    return sound === undefined ? [u, after] : [u, after, sound]
-  }
-})

@@ -27,7 +27,10 @@ export const stateless = (
   update: (product, v, state, precondition) => [solve(product, v, precondition), state]
 })
 
-/** A solver without state that says how sound its solve was; `unsound` is what it means where that is not positive. */
+/**
+ * A solver without state that says how sound its solve was, and the least curvature that it met; `unsound` is what it means where
+ * soundness is not positive.
+ */
 export const checked = (
   name: string,
   cost: Solver["cost"],
@@ -36,7 +39,7 @@ export const checked = (
     product: (u: T) => T,
     v: T,
     precondition: Preconditioner
-  ) => readonly [u: T, soundness: tf.Scalar | undefined],
+  ) => readonly [u: T, soundness: tf.Scalar | undefined, curvature?: tf.Scalar],
   preconditioned = false
 ): Solver => ({
   name,
@@ -45,8 +48,8 @@ export const checked = (
   unsound,
   init: () => ({}),
   update: (product, v, state, precondition) => {
-    const [u, soundness] = solve(product, v, precondition)
-    return soundness === undefined ? [u, state] : [u, state, soundness]
+    const [u, soundness, curvature] = solve(product, v, precondition)
+    return curvature === undefined ? [u, state, soundness] : [u, state, soundness, curvature]
   }
 })
 
