@@ -1,5 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core"
-import { fraction, whole } from "./errors/Numbers.ts"
+import { fraction, positive, whole } from "./errors/Numbers.ts"
 import type { Tree } from "./values/Tree.ts"
 
 /** Evaluations a solve costs: curvature products, plus more for each element of the variable (dense solves). */
@@ -86,6 +86,7 @@ export type Hypergradient =
   | ({ readonly _tag: "Implicit"; readonly solver: Solver; readonly at?: Point } & Products)
   | ({ readonly _tag: "Unrolled"; readonly steps: number } & Products)
   | ({ readonly _tag: "Forward"; readonly updates: number; readonly curvature: boolean } & Products)
+  | { readonly _tag: "Branches"; readonly updates: number; readonly radius: number }
   | { readonly _tag: "Detached" }
 
 const checked = <O extends Products>(of: string, options: O): O => {
@@ -125,7 +126,7 @@ export const unrolled = (options: { readonly steps: number } & Products): Hyperg
 }
 
 /**
- * The most elements of an upper variable that {@link forward} carries a derivative for.
+ * The most elements of an upper variable that {@link forward} carries a derivative for, and that {@link branches} has branches for.
  *
  * @internal
  */
@@ -160,6 +161,31 @@ export const forward = (
   return { _tag: "Forward", curvature: true, ...checked("forward", options) }
 }
 
+/**
+ * Differences of whole runs: beside the level's variable θ the run carries a branch of it for each element of the upper variable x, which
+ * may have at most 64. A branch leaves θ, its optimizer's state included, `updates` updates before a turn of the level that reads it, and
+ * makes the same updates on the same batches (noise keys in them included) with that element of x moved by `radius`. What the level that reads
+ * it then hands to x is (loss at the branch − loss at θ) / radius, a head that its objective solves being solved again at each branch.
+ *
+ * It takes no derivative through the level, so that it is right where one step, or a displacement to first order, points elsewhere; it is
+ * the gradient of no loss, since the radius may be large. By logits β of weights λ = softmax(β) it tends, as the radius grows, to branches
+ * each on one objective alone. A window lies between two turns of the level of x, as of {@link forward}. An update costs as many gradients more
+ * as x has elements, and the run carries as many copies of θ and of its optimizer's state.
+ *
+ * The reader's own objective must read θ and no other level's response to it may stand between. Throws a `RangeError` unless `updates` is a
+ * positive integer and `radius` positive.
+ *
+ * ```ts
+ * Hypergradient.describe(Hypergradient.branches({ updates: 50, radius: 6 })) // => "branches(50, radius 6)"
+ * Hypergradient.branches({ updates: 50, radius: 0 }) // => throws "radius is 0"
+ * ```
+ */
+export const branches = (options: { readonly updates: number; readonly radius: number }): Hypergradient => {
+  whole("branches: updates", options.updates, 1)
+  positive("branches: radius", options.radius)
+  return { _tag: "Branches", ...options }
+}
+
 /** The solution is read as a constant: no gradient passes through this level. */
 export const detached: Hypergradient = { _tag: "Detached" }
 
@@ -181,6 +207,7 @@ const onRows = (rows: Rows | undefined): string =>
 /** One line that names the estimator, as plans print it. */
 export const describe = (estimator: Hypergradient): string => {
   if (estimator._tag === "Detached") return "detached"
+  if (estimator._tag === "Branches") return `branches(${estimator.updates}, radius ${estimator.radius})`
   const products = `${estimator.product.name}${onRows(estimator.rows)}`
   switch (estimator._tag) {
     case "Implicit":

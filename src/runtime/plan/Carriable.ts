@@ -35,6 +35,25 @@ const fault = (
   if (sweep === undefined) return undefined
   const reader = levels.get(sweep.level)!
   const { into } = sweep.hops.find((hop) => hop.level === level.name)!
+  const beside = level.estimator!.branched
+    ? sweep.hops.find((hop) => hop.level !== level.name && hop.into.includes(level.variable))
+    : undefined
+  if (beside !== undefined) {
+    const found = `'${reader.name}' reads '${level.variable}' through the response of '${beside.level}', which branches do not make`
+    return refuse(found, "solve what is between in the reader's own objective (Solved), or use Hypergradient.forward")
+  }
+  if (level.estimator!.branched && level.buffers !== undefined) {
+    return refuse(
+      `'${name}' carries buffers '${level.buffers}', and branches have none of their own`,
+      "use Hypergradient.forward"
+    )
+  }
+  if (level.estimator!.branched && level.precision !== undefined) {
+    return refuse(
+      `'${name}' computes in ${level.precision} and its branches in float32, so that differences would be of rounding`,
+      "let it compute in float32"
+    )
+  }
   const other = into.find((variable) => variable !== reader.variable)
   if (other !== undefined) {
     const found =
@@ -50,7 +69,8 @@ const fault = (
   }
   const most = Math.min(between(level, reader), level.restart ? level.unroll * level.repeat : Infinity)
   if (steps > most) {
-    const found = `'${name}' carries a derivative through ${steps} updates, but '${reader.variable}' is held for ${most}`
+    const what = level.estimator!.branched ? "has branches of" : "carries a derivative through"
+    const found = `'${name}' ${what} ${steps} updates, but '${reader.variable}' is held for ${most}`
     return refuse(
       level.restart ? `${found}, and no longer after a restart` : found,
       `look back at most ${most}, or give it Level.unroll(${Math.ceil(steps / level.repeat)}) or more`
@@ -75,7 +95,7 @@ export const uncarried = (
 export const crowded = (levels: ReadonlyArray<Definition>, sweeps: ReadonlyArray<Sweep>): WiringError | undefined => {
   const byName = new Map(levels.map((level) => [level.name, level]))
   for (const { hypergradient, name } of levels) {
-    if (hypergradient?._tag !== "Forward") continue
+    if (hypergradient?._tag !== "Forward" && hypergradient?._tag !== "Branches") continue
     const sweep = sweepThrough(sweeps, name)
     if (sweep === undefined) continue
     const { own } = byName.get(sweep.level)!
@@ -83,7 +103,7 @@ export const crowded = (levels: ReadonlyArray<Definition>, sweeps: ReadonlyArray
     const elements = sizes.reduce((sum, size) => sum + size, 0)
     if (elements <= mostCarried) continue
     const found =
-      `it would carry a derivative of '${byName.get(name)!.own.name}' for each of the ${elements} elements of ` +
+      `it would carry ${hypergradient._tag === "Branches" ? "a branch" : "a derivative"} of '${byName.get(name)!.own.name}' for each of the ${elements} elements of ` +
       `'${own.name}', and is for at most ${mostCarried}`
     return defect(
       "Estimator",
@@ -103,5 +123,6 @@ export const costOf = (
   const { carried, shareable = 0, steps } = level.estimator ?? {}
   if (reader === undefined || carried === undefined) return undefined
   const share = steps! / between(level, reader)
-  return { once: (carried.once - shareable) * share, perElement: carried.perElement * share }
+  const reading = (carried.reading ?? 0) / between(level, reader)
+  return { once: (carried.once - shareable) * share, perElement: carried.perElement * share + reading }
 }

@@ -36,7 +36,7 @@ export const uncut = (levels: ReadonlyArray<Definition>, sweeps: Iterable<Sweep>
   const swept = new Set([...sweeps].flatMap(({ hops }) => hops.map((hop) => hop.level)))
   for (const { data, hypergradient, name } of levels) {
     if (!swept.has(name) || hypergradient === undefined || hypergradient._tag === "Detached") continue
-    const { rows } = hypergradient
+    const rows = "rows" in hypergradient ? hypergradient.rows : undefined
     const found = rows === undefined ? undefined : counts(data.fields, rows)
     if (found === undefined || Result.isSuccess(found)) continue
     return defect(

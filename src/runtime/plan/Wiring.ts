@@ -25,7 +25,16 @@ export const Estimator = Schema.Struct({
   /** Of the `evaluations`, those of the whole batch at the point itself: where the level's own update made them, it costs none. */
   shareable: Schema.optionalKey(Schema.Finite),
   /** Gradient evaluations of each update of the level through which derivatives are carried: once, and for each element of the upper variable. */
-  carried: Schema.optionalKey(Schema.Struct({ once: Schema.Finite, perElement: Schema.Finite }))
+  carried: Schema.optionalKey(
+    Schema.Struct({
+      once: Schema.Finite,
+      perElement: Schema.Finite,
+      /** Evaluations at the reader's turn for each element, of the reader's own loss. */
+      reading: Schema.optionalKey(Schema.Finite)
+    })
+  ),
+  /** Whether what is carried are runs beside the level's own and not derivatives. */
+  branched: Schema.optionalKey(Schema.Literal(true))
 })
 export type Estimator = typeof Estimator.Type
 
@@ -144,6 +153,11 @@ const estimatorOf = (
       const carried = { once: atPoint * fraction, perElement: product.evaluations * accumulate * fraction }
       const shareable = shareableOf(atPoint, fraction)
       return { kind: "forward", name, evaluations: 0, evaluationsPerElement: 0, steps, ...shareable, carried }
+    }
+    case "Branches": {
+      const carried = { once: 0, perElement: accumulate, reading: 1 }
+      const { updates: steps } = estimator
+      return { kind: "forward", name, evaluations: 0, evaluationsPerElement: 0, steps, carried, branched: true }
     }
     case "Detached":
       return { kind: "detached", name, evaluations: 0, evaluationsPerElement: 0, steps: 0 }

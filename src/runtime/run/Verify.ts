@@ -168,6 +168,11 @@ export const verify = <V extends Var.Any, E, R>(
           reason: `there is no level '${name}': levels are ${[...levels.keys()].join(", ")}`
         })
       }
+      const branched = sweep.hops.find((hop) => levels.get(hop.level)!.hypergradient?._tag === "Branches")
+      if (branched !== undefined) {
+        const reason = `'${branched.level}' has branches, which are differences of whole runs themselves, and at a radius of their own: there is no derivative to hold them against`
+        return yield* new VerifyError({ reason })
+      }
       const claim = Claim.phases(plan, sweep)
       const below = Wiring.closure(level).flatMap((l) => (l === level ? [] : [l.name]))
       const feed = yield* Feed.open(problem, Seed.make(options.seed))

@@ -5,6 +5,7 @@ import * as Vector from "../../tensor/Vector.ts"
 import * as Adjoint from "./Adjoint.ts"
 import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"
+import * as Branch from "./Branch.ts"
 import * as Forward from "./Forward.ts"
 import * as Failure from "./Failure.ts"
 import * as LossScale from "./LossScale.ts"
@@ -95,7 +96,9 @@ export const direction = (
         state,
         batches[lower.name] ?? [],
         moment,
-        departures[lower.name] ?? state.vars
+        departures[lower.name] ?? state.vars,
+        level,
+        batch
       )
     )
     if (reached.has(hop.variable)) for (const variable of handed.touched) reached.add(variable)
@@ -166,7 +169,9 @@ const adjoint = (
   state: State,
   batches: ReadonlyArray<Objective.UpdateBatch>,
   moment: Moment,
-  departure: Vars
+  departure: Vars,
+  reader: Definition,
+  read: Objective.UpdateBatch
 ): Adjoint.Handed => {
   const estimator = lower.hypergradient!
   switch (estimator._tag) {
@@ -189,6 +194,10 @@ const adjoint = (
     }
     case "Forward":
       return Forward.handed(into[0]!, state.vars[into[0]!]!, state.tangents[lower.name]!, v)
+    case "Branches": {
+      const branches = state.tangents[lower.name]!
+      return Branch.handed(reader, lower, estimator, into[0]!, state.vars, Objective.microBatches(read), branches)
+    }
     case "Detached":
       throw new Error(`level '${lower.name}' is detached and cannot be part of a sweep`)
   }

@@ -12,7 +12,7 @@ import * as Objective from "./Evaluation.ts"
 import type { State, Tangent } from "./State.ts"
 
 /** One tree for each element of `like`, which is 1 there and 0 elsewhere. */
-const units = (like: Tree): ReadonlyArray<Tree> => {
+export const units = (like: Tree): ReadonlyArray<Tree> => {
   const leaves = Trees.leaves(like)
   const unit = ({ shape, size }: tf.Tensor, at: number) =>
     tf.tensor(

@@ -27,7 +27,7 @@ export type Past = {
   readonly reads: Vars
 }
 
-/** The derivative of a level's variable and of its optimizer's state by one element of a variable above. */
+/** The derivative of a level's variable and of its optimizer's state by one element of a variable above; of branches, what they are there. */
 export type Tangent = { readonly own: Tree.Tree; readonly optimizer: Tree.Tree }
 
 /** Everything a run carries from tick to tick. A checkpoint is this tree, the tick and the seed. */
@@ -41,7 +41,7 @@ export type State = {
   readonly solver: { readonly [level: string]: { readonly [lower: string]: Tree.Tree } }
   /** Past updates of levels that are differentiated through them, oldest first. */
   readonly tape: { readonly [level: string]: ReadonlyArray<Past> }
-  /** By level whose derivative is carried forward, one for each element of the upper variable. */
+  /** By level whose derivative is carried forward or that has branches, one for each element of the upper variable. */
   readonly tangents: { readonly [level: string]: ReadonlyArray<Tangent> }
   /** Where restarting levels start. */
   readonly initial: Vars
@@ -149,12 +149,14 @@ export const initial =
       ),
       tangents: Object.fromEntries(
         levels.flatMap((level) => {
-          const reader = level.hypergradient?._tag === "Forward" ? readerOf(plan, level.name) : undefined
+          const estimator = level.hypergradient?._tag
+          if (estimator !== "Forward" && estimator !== "Branches") return []
+          const reader = readerOf(plan, level.name)
           if (reader === undefined) return []
-          const tangent = (): Tangent => ({
-            own: Vector.zeros(vars[level.own.name]!),
-            optimizer: Vector.zeros(start(level))
-          })
+          const tangent = (): Tangent =>
+            estimator === "Branches"
+              ? { own: copy(vars[level.own.name]!), optimizer: start(level) }
+              : { own: Vector.zeros(vars[level.own.name]!), optimizer: Vector.zeros(start(level)) }
           return [[level.name, Array.from({ length: Vector.size(vars[reader.variable]!) }, tangent)]]
         })
       ),

@@ -7,6 +7,7 @@ import type { Moment } from "../plan/Moment.ts"
 import * as Objective from "./Evaluation.ts"
 import type { Plan, PlannedLevel } from "../plan/Plan.ts"
 import * as Plans from "../plan/Plan.ts"
+import * as Branch from "./Branch.ts"
 import * as Forward from "./Forward.ts"
 import * as LossScale from "./LossScale.ts"
 import { readerOf } from "../plan/Window.ts"
@@ -99,10 +100,14 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
       const level = levels.get(planned.name)!
       const next = made(state, level, direction)
       const phase = moment.carrying?.[planned.name]?.[j] ?? "idle"
-      if (phase === "idle" || level.hypergradient?._tag !== "Forward") return next
+      const estimator = level.hypergradient
+      if (phase === "idle" || (estimator?._tag !== "Forward" && estimator?._tag !== "Branches")) return next
       const by = readerOf(plan, planned.name)!.variable
       const batch = fresh(planned, batches, j)
-      const tangents = Forward.carried(level, level.hypergradient, by, state, direction.gradient, batch, phase)
+      const tangents =
+        estimator._tag === "Branches"
+          ? Branch.grown(level, estimator, by, state, batch, phase)
+          : Forward.carried(level, estimator, by, state, direction.gradient, batch, phase)
       return { ...next, tangents: { ...next.tangents, [planned.name]: tangents } }
     })
   const begin = (state: State): State =>
