@@ -19,10 +19,11 @@ import * as Computing from "./Computing.ts"
 import { doctor } from "./doctor/Doctor.ts"
 import { fork } from "./Fork.ts"
 import * as Launch from "./launch/Launch.ts"
+import * as Expected from "./launch/Expected.ts"
 import * as Load from "./launch/Load.ts"
 import * as Options from "./Options.ts"
 import * as Plans from "./Plans.ts"
-import * as Process from "./launch/Process.ts"
+import * as Tie from "./launch/Tie.ts"
 import { runCommands } from "./RunCommands.ts"
 import { sweepCommand } from "./sweep/SweepCommands.ts"
 
@@ -47,6 +48,7 @@ const run = (programs: Load.Programs) =>
         ),
         Flag.withDefault(false)
       ),
+      ...Expected.flags,
       precision: Options.precision,
       runs: Options.runs,
       format: Options.format,
@@ -54,7 +56,7 @@ const run = (programs: Load.Programs) =>
     },
     Effect.fnUntraced(
       function* (options) {
-        if (options.tied) yield* Process.tied
+        if (options.tied) yield* Tie.tied(options.beats)
         const loaded = yield* Load.load(programs, options.program)
         yield* Option.match(options.into, {
           onNone: () => Launch.start(loaded, options),

@@ -36,12 +36,15 @@ export const execute = Effect.fnUntraced(function* <E, R>(
   const path = yield* Path.Path
   const engine = yield* Engine
   let tick = 0
+  const own = Effect.match(lock.intact, { onFailure: ({ _tag }) => _tag !== "ClaimError", onSuccess: () => true })
+  // What becomes of a run that another process has now is that one's to say.
   const status = (state: Status.State, exit: number | null = null, error: string | null = null) =>
-    Status.write(folder, { state, tick, attempt, exit, error })
-  const session = Session.make(folder, (now) => {
+    Effect.when(Status.write(folder, { state, tick, attempt, exit, error }), own)
+  const watch = (now: Session.TrialTick) => {
     tick = now.tick.index
     return display.report(now)
-  })
+  }
+  const session = Session.make(folder, watch, lock.intact)
   const before = yield* engine.live
   const work = Effect.gen(function* () {
     yield* status("running")

@@ -16,6 +16,7 @@ import * as Seed from "../../dsl/values/Seed.ts"
 import * as Config from "../../runs/trial/Config.ts"
 import * as JsonFile from "../../files/JsonFile.ts"
 import * as Printable from "../../files/Printable.ts"
+import * as Claim from "../../runs/folder/Claim.ts"
 import * as FolderLock from "../../runs/folder/FolderLock.ts"
 import * as Manifest from "../../runs/folder/Manifest.ts"
 import * as PlanFile from "../../runs/folder/PlanFile.ts"
@@ -28,6 +29,7 @@ import * as Status from "../../runs/folder/Status.ts"
 import * as Trial from "../../runs/trial/Trial.ts"
 import { Engine } from "../../engines/Engine.ts"
 import { execute } from "./Execute.ts"
+import * as Expected from "./Expected.ts"
 import * as Load from "./Load.ts"
 import * as Options from "../Options.ts"
 import * as Plans from "../Plans.ts"
@@ -46,8 +48,14 @@ export class LiveError extends Schema.TaggedError<LiveError>()("LiveError", { re
   }
 }
 
-/** Holds a run's folder for this process: two in one folder would write over each other. */
-export const hold = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
+/**
+ * Holds a run's folder for this process: two in one folder would write over each other. With a claim it is held until a later claim
+ * is made, too.
+ */
+export const hold = Effect.fnUntraced(function* (
+  folder: RunFolder.RunFolder,
+  claim: Option.Option<number> = Option.none()
+) {
   const lock = yield* FolderLock.hold(folder.path).pipe(
     Effect.catchIf(
       ({ kind }) => kind === "Held",
@@ -60,8 +68,12 @@ export const hold = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
         })
     )
   )
+  if (Option.isSome(claim)) yield* Claim.take(folder.path, claim.value)
   yield* RunFolder.tidy(folder)
-  return lock
+  return Option.match(claim, {
+    onNone: () => lock,
+    onSome: (own) => ({ intact: Effect.andThen(Claim.current(folder.path, own), lock.intact) })
+  })
 })
 
 /**
@@ -158,6 +170,25 @@ export const changed = (then: Fingerprints, now: Fingerprints): string | undefin
     ? `the plan, data fields or constants${among} have`
     : `what ${other.join(", ")}${among} computes has`
 }
+
+/** Refuses a program whose levels compute something else than whoever asks for the run expects. */
+const refuseOther = Effect.fnUntraced(function* (
+  loaded: Load.Loaded,
+  given: Given & Pick<Options.Computing, "precision">,
+  prepared: Ready,
+  { seed }: Settings,
+  expected: Expected.Levels
+) {
+  const own = Expected.hash(fingerprintsOf(prepared.planned))
+  if (own === expected.hash) return
+  // Constants may be drawn with the seed: what is expected was worked out with one for all of a sweep's runs.
+  if (seed !== expected.seed) {
+    const { value } = yield* resolve(loaded, { ...given, set: [...given.set, `seed=${expected.seed}`] })
+    const { planned } = yield* Effect.scoped(ready(loaded, value, given.precision))
+    if (Expected.hash(fingerprintsOf(planned)) === expected.hash) return
+  }
+  return yield* new Expected.OtherError({ program: loaded.source })
+})
 
 /** Writes into the folder of a new run what is written down before it starts. */
 const fill = Effect.fnUntraced(function* (
@@ -312,17 +343,24 @@ export const start = Effect.fnUntraced(function* (
 export const into = Effect.fnUntraced(function* (
   loaded: Load.Loaded,
   location: string,
-  options: Given & Options.Computing & { readonly format: "text" | "json"; readonly quiet: boolean }
+  options: Given &
+    Options.Computing & {
+      readonly format: "text" | "json"
+      readonly quiet: boolean
+      readonly claim: Option.Option<number>
+      readonly expect: Option.Option<Expected.Levels>
+    }
 ) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
   const absolute = path.resolve(location)
   const folder = { id: path.basename(absolute), program: loaded.program.name, path: absolute }
   yield* Effect.mapError(fs.makeDirectory(absolute, { recursive: true }), JsonFile.because(absolute))
-  const lock = yield* hold(folder)
+  const lock = yield* hold(folder, options.claim)
   const done = yield* ResultFile.read(folder)
   if (done !== undefined) return yield* print(options.format, done.text, { run: folder.path, result: done.result })
   const resolved = yield* resolve(loaded, options)
   const prepared = yield* ready(loaded, resolved.value, options.precision)
+  if (Option.isSome(options.expect)) yield* refuseOther(loaded, options, prepared, resolved.value, options.expect.value)
   const refused = Plans.refused(prepared.planned, options.engine)
   if (refused !== undefined) return yield* refused
   yield* Effect.gen(function* () {

@@ -58,21 +58,6 @@ export const codeOfExit = (exit: Exit.Exit<unknown, unknown>): number => {
   return codeOf(Cause.squash(exit.cause))
 }
 
-/** While the scope lasts, the end of standard input is as TERM: the process that held its other end is gone. */
-export const tied = Effect.acquireRelease(
-  Effect.sync(() => {
-    const stop = () => process.kill(process.pid, "SIGTERM")
-    process.stdin.once("end", stop).once("error", stop).resume()
-    return stop
-  }),
-  (stop) =>
-    Effect.sync(() => {
-      process.stdin.off("end", stop).off("error", stop)
-      // One that is read keeps the process alive.
-      process.stdin.destroy()
-    })
-)
-
 // npm hands a signal on that the terminal has sent to its children as well.
 const echo = 300
 

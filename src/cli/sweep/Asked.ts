@@ -1,11 +1,11 @@
 /** A sweep's file read, and each of its runs by its id. */
-import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as Sentence from "../../dsl/errors/Sentence.ts"
 import * as Config from "../../runs/trial/Config.ts"
 import * as Sweep from "../../runs/sweep/Sweep.ts"
 import type { SweepFile } from "../../runs/sweep/SweepFolder.ts"
+import * as Expected from "../launch/Expected.ts"
 import * as Launch from "../launch/Launch.ts"
 import * as Load from "../launch/Load.ts"
 
@@ -24,8 +24,6 @@ const load = Effect.fnUntraced(function* (file: string) {
   return module.default
 })
 
-const short = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 20)
-
 /**
  * What a sweep's file asks for. Every combination of settings is resolved and its problems are planned once, so that a setting
  * which is none is an error before anything runs; a run's id is a hash of that, its settings and its seed.
@@ -37,7 +35,7 @@ export const asked = Effect.fnUntraced(function* (programs: Load.Programs, file:
     ? path.join(path.dirname(path.resolve(file)), sweep.program)
     : sweep.program
   const loaded = yield* Load.load(programs, source)
-  const fingerprints = new Map<Sweep.Settings, string>()
+  const fingerprints = new Map<Sweep.Settings, ReturnType<typeof Launch.fingerprintsOf>>()
   const first = sweep.seeds[0]!
   const resolve = (settings: Sweep.Settings, seed: number) =>
     Config.resolve(loaded.program.config, {
@@ -47,7 +45,7 @@ export const asked = Effect.fnUntraced(function* (programs: Load.Programs, file:
   for (const settings of all) {
     const { value } = yield* resolve(settings, first)
     const { planned } = yield* Effect.scoped(Launch.ready(loaded, value))
-    fingerprints.set(settings, JSON.stringify(Launch.fingerprintsOf(planned)))
+    fingerprints.set(settings, Launch.fingerprintsOf(planned))
   }
   const entries = yield* Effect.forEach(
     sweep.seeds.flatMap((seed) => all.map((settings) => ({ settings, seed }))),
@@ -57,7 +55,13 @@ export const asked = Effect.fnUntraced(function* (programs: Load.Programs, file:
           key,
           value
         ])
-        return { id: short(JSON.stringify([fingerprints.get(settings), values])), settings, seed }
+        const program = fingerprints.get(settings)!
+        return {
+          id: Expected.short(JSON.stringify([JSON.stringify(program), values])),
+          settings,
+          seed,
+          levels: Expected.written({ seed: first, hash: Expected.hash(program) })
+        }
       })
   )
   const distinct = new Map(entries.map((entry) => [entry.id, entry]))

@@ -49,7 +49,7 @@ export const kubernetes = (job: Job, image: string): string =>
     "  podReplacementPolicy: Failed",
     "  podFailurePolicy:",
     "    rules:",
-    "      - { action: FailIndex, onExitCodes: { operator: In, values: [2, 3, 4] } }",
+    "      - { action: FailIndex, onExitCodes: { operator: In, values: [2, 3, 4, 72] } }",
     "      - { action: Ignore, onPodConditions: [{ type: DisruptionTarget }] }",
     "  template:",
     "    spec:",

@@ -124,7 +124,6 @@ const start = (programs: Load.Programs) =>
       const { file, sweep } = yield* asked(programs, options.sweep)
       const folder = yield* SweepFolder.pathOf(path.resolve(options.runs), sweep.name)
       const { entries, fresh } = yield* SweepFolder.add(folder, file)
-      const all = { ...file, entries }
       const cwd = process.cwd()
       const job = { name: sweep.name, file: options.sweep, runs: options.runs, count: entries.length, cwd }
       if (options.slurm) return yield* Launch.print("text", Scripts.slurm(job), null)
@@ -132,8 +131,8 @@ const start = (programs: Load.Programs) =>
         return yield* Launch.print("text", Scripts.kubernetes(job, options.k8s.value), null)
       yield* Launch.saying(false)(`sweep ${sweep.name}: ${entries.length} runs, ${fresh} new, in ${folder}`)
       yield* SweepFolder.cancel(folder, false)
-      yield* Pool.run(folder, file, { program: file.program, args: argsOf(options) }, entries, options.local)
-      const states = yield* statesOf(folder, all)
+      yield* Pool.run(folder, file, { program: file.program, args: argsOf(options) }, file.entries, options.local)
+      const states = yield* statesOf(folder, file)
       yield* Launch.print(options.format, SweepText.status(sweep.name, states), states)
       const failed = states.filter(({ state }) => state === "failed").length
       if (failed > 0) return yield* new SweepError({ sweep: sweep.name, reason: `${failed} runs failed`, failed: true })

@@ -13,6 +13,8 @@ export const usage = 2
 export const check = 3
 /** Data, weights or what a run has stored cannot be used. */
 export const refused = 4
+/** The program is another one than the run was asked for with: nothing was done. */
+export const other = 72
 /** Another process works in the run's folder: nothing was done. */
 export const live = 73
 /** Stopped by TERM, with a checkpoint. */

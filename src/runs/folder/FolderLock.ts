@@ -7,6 +7,7 @@ import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 import { RunFileError } from "../../files/JsonFile.ts"
+import type { ClaimError } from "./Claim.ts"
 
 /** A run folder that cannot be had: another process works in it (`Held`), it is gone, or its disk knows no locks. */
 export class FolderLockError extends Schema.TaggedError<FolderLockError>()("FolderLockError", {
@@ -24,8 +25,8 @@ export class FolderLockError extends Schema.TaggedError<FolderLockError>()("Fold
 
 /** A run folder that belongs to this process. */
 export interface FolderLock {
-  /** Fails where the folder has been moved or deleted since, or its lock has. */
-  readonly intact: Effect.Effect<void, RunFileError>
+  /** Fails where the folder has been moved or deleted since, or its lock has, or where a later claim was given out. */
+  readonly intact: Effect.Effect<void, RunFileError | ClaimError>
 }
 
 const name = "run.lock"

@@ -18,9 +18,12 @@ export type ResultFile = typeof ResultFile.Type
 
 const fileOf = (folder: RunFolder) => Effect.map(Path.Path, (path) => path.join(folder.path, "result.json"))
 
-/** Writes it: the last thing that a run does. */
+/** Writes it: the last thing that a run does. Of two that do the same run the second has no part in its result. */
 export const write = Effect.fnUntraced(function* (folder: RunFolder, result: ResultFile) {
-  yield* JsonFile.writeSealed(yield* fileOf(folder), ResultFile, result)
+  const file = yield* fileOf(folder)
+  if (yield* JsonFile.createSealed(file, ResultFile, result)) return
+  const reason = "another process has written it since this one began: it stays"
+  return yield* new JsonFile.RunFileError({ file, reason })
 })
 
 /** Reads it; `undefined` of a run that is not done. */

@@ -13,7 +13,9 @@ import type { RunFolder } from "../folder/RunFolder.ts"
 export const Entry = Schema.Struct({
   id: Schema.String,
   settings: Schema.JsonObject,
-  seed: Schema.Int
+  seed: Schema.Int,
+  /** What its levels compute, as its process is to find it again. */
+  levels: Schema.optionalKey(Schema.String)
 })
 export type Entry = typeof Entry.Type
 
@@ -47,6 +49,20 @@ export const read = Effect.fnUntraced(function* (sweep: string) {
   return yield* JsonFile.readSealed(file, SweepFile)
 })
 
+const point = ({ seed, settings }: Entry): string => JSON.stringify([Object.entries(settings).sort(), seed])
+
+/**
+ * Entries that a sweep has, and those that are asked for. Of those it has, one whose settings and seed are asked for under another id is
+ * left out: it was of a program that has changed since.
+ */
+export const merged = (before: ReadonlyArray<Entry>, asked: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
+  const now = new Map(asked.map((entry) => [entry.id, entry]))
+  const points = new Set(asked.map(point))
+  const known = before.flatMap((entry) => now.get(entry.id) ?? (points.has(point(entry)) ? [] : [entry]))
+  const ids = new Set(known.map(({ id }) => id))
+  return [...known, ...asked.filter(({ id }) => !ids.has(id))]
+}
+
 /** Adds entries to a sweep, which keeps those it has. Gives all of them and how many are new. */
 export const add = Effect.fnUntraced(function* (sweep: string, asked: SweepFile) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
@@ -55,11 +71,10 @@ export const add = Effect.fnUntraced(function* (sweep: string, asked: SweepFile)
   yield* FolderLock.hold(sweep, { milliseconds: 10_000 })
   const before = (yield* read(sweep))?.entries ?? []
   const known = new Set(before.map(({ id }) => id))
-  const entries = [...before, ...asked.entries.filter(({ id }) => !known.has(id))]
-  if (entries.length > before.length) {
+  const entries = merged(before, asked.entries)
+  if (JSON.stringify(entries) !== JSON.stringify(before))
     yield* JsonFile.writeSealed(path.join(sweep, "sweep.json"), SweepFile, { ...asked, entries })
-  }
-  return { entries, fresh: entries.length - before.length }
+  return { entries, fresh: entries.filter(({ id }) => !known.has(id)).length }
 }, Effect.scoped)
 
 /** How a process that ran an entry ended, or that its failures are forgiven. */
@@ -82,8 +97,8 @@ export const note = (folder: RunFolder, exit: number | null, forgiven = false): 
 /** Failures of the same run after which it is not tried again. */
 export const patience = 3
 
-/** Exit codes that trying again does not change: wrong usage, a check, data that cannot be used. */
-const hopeless = new Set<number>([ExitCode.usage, ExitCode.check, ExitCode.refused])
+/** Exit codes that trying again does not change: wrong usage, a check, data that cannot be used, another program. */
+const hopeless = new Set<number>([ExitCode.usage, ExitCode.check, ExitCode.refused, ExitCode.other])
 
 /** Exit codes that are no failure: it is done, or was stopped with a checkpoint. */
 const undisturbed = new Set<number>([ExitCode.done, ExitCode.terminated, ExitCode.interrupted])

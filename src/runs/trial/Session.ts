@@ -34,7 +34,7 @@ export interface Session {
    */
   readonly trial: <V extends Var.Any, E, R, E2 = never, R2 = never>(
     name: string,
-    options: Omit<Trial.Options<V, E, R, E2, R2>, "onTick">
+    options: Omit<Trial.Options<V, E, R, E2, R2>, "onTick" | "fence">
   ) => ReturnType<typeof Trial.run<V, E, R, E2, R2>>
   /** As `trial`, of a trial that is asked for more than once: run the first time, and read from then on. */
   readonly shared: Session["trial"]
@@ -53,12 +53,17 @@ const ofTrial = <E>(name: string, error: E): E | StepError | EngineError => {
   return error
 }
 
-/** A session in a folder; `watch` hears of every tick. */
-export const make = (folder: RunFolder, watch: (tick: TrialTick) => Effect.Effect<void>): Session => {
+/** A session in a folder; `watch` hears of every tick, and `fence` fails once the folder is no longer this process's to write. */
+export const make = (
+  folder: RunFolder,
+  watch: (tick: TrialTick) => Effect.Effect<void>,
+  fence: Trial.Fence = Effect.void
+): Session => {
   const names = new Set<string>()
   const run: Session["trial"] = (name, options) =>
     Trial.run(trialFolder(folder, name), {
       ...options,
+      fence,
       onTick: (tick) => watch({ trial: name, tick, ticks: options.ticks, weights: Wiring.elements(options.problem) })
     }).pipe(Effect.mapError((error) => (name === "" ? error : ofTrial(name, error))))
   const once: Session["trial"] = (name, options) =>

@@ -29,6 +29,7 @@ import { initialVars } from "../../runtime/step/State.ts"
 import * as Watch from "../../runtime/run/Watch.ts"
 import * as JsonFile from "../../files/JsonFile.ts"
 import * as RegularFile from "../../files/RegularFile.ts"
+import type { ClaimError } from "../folder/Claim.ts"
 import * as Records from "../folder/Records.ts"
 import type { RunFolder } from "../folder/RunFolder.ts"
 import * as TickRecords from "../folder/TickRecords.ts"
@@ -42,6 +43,9 @@ export class TrialError extends Schema.TaggedError<TrialError>()("TrialError", {
     return this.reason
   }
 }
+
+/** Fails once what is run is another process's. */
+export type Fence = Effect.Effect<void, JsonFile.RunFileError | ClaimError>
 
 /** How a problem is run into a folder. */
 export interface Options<V extends Var.Any, E, R, E2 = never, R2 = never> {
@@ -59,6 +63,8 @@ export interface Options<V extends Var.Any, E, R, E2 = never, R2 = never> {
     readonly score: (tick: Run.Tick<Var.Named<V>>) => Effect.Effect<Watch.Scores, E2, R2>
     readonly select?: { readonly metric: string; readonly mode: "max" | "min"; readonly patience?: number }
   }
+  /** Asked before anything is written but a record. */
+  readonly fence?: Fence
   /** Called after each tick. */
   readonly onTick?: (tick: Watch.Selected) => Effect.Effect<void>
 }
@@ -164,7 +170,7 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
   options: Options<V, E, R, E2, R2>
 ) {
   type Tick = Run.Tick<Var.Named<V>>
-  const { problem, seed, ticks } = options
+  const { fence = Effect.void, problem, seed, ticks } = options
   whole("Trial.run: ticks", ticks, 1)
   whole("Trial.run: checkpointEvery", options.checkpointEvery ?? 1, 1)
   whole("Trial.run: validation.every", options.validation?.every ?? 1, 1)
@@ -215,6 +221,7 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
       program,
       extra: { selection: tick.selection, weights }
     } as const
+    yield* fence
     const name = yield* Checkpoint.save(at("checkpoints"), manifest, yield* tick.snapshot)
     yield* writer.append({ t: "ckpt", k: tick.index, path: `checkpoints/${name}` })
   })
@@ -226,6 +233,7 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
     () => ({})
   )
   const keep = Effect.fnUntraced(function* (name: string, vars: Run.HostVars) {
+    yield* fence
     weights = { ...weights, [name]: yield* save(name, vars) }
   })
   let last: { readonly tick: number; readonly selection: Watch.Selection } = {
@@ -296,6 +304,7 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
     Effect.onExit((exit) => Effect.ignore(writer.append({ t: "end", state: endOf(exit) })))
   )
   const done: typeof Done.Type = { program, seed, ticks, ...last, weights }
+  yield* fence
   yield* JsonFile.writeSealed(at("done.json"), Done, done)
   return yield* given(done)
 }, Effect.scoped)
