@@ -47,6 +47,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "runs/export": ["dsl", "files", "runs/folder", "runs/trial", "runs/statistics"],
   "runs/watch": ["dsl", "runs/folder", "runs/view", "runs/report", "runs/export"],
   "runs/sweep": ["dsl", "files", "runs/folder"],
+  "runs/database": ["dsl", "runs/sweep"],
   runs: ["dsl", "engines", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   cli: [
     ...ground,
@@ -67,6 +68,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
     "runs/view",
     "runs/report",
     "runs/sweep",
+    "runs/database",
     "runs/export",
     "runs/watch"
   ],
@@ -91,6 +93,7 @@ interface Import {
   readonly room: string
   readonly from: string
   readonly types: boolean
+  readonly dynamic: boolean
 }
 
 /** The room of a file, with its floor where the room has floors. */
@@ -105,13 +108,20 @@ const importsOf = (folder: string): ReadonlyArray<Import> =>
     .filter((name) => name.endsWith(".ts"))
     .flatMap((file) => {
       const text = readFileSync(join(folder, file), "utf8")
-      const statements = text.matchAll(/^(?:import|export)\s+(type\s)?(?:[^"']*?from\s+)?["']([^"']+)["']/gm)
-      const dynamic = [...text.matchAll(/import\(["']([^"']+)["']\)/g)].map((m) => ["", undefined, m[1]!] as const)
-      return [...statements, ...dynamic].map(([, types, from]) => ({
+      const statements = [...text.matchAll(/^(?:import|export)\s+(type\s)?(?:[^"']*?from\s+)?["']([^"']+)["']/gm)].map(
+        ([, types, from]) => ({ types, from, dynamic: false })
+      )
+      const dynamic = [...text.matchAll(/import\(["']([^"']+)["']\)/g)].map(([, from]) => ({
+        types: undefined,
+        from,
+        dynamic: true
+      }))
+      return [...statements, ...dynamic].map(({ dynamic, from, types }) => ({
         file,
         room: roomAt(file),
         from: from!,
-        types: types !== undefined
+        types: types !== undefined,
+        dynamic
       }))
     })
 
@@ -188,6 +198,25 @@ describe("rooms", () => {
   it("the barrel of effect is imported nowhere: it triples start-up", () => {
     for (const found of imports) {
       assert.notInclude(["effect", "@effect/platform-node"], found.from, found.file)
+    }
+  })
+
+  it("what speaks to a database is loaded by commands that are given one, and by no other", () => {
+    const reached = new Set<string>()
+    const visit = (file: string): void => {
+      if (reached.has(file)) return
+      reached.add(file)
+      for (const found of imports) {
+        const target = found.file === file && !found.types && !found.dynamic ? targetOf(found) : undefined
+        if (target !== undefined) visit(target)
+      }
+    }
+    for (const door of ["cli/main.ts", "cli/Cli.ts", "cli/index.ts", "index.ts"]) visit(join(...door.split("/")))
+    assert.include(reached, join("cli", "sweep", "SweepCommands.ts"))
+    for (const { dynamic, file, from, types } of imports) {
+      if (!/^(@effect\/sql-pg|effect\/(sql|persistence))\b/.test(from)) continue
+      assert.notInclude(reached, file, from)
+      if (from.startsWith("@")) assert.isTrue(dynamic || types, `${file} imports ${from}, which may not be installed`)
     }
   })
 

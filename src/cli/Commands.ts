@@ -25,6 +25,7 @@ import * as Options from "./Options.ts"
 import * as Plans from "./Plans.ts"
 import * as Tie from "./launch/Tie.ts"
 import { runCommands } from "./RunCommands.ts"
+import { runner } from "./sweep/database/RunnerCommand.ts"
 import { sweepCommand } from "./sweep/SweepCommands.ts"
 
 const run = (programs: Load.Programs) =>
@@ -279,5 +280,6 @@ export const commands = (programs: Load.Programs) =>
     verify(programs),
     doctor,
     ...runCommands,
-    sweepCommand(programs)
+    sweepCommand(programs),
+    runner(programs)
   ] as const

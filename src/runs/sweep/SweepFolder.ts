@@ -24,6 +24,8 @@ export const SweepFile = Schema.Struct({
   version: Schema.Literal(1),
   name: Schema.String,
   program: Schema.String,
+  /** What its runs were last started with, beside their settings. */
+  args: Schema.optionalKey(Schema.Array(Schema.String)),
   entries: Schema.Array(Entry)
 })
 export type SweepFile = typeof SweepFile.Type
@@ -35,7 +37,7 @@ export type State = "queued" | "running" | "done" | "failed" | "cancelled"
 export const pathOf = (runs: string, name: string) => Effect.map(Path.Path, (path) => path.join(runs, "sweeps", name))
 
 /** The run folder of one entry. */
-export const runFolder = (sweep: string, file: Pick<SweepFile, "name">, { id }: Entry): RunFolder => ({
+export const runFolder = (sweep: string, file: Pick<SweepFile, "name">, { id }: Pick<Entry, "id">): RunFolder => ({
   id,
   program: file.name,
   path: `${sweep}/${id}`
@@ -69,11 +71,14 @@ export const add = Effect.fnUntraced(function* (sweep: string, asked: SweepFile)
   yield* Effect.mapError(fs.makeDirectory(sweep, { recursive: true }), JsonFile.because(sweep))
   // Two that add at once would each leave out what the other adds.
   yield* FolderLock.hold(sweep, { milliseconds: 10_000 })
-  const before = (yield* read(sweep))?.entries ?? []
+  const written = yield* read(sweep)
+  const before = written?.entries ?? []
   const known = new Set(before.map(({ id }) => id))
   const entries = merged(before, asked.entries)
-  if (JSON.stringify(entries) !== JSON.stringify(before))
-    yield* JsonFile.writeSealed(path.join(sweep, "sweep.json"), SweepFile, { ...asked, entries })
+  const next: SweepFile = { ...written, ...asked, entries }
+  if (JSON.stringify(next) !== JSON.stringify(written)) {
+    yield* JsonFile.writeSealed(path.join(sweep, "sweep.json"), SweepFile, next)
+  }
   return { entries, fresh: entries.filter(({ id }) => !known.has(id)).length }
 }, Effect.scoped)
 
@@ -100,6 +105,9 @@ export const patience = 3
 /** Exit codes that trying again does not change: wrong usage, a check, data that cannot be used, another program. */
 const hopeless = new Set<number>([ExitCode.usage, ExitCode.check, ExitCode.refused, ExitCode.other])
 
+/** Whether a failure with this code, or by a signal, is one that trying again does not change. */
+export const isHopeless = (exit: number | null): boolean => exit !== null && hopeless.has(exit)
+
 /** Exit codes that are no failure: it is done, or was stopped with a checkpoint. */
 const undisturbed = new Set<number>([ExitCode.done, ExitCode.terminated, ExitCode.interrupted])
 
@@ -114,7 +122,7 @@ export const failures = (folder: RunFolder): { readonly failed: number; readonly
     const { exit, forgiven } = ending.value
     if (forgiven === true) [failed, given] = [0, false]
     else if (exit === null || !undisturbed.has(exit)) failed++
-    if (exit !== null && hopeless.has(exit)) given = true
+    if (isHopeless(exit)) given = true
   }
   return { failed, given: given || failed >= patience }
 }
@@ -126,11 +134,12 @@ const mark = (folder: string): string => `${folder}/cancelled`
 export const isCancelled = (sweep: string, folder: RunFolder): boolean =>
   existsSync(mark(sweep)) || existsSync(mark(folder.path))
 
-/** Cancels a sweep, or takes that back. */
+/** Cancels a sweep, or one of its runs, by its folder; or takes that back. */
 export const cancel = Effect.fnUntraced(function* (sweep: string, cancelled: boolean) {
   const fs = yield* FileSystem.FileSystem
   const file = mark(sweep)
-  const changed = cancelled ? fs.writeFileString(file, "") : fs.remove(file, { force: true })
+  const written = Effect.andThen(fs.makeDirectory(sweep, { recursive: true }), fs.writeFileString(file, ""))
+  const changed = cancelled ? written : fs.remove(file, { force: true })
   yield* Effect.mapError(changed, JsonFile.because(file))
 })
 
