@@ -17,7 +17,7 @@ export const ofProducts = (problem: Problem<any>): number | undefined => {
   const plan = Result.getOrThrow(Plan.make(problem))
   const state = trace(initial(problem, plan) as never, ["vars"], [initialVars(problem, Seed.make(0))]).structure
   const batches = Object.fromEntries([...levelsOf(problem)].map(([name, { data }]) => [name, [{ ...data.fields }]]))
-  const step = Step.make(problem, plan, Moment.at(plan, 1, false))
+  const step = Step.make(problem, plan, Moment.at(plan, 1))
   const nodes = reachable(trace(step as never, ["state", "batch"], [state, batches]).results)
   return nodes.some(({ op }) => op.startsWith("conv"))
     ? undefined

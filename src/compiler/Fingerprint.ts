@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto"
 import * as Hypergradient from "../dsl/Hypergradient.ts"
 import type { Definition } from "../dsl/Level.ts"
+import * as NdArray from "../dsl/NdArray.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/values/Seed.ts"
 import * as Tree from "../dsl/values/Tree.ts"
@@ -25,6 +26,8 @@ export interface Fingerprints {
    * `CompileError`, shapes that do not fit and what no graph can hold.
    */
   readonly mistake: StepFailure | CompileError | undefined
+  /** Bytes of the state that each level carries: its variable and buffers, its optimizer, solves and past updates; none where it cannot be traced. */
+  readonly bytes: { readonly [level: string]: number }
 }
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
@@ -61,6 +64,21 @@ const batchTypes = (plan: Plan, levels: ReadonlyMap<string, Definition>) =>
         updateType(planned, levels.get(planned.name)!)
       )
     ])
+  )
+
+const sizeOf = (tree: Tree.Tree | undefined): number =>
+  tree === undefined ? 0 : Tree.leaves(tree).reduce((sum, { shape }) => sum + 4 * NdArray.size(shape), 0)
+
+/** Bytes of what a level carries from tick to tick. */
+const carriedBy = ({ buffers, name, own }: Definition, state: State): number =>
+  [own, ...(buffers === undefined ? [] : [buffers])].reduce(
+    (sum, variable) => sum + sizeOf(state.vars[variable.name]) + sizeOf(state.initial[variable.name]),
+    sizeOf(state.optimizer[name]) +
+      sizeOf(state.solver[name]) +
+      sizeOf(state.tape[name]) +
+      sizeOf(state.tangents[name]) +
+      sizeOf(state.clock[name]) +
+      sizeOf(state.lossScale[name])
   )
 
 const namedResults = (traced: ReturnType<typeof trace>) =>
@@ -121,7 +139,10 @@ export const fingerprints = (problem: Problem.Any, plan: Plan): Fingerprints => 
     ]),
     variables: Tree.hostEntries(vars).map(([path, { dtype, shape }]) => [path, dtype, shape])
   }
-  return { program: sha256(JSON.stringify(parts)), levels: each, mistake }
+  const bytes = Object.fromEntries(
+    state === undefined ? [] : plan.levels.map(({ name }) => [name, carriedBy(levels.get(name)!, state as State)])
+  )
+  return { program: sha256(JSON.stringify(parts)), levels: each, mistake, bytes }
 }
 
 /** The fingerprint of the whole program. */

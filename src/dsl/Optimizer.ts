@@ -43,8 +43,13 @@ export interface Optimizer extends Pipeable {
   ) => readonly [params: T, state: Tree]
   /** Where the update stands still; where the gradient is zero if absent. */
   readonly stationarity?: Stationarity
+  /** Its learning rates by group, the empty name where there is one for all: what a run notes of them. */
+  readonly rates?: (clock: tf.Scalar) => { readonly [group: string]: tf.Scalar }
+  /** The gradient as the method takes it, clipped and decayed; the gradient itself where absent. */
+  readonly taken?: (gradients: Tree, params: Tree) => Tree
 }
 
 /** An optimizer from its two functions, and from where it stands still if that is not where the gradient is zero. */
-export const make = (spec: Pick<Optimizer, "name" | "init" | "update" | "stationarity">): Optimizer =>
-  Object.assign(Object.create(Prototype), spec)
+export const make = (
+  spec: Pick<Optimizer, "name" | "init" | "update" | "stationarity" | "rates" | "taken">
+): Optimizer => Object.assign(Object.create(Prototype), spec)

@@ -241,7 +241,7 @@ it.live("memory is that of one micro-batch and a gradient", () =>
 
 it("a plan counts micro-batches and says on which a hop is made", () => {
   const plan = Result.getOrThrow(Plan.make(held(4, 3, implicit)))
-  assert.deepStrictEqual(Moment.batchIndices(plan, 4, Moment.at(plan, 4, false)), {
+  assert.deepStrictEqual(Moment.batchIndices(plan, 4, Moment.at(plan, 4)), {
     fit: [[9, 10, 11]],
     tune: [[3, 4, 5]]
   })

@@ -405,7 +405,7 @@ describe("an update carries derivatives", () => {
     return Array.from(
       { length: ticks },
       (_, i) =>
-        Moment.at(plan, i + 1, false)
+        Moment.at(plan, i + 1)
           .carrying?.fit?.map((phase) => phase[0])
           .join("") ?? "-"
     ).join(" ")

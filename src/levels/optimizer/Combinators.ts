@@ -28,6 +28,8 @@ const bending =
     return { ...inner, seen: seen === undefined ? bend : (g) => seen(bend(g)) }
   }
 
+const same = (gradients: Tree.Tree): Tree.Tree => gradients
+
 // A combinator's name holds the optimizer it wraps, so that it reads in the order in which a gradient meets the parts.
 const before =
   (
@@ -40,6 +42,8 @@ const before =
     make({
       name: named(what, {}, `${amount}`, self.name),
       stationarity: stationarity(self.stationarity ?? {}),
+      ...(self.rates === undefined ? {} : { rates: self.rates }),
+      taken: (gradients, params) => (self.taken ?? same)(transform(gradients, params), params),
       init: self.init,
       update: (gradients, state, params, clock) => self.update(transform(gradients, params), state, params, clock)
     })
@@ -136,6 +140,8 @@ export const clamp = (bounds: {
     make({
       name: named("clamp", { minimum, maximum }, self.name),
       stationarity: bounded(self.stationarity ?? {}),
+      ...(self.rates === undefined ? {} : { rates: self.rates }),
+      ...(self.taken === undefined ? {} : { taken: self.taken }),
       init: self.init,
       update: (gradients, state, params, clock) => {
         const [next, nextState] = self.update(gradients, state, params, clock)

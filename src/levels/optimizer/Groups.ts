@@ -32,6 +32,11 @@ export const masked =
     return make({
       name: named("masked", {}, source(select), self.name),
       stationarity: { ...inner, moves: (path) => select(path) && moves(path) },
+      ...(self.rates === undefined ? {} : { rates: self.rates }),
+      taken: (gradients, params) => {
+        const [own, mine] = [gradients, params].map((tree) => Tree.select(tree, select)) as [Tree.Tree, Tree.Tree]
+        return self.taken === undefined ? own : self.taken(own, mine)
+      },
       init: (params) => {
         const selected = Tree.select(params, select)
         if (Tree.leaves(selected).length === 0) {
@@ -113,6 +118,25 @@ export const groups: <const K extends string>(
   return make({
     name: named("groups", {}, source(of), ...names.map((name) => `${name}: ${optimizers[name]!.name}`)),
     stationarity,
+    rates: (clock) =>
+      Object.fromEntries(
+        names.flatMap((name) =>
+          Object.entries(optimizers[name]!.rates?.(clock) ?? {}).map(([inner, rate]) => [
+            inner === "" ? name : `${name}/${inner}`,
+            rate
+          ])
+        )
+      ),
+    taken: (gradients, params) =>
+      Object.fromEntries(
+        names.map((name) => {
+          const [own, mine] = [gradients, params].map((tree) => Tree.select(tree, member(name))) as [
+            Tree.Tree,
+            Tree.Tree
+          ]
+          return [name, optimizers[name]!.taken?.(own, mine) ?? own]
+        })
+      ),
     init: (params) => {
       for (const [path] of Tree.entries(params)) {
         if (names.includes(of(path))) continue

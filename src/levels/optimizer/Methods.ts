@@ -7,6 +7,11 @@ import { fraction, named, nonNegative } from "./Named.ts"
 /** At a rate of zero nothing moves; else a gradient of zero is where these stand still. */
 const stationarity = (rate: Rate.Rate): Stationarity => (rate.zero === true ? { still: true } : {})
 
+/** One rate for all. */
+const rates =
+  (rate: Rate.Rate): NonNullable<Optimizer["rates"]> =>
+  (clock) => ({ "": rate.at(clock) })
+
 const zeros = (params: Tree.Tree): Tree.Tree => Tree.map(params, (leaf) => tf.zerosLike(leaf))
 
 /**
@@ -23,6 +28,7 @@ export const sgd = (rate: number | Rate.Rate): Optimizer => {
   return make({
     name: named("sgd", {}, eta.name),
     stationarity: stationarity(eta),
+    rates: rates(eta),
     init: () => ({}),
     update: (gradients, state, params, clock) => {
       const size = eta.at(clock)
@@ -46,6 +52,7 @@ export const momentum = (
   return make({
     name: named("momentum", { momentum: mu, nesterov }, eta.name),
     stationarity: stationarity(eta),
+    rates: rates(eta),
     init: (params) => ({ velocity: zeros(params) }),
     update: (gradients, state, params, clock) => {
       const size = eta.at(clock)
@@ -102,6 +109,7 @@ export const adam = (rate: number | Rate.Rate, options: AdamOptions = {}): Optim
   return make({
     name: named("adam", { beta1, beta2, epsilon }, eta.name),
     stationarity: stationarity(eta),
+    rates: rates(eta),
     init: (params) => ({ first: zeros(params), second: zeros(params) }),
     update: (gradients, state, params, clock) => {
       const t = tf.add(tf.cast(clock, "float32"), 1) as tf.Scalar
@@ -138,6 +146,7 @@ export const adamw = (
   return make({
     name: named("adamw", { beta1, beta2, epsilon, weightDecay: lambda }, eta.name),
     stationarity: lambda === 0 ? stationarity(eta) : { ...stationarity(eta), unsolvable: decoupled },
+    rates: rates(eta),
     init: inner.init,
     update: (gradients, state, params, clock) => {
       const decay = tf.mul(lambda, eta.at(clock))

@@ -7,6 +7,7 @@ export interface Value {
   /** Empty of a run that is one trial itself. */
   readonly trial: string
   readonly step: number
+  /** Empty of what is of no level: the process's memory. */
   readonly level: string
   readonly tick: number | null
   readonly seconds: number | null
@@ -20,12 +21,12 @@ export const columns = ["run", "trial", "step", "level", "tick", "seconds", "nam
 /** The numbers of a trial's records, in order. */
 export const of = (run: string, trial: string, records: ReadonlyArray<Line>): ReadonlyArray<Value> =>
   records.flatMap((record) => {
-    if (!("level" in record)) return []
+    if (!("k" in record) || record.t === "ckpt") return []
     const row = (name: string, value: number): Value => ({
       run,
       trial,
       step: record.k,
-      level: record.level,
+      level: "level" in record ? record.level : "",
       tick: "tick" in record ? record.tick : null,
       seconds: "w" in record ? record.w : null,
       name,
@@ -36,7 +37,13 @@ export const of = (run: string, trial: string, records: ReadonlyArray<Line>): Re
         return [
           row("loss", record.loss),
           ...(record.gnorm === undefined ? [] : [row("gradient norm", record.gnorm)]),
-          ...Object.entries(record.parts ?? {}).map(([name, value]) => row(`loss/${name}`, value))
+          ...Object.entries(record.parts ?? {}).map(([name, value]) => row(`loss/${name}`, value)),
+          ...Object.entries(record.rates ?? {}).map(([group, value]) =>
+            row(group === "" ? "rate" : `rate/${group}`, value)
+          ),
+          ...(record.moved === undefined ? [] : [row("update norm", record.moved)]),
+          ...(record.taken === undefined ? [] : [row("gradient norm/taken", record.taken)]),
+          ...(record.scale === undefined ? [] : [row("loss scale", record.scale)])
         ]
       case "lambda":
         return record.lambda.map((value, i) => row(`lambda/${record.names[i] ?? i}`, value))
@@ -44,14 +51,24 @@ export const of = (run: string, trial: string, records: ReadonlyArray<Line>): Re
         return [
           row("hypergradient/norm", record.norm),
           row("hypergradient/direct", record.direct),
-          ...record.parts.flatMap(({ cos, norm, via }) => [
+          ...record.parts.flatMap(({ cos, norm, share, via }) => [
             row(`hypergradient/${via.join("/")}/norm`, norm),
-            row(`hypergradient/${via.join("/")}/cosine`, cos)
+            row(`hypergradient/${via.join("/")}/cosine`, cos),
+            ...(share === undefined ? [] : [row(`hypergradient/${via.join("/")}/share`, share)])
           ]),
           ...record.solves.flatMap(({ level, residual }) =>
             residual === null ? [] : [row(`residual/${level}`, residual)]
           )
         ]
+      case "cost":
+        return [
+          row("cost/turns", record.turns),
+          ...(record.ms === null ? [] : [row("cost/milliseconds", record.ms)]),
+          row("cost/evaluations", record.evaluations),
+          ...(record.bytes === null ? [] : [row("cost/bytes", record.bytes)])
+        ]
+      case "memory":
+        return (["resident", "peak", "heap", "arrays"] as const).map((name) => row(`memory/${name}`, record[name]))
       case "eval":
         return Object.entries(record.metrics).map(([name, value]) => row(`${record.split}/${name}`, value))
     }

@@ -31,6 +31,11 @@ export const Step = Struct({
   loss: Number,
   parts: optionalKey(Schema.Record(String, Number)),
   gnorm: optionalKey(Number),
+  /** Where the tick was looked at: the learning rates by group (the empty name where there is one), norms of the change and of the
+   * gradient as the optimizer takes it, where it clips or decays. */
+  rates: optionalKey(Schema.Record(String, Number)),
+  moved: optionalKey(Number),
+  taken: optionalKey(Number),
   /** Of a level in float16: what its loss was multiplied by, and whether the update was skipped. */
   scale: optionalKey(Number),
   skipped: optionalKey(Schema.Boolean)
@@ -46,24 +51,50 @@ export const Lambda = Struct({
   entropy: Number
 })
 /**
- * A hypergradient: its norm, each path's share, and each linear solve. A residual that was not measured is `null` and
- * never left out, so that it is seen to be missing.
+ * A hypergradient: its norm, each path's norm and cosine with the whole, and each linear solve. `share` is the part of the whole that
+ * lies along it: shares and that of the direct part add up to one. A residual that was not measured is `null` and never left out, so
+ * that it is seen to be missing; `ok` is absent where the solver does not say whether its solve is sound.
  */
 export const Hyper = Struct({
   t: Schema.tag("hyper"),
   ...where,
   norm: Number,
   direct: Number,
-  parts: Schema.Array(Struct({ via: Schema.Array(String), norm: Number, cos: Number })),
+  parts: Schema.Array(Struct({ via: Schema.Array(String), norm: Number, cos: Number, share: optionalKey(Number) })),
   solves: Schema.Array(
     Struct({
       level: String,
       solver: String,
       residual: Schema.NullOr(Number),
       /** The least curvature along the solve; not positive where it is singular or indefinite. */
-      curvature: optionalKey(Number)
+      curvature: optionalKey(Number),
+      ok: optionalKey(Schema.Boolean)
     })
   )
+})
+/**
+ * What a level has cost since its last such record: `turns` turns of `evaluations` gradients each, as the plan counts them, and the
+ * time of one, `null` before there is one to tell; `bytes` are those of the state that it carries. Of time alone, as `w` is, is
+ * nothing here that two runs have in common.
+ */
+export const Cost = Struct({
+  t: Schema.tag("cost"),
+  ...where,
+  w: Number,
+  turns: Int,
+  ms: Schema.NullOr(Number),
+  evaluations: Number,
+  bytes: Schema.NullOr(Number)
+})
+/** Memory of the process, in bytes: what it holds, the most that it held, what of it is JavaScript's; and arrays with the engine. */
+export const Memory = Struct({
+  t: Schema.tag("memory"),
+  k: Int,
+  w: Number,
+  resident: Number,
+  peak: Number,
+  heap: Number,
+  arrays: Int
 })
 /** Metrics on a split. There is no test split here: it is scored once, in `result.json`. */
 export const Eval = Struct({
@@ -82,7 +113,7 @@ export const End = Struct({
 })
 
 /** Every record of `metrics-N.ndjson` (format 1). NaN and infinities are written as strings. */
-export const Record = Schema.Union([Head, Step, Lambda, Hyper, Eval, Ckpt, End])
+export const Record = Schema.Union([Head, Step, Lambda, Hyper, Cost, Memory, Eval, Ckpt, End])
 export type Record = typeof Record.Type
 const Line = Schema.fromJsonString(Schema.toCodecJson(Record))
 const encode = Schema.encodeEffect(Line)

@@ -19,8 +19,9 @@ import type * as Split from "../../dsl/Split.ts"
 import * as Tree from "../../dsl/values/Tree.ts"
 import type { Var } from "../../dsl/Var.ts"
 import * as Checkpoint from "../../runtime/run/Checkpoint.ts"
-import { StepError } from "../../engines/Engine.ts"
-import { fingerprint } from "../../compiler/Fingerprint.ts"
+import { Engine, StepError } from "../../engines/Engine.ts"
+import { fingerprints } from "../../compiler/Fingerprint.ts"
+import * as Looks from "../../runtime/plan/Looks.ts"
 import * as Plan from "../../runtime/plan/Plan.ts"
 import * as Wiring from "../../runtime/plan/Wiring.ts"
 import * as Run from "../../runtime/run/Run.ts"
@@ -30,6 +31,7 @@ import * as Watch from "../../runtime/run/Watch.ts"
 import * as JsonFile from "../../files/JsonFile.ts"
 import * as RegularFile from "../../files/RegularFile.ts"
 import type { ClaimError } from "../folder/Claim.ts"
+import { Costs } from "../folder/Costs.ts"
 import * as Records from "../folder/Records.ts"
 import type { RunFolder } from "../folder/RunFolder.ts"
 import * as TickRecords from "../folder/TickRecords.ts"
@@ -54,6 +56,10 @@ export interface Options<V extends Var.Any, E, R, E2 = never, R2 = never> {
   readonly seed: number
   /** Ticks between checkpoints; a tenth of the run by default. */
   readonly checkpointEvery?: number
+  /**
+   * Ticks between those at which the run says where hypergradients come from, how well solves converged, what updates did and what
+   * levels cost; 0 for never. Where absent so many that it adds at most two in a hundred gradient evaluations (`Looks.every`).
+   */
   readonly diagnosticsEvery?: number
   /** Validation on the way; with `select` the best tick's values are what the trial gives, not the last one's. */
   readonly validation?: {
@@ -121,7 +127,7 @@ const prepare = Effect.fnUntraced(function* <V extends Var.Any>(
 ) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
   const plan = yield* Effect.fromResult(Plan.make(problem))
-  const program = fingerprint(problem, plan)
+  const { bytes, program } = fingerprints(problem, plan)
   const host = initialVars(problem, Seed.make(seed))
   const at = (name: string) => path.join(folder.path, name)
   /** Writes values, and gives their SHA-256. */
@@ -156,7 +162,7 @@ const prepare = Effect.fnUntraced(function* <V extends Var.Any>(
     if ((yield* Checkpoint.listed(directory)).length === 0) return undefined
     return yield* Checkpoint.load(directory, { program, seed }, yield* Run.start(problem, seed))
   })
-  return { at, plan, program, read, resumed, save }
+  return { at, bytes, plan, program, read, resumed, save }
 })
 
 /**
@@ -176,7 +182,7 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
   whole("Trial.run: validation.every", options.validation?.every ?? 1, 1)
   const fs = yield* FileSystem.FileSystem
   yield* Effect.mapError(fs.makeDirectory(folder.path, { recursive: true }), JsonFile.because(folder.path))
-  const { at, plan, program, read, resumed, save } = yield* prepare(folder, problem, seed)
+  const { at, bytes, plan, program, read, resumed, save } = yield* prepare(folder, problem, seed)
   const late = Plan.idle(plan, options.ticks)
   if (late !== undefined) return yield* late
   const select = options.validation?.select
@@ -240,9 +246,17 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
     tick: from?.manifest.tick ?? 0,
     selection: saved._tag === "Some" ? saved.value : Watch.nothing
   }
+  const engine = yield* Engine
+  const looks = options.diagnosticsEvery ?? Looks.every(plan)
+  const costs = new Costs(plan, bytes)
   const each = Effect.fnUntraced(function* (tick: Watch.Selected<Run.Tick>) {
-    const now = yield* Clock.currentTimeMillis
-    yield* writer.append(...TickRecords.of(plan, tick, (now - started) / 1000, names))
+    const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
+    costs.add(tick)
+    yield* writer.append(...TickRecords.of(plan, tick, seconds, names))
+    if (looks > 0 && (tick.index % looks === 0 || tick.index === ticks)) {
+      const memory = TickRecords.memory(tick.index, seconds, yield* engine.live)
+      yield* writer.append(...costs.take(tick.index, seconds), memory)
+    }
     if (tick.scores !== undefined) {
       const level = plan.levels.at(-1)!.name
       const rows = options.validation!.rows
@@ -282,7 +296,7 @@ export const run = Effect.fnUntraced(function* <V extends Var.Any, E, R, E2 = ne
     Run.ticks(problem, {
       ticks,
       seed,
-      ...(options.diagnosticsEvery === undefined ? {} : { diagnosticsEvery: options.diagnosticsEvery }),
+      diagnosticsEvery: looks,
       ...(from === undefined ? {} : { from: { tick: from.manifest.tick, state: from.state } }),
       onInterrupt: (tick) =>
         // The interruption may fall between a tick and its recording, which is then done here.

@@ -11,6 +11,7 @@ export interface Moment {
   readonly past: { readonly [level: string]: number }
   /** By level that carries its derivative forward, the phase of each of its updates; none where it carries nothing now. */
   readonly carrying?: { readonly [level: string]: ReadonlyArray<Window.Phase> }
+  /** Whether reports are made of directions and updates: never in a step of a run. */
   readonly diagnostics: boolean
 }
 
@@ -26,16 +27,16 @@ export const updatesSinceStart = (level: PlannedLevel, tick: number): number => 
 const moments = new WeakMap<Plan, Map<string, Moment>>()
 
 /** The moment of a tick: equal ones of a plan are the same object, so that what is made of one is found by it. */
-export const at = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
+export const at = (plan: Plan, tick: number): Moment => {
   let known = moments.get(plan)
   if (known === undefined) moments.set(plan, (known = new Map<string, Moment>()))
-  let key = diagnostics ? "d" : ""
+  let key = ""
   for (const level of plan.levels) {
     const turn = Plans.acts(level, tick) ? (Plans.restarts(level, tick) ? "r" : "a") : ""
     key += `${turn}${level.freeze !== null && tick > level.freeze ? "f" : ""}${pastOf(level, tick) ?? ""}${Window.phases(plan, level, tick)?.join(" ") ?? ""},`
   }
   let moment = known.get(key)
-  if (moment === undefined) known.set(key, (moment = made(plan, tick, diagnostics)))
+  if (moment === undefined) known.set(key, (moment = made(plan, tick)))
   return moment
 }
 
@@ -43,7 +44,7 @@ export const at = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
 const pastOf = (level: PlannedLevel, tick: number): number | undefined =>
   level.estimator?.kind === "unrolled" ? Math.min(level.estimator.steps, updatesSinceStart(level, tick)) : undefined
 
-const made = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
+const made = (plan: Plan, tick: number): Moment => {
   const acting = plan.levels.filter((level) => Plans.acts(level, tick))
   const past = plan.levels.flatMap((level) => {
     const steps = pastOf(level, tick)
@@ -59,7 +60,7 @@ const made = (plan: Plan, tick: number, diagnostics: boolean): Moment => {
     frozen: plan.levels.filter((level) => level.freeze !== null && tick > level.freeze).map((level) => level.name),
     past: Object.fromEntries(past),
     ...(carrying.length === 0 ? {} : { carrying: Object.fromEntries(carrying) }),
-    diagnostics
+    diagnostics: false
   }
 }
 

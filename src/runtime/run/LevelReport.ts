@@ -12,20 +12,34 @@ export interface LevelReport {
   readonly loss: number
   readonly gradientNorm: number
   readonly metrics: { readonly [name: string]: number | ReadonlyArray<number> }
-  /** Where the hypergradient came from; present on diagnostic ticks. */
+  /** Where the hypergradient came from, and what the update did; present on diagnostic ticks. */
   readonly report: Report | undefined
   /** Of a level that computes in float16: what its loss was multiplied by, and whether the update was skipped. */
   readonly lossScale?: { readonly scale: number; readonly skipped: boolean }
 }
 
-/** See `Sweep.Report`. */
+/** What diagnostics say of an update, and of the gradient that it was made along. */
 export interface Report {
+  /** Norm of the level's own partial gradient. */
   readonly direct: number
+  /** By the level through which a contribution arrives: its norm and its cosine with the whole. */
   readonly parts: { readonly [level: string]: { readonly norm: number; readonly cosine: number } }
+  /** By level: ‖H u − v‖ / ‖v‖ of its linear solve, where that was measured. */
   readonly residuals: { readonly [level: string]: number }
   /** Not positive where the curvature is singular or indefinite along the solve: its residual says whether that did harm. */
   readonly curvatures: { readonly [level: string]: number }
+  /** By level: whether its solver calls its solve sound, where it says so. */
+  readonly sound: { readonly [level: string]: boolean }
+  /** Norm of the variable's change. */
+  readonly moved: number
+  /** Norm of the gradient as the optimizer's method takes it, clipped and decayed; undefined where it takes the gradient itself. */
+  readonly taken: number | undefined
+  /** Learning rates by group, the empty name where there is one for all; empty where the optimizer does not tell. */
+  readonly rates: { readonly [group: string]: number }
 }
+
+const numbers = (arrays: { readonly [name: string]: { readonly data: ArrayLike<number> } }) =>
+  Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, number(array)]))
 
 const number = (array: { readonly data: ArrayLike<number> }): number => array.data[0]!
 
@@ -33,7 +47,7 @@ const number = (array: { readonly data: ArrayLike<number> }): number => array.da
 export const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
   const { metrics } = host
   // A tree that may be anything on a device may be anything on the host: of this one more is known.
-  const report = host.report as Host<Sweep.Report> | {}
+  const report = host.report as Host<Sweep.Report & Sweep.Movement> | {}
   const lossScale = host.lossScale as Host<{ scale: tf.Scalar; made: tf.Scalar }> | {}
   return {
     loss: number(host.loss),
@@ -54,10 +68,15 @@ export const reportOf = (host: Host<Sweep.LevelMetrics>): LevelReport => {
                 { norm: number(p.norm), cosine: number(p.cosine) }
               ])
             ),
-            residuals: Object.fromEntries(Object.entries(report.residuals).map(([name, r]) => [name, number(r)])),
+            residuals: numbers(report.residuals),
             curvatures: Object.fromEntries(
               Object.entries(report.curvatures).flatMap(([name, c]) => (number(c) < unmet ? [[name, number(c)]] : []))
-            )
+            ),
+            sound: Object.fromEntries(Object.entries(host.soundness).map(([name, value]) => [name, number(value) > 0])),
+            moved: number(report.moved),
+            taken:
+              "norm" in report.taken ? number(report.taken.norm as { readonly data: ArrayLike<number> }) : undefined,
+            rates: numbers(report.rates)
           }
         : undefined,
     ...("scale" in lossScale

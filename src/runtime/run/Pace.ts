@@ -1,4 +1,5 @@
 /** How many ticks to ask for at a time: many of those that are over in no time, one of all others. Changes no result. */
+import { common } from "../plan/Looks.ts"
 
 /** Most ticks of one call. */
 export const mostTicks = 64
@@ -65,9 +66,6 @@ export const ran = (
     caught: false
   }
 }
-
-/** The greatest common divisor of whole numbers. */
-export const common = (a: number, b: number): number => (b === 0 ? a : common(b, a % b))
 
 /** Ticks from `tick` to the next at which a look is expected; Infinity where none is. */
 export const expected = ({ gaps, seen }: Pace, tick: number): number => {

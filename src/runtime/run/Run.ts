@@ -10,9 +10,17 @@ import * as Seed from "../../dsl/values/Seed.ts"
 import type { Host, Tree } from "../../dsl/values/Tree.ts"
 import type { Var } from "../../dsl/Var.ts"
 import * as Cell from "./Cell.ts"
-import { type Call, type Compiled, type CompileError, type Device, Engine } from "../../engines/Engine.ts"
+import {
+  type Call,
+  type Compiled,
+  type CompileError,
+  type Device,
+  Engine,
+  type Observer
+} from "../../engines/Engine.ts"
 import { EngineError, failedAt, type Sequences, type StepError } from "../../engines/Engine.ts"
 import * as Feed from "./Feed.ts"
+import * as Looks from "../plan/Looks.ts"
 import * as Moment from "../plan/Moment.ts"
 import * as Observers from "./Observers.ts"
 import { PastTickError } from "./PastTick.ts"
@@ -38,7 +46,11 @@ export interface Options<T = Tick> {
   readonly ticks: number
   /** A run is a function of (problem, seed). */
   readonly seed: number
-  /** Measures contributions and linear residuals every so many ticks; 0, the default, never. One more product a hop. */
+  /**
+   * Looks at every so many ticks where hypergradients come from, how well solves converged and what updates did; 0, the default,
+   * never. A tick that is looked at is computed once more, with a product for each solve, by a function of its own: the run's
+   * numbers are the same, bit for bit, whether or not it is looked at.
+   */
   readonly diagnosticsEvery?: number
   /** A state to go on from, after `tick` ticks: what a checkpoint holds. */
   readonly from?: { readonly tick: number; readonly state: Snapshot }
@@ -57,6 +69,11 @@ export interface Tick<out V = Vars, out H = HostVars<V>> {
   readonly levels: { readonly [level: string]: LevelReport }
   /** Milliseconds that the run has waited for data since it began. */
   readonly waited: number
+  /**
+   * Milliseconds that computing it took; of ticks that were computed in one call, a share by the gradients that the plan counts.
+   * Depends on the machine, and is no part of what a run computes.
+   */
+  readonly took: number
   /** The whole state on the host: what a checkpoint holds. */
   readonly snapshot: Effect.Effect<Snapshot, EngineError | PastTickError>
   /** Values of some variables on the host. */
@@ -112,9 +129,29 @@ export const start = Effect.fnUntraced(function* (problem: Problem.Any, seed: nu
 
 type RunStep = Compiled<State, Sweep.Batches, Step.Metrics>
 type RunCall = Call<State, Sweep.Batches, Step.Metrics>
+type ReportsOf = Observer<State, Sweep.Batches, { readonly [level: string]: Sweep.LevelMetrics["report"] }>
 
 /** A tick that has been run, and not yet asked for. */
-type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics> }
+type Waiting = { readonly index: number; readonly metrics: Host<Step.Metrics>; readonly took: number }
+
+/** What diagnostics say of a tick, by level. */
+type Reports = { readonly [level: string]: Host<Sweep.LevelMetrics["report"]> }
+
+/** Metrics with what diagnostics say. */
+const diagnosed = (metrics: Host<Step.Metrics>, reports: Reports): Host<Step.Metrics> =>
+  Object.fromEntries(Object.entries(metrics).map(([name, own]) => [name, { ...own, report: reports[name]! }]))
+
+/** How the milliseconds of one call are shared among its ticks. */
+const shared = (
+  plan: Plan.Plan,
+  moments: ReadonlyArray<Moment.Moment>,
+  milliseconds: number
+): ReadonlyArray<number> => {
+  const evaluations = new Map(plan.cost.map((cost) => [cost.level, cost.evaluations]))
+  const work = moments.map(({ acting }) => acting.reduce((sum, level) => sum + evaluations.get(level)!, 0))
+  const whole = work.reduce((sum, each) => sum + each, 0)
+  return work.map((each) => (milliseconds * each) / Math.max(whole, 1))
+}
 
 /**
  * Runs a problem: a stream with one element per tick. Whether it ends, fails, is interrupted or an objective throws, the
@@ -173,6 +210,7 @@ export const ticks = <V extends Var.Any, E, R>(
           : Effect.void
       )
       const compiled = new Map<Moment.Moment, RunStep>()
+      const looking = new Map<Moment.Moment, ReportsOf>()
 
       const stepOf = (moment: Moment.Moment): Effect.Effect<RunStep, CompileError> => {
         const known = compiled.get(moment)
@@ -184,7 +222,9 @@ export const ticks = <V extends Var.Any, E, R>(
       }
 
       const every = options.diagnosticsEvery ?? 0
-      const momentOf = (index: number) => Moment.at(plan, index, every > 0 && index % every === 0)
+      const momentOf = (index: number) => Moment.at(plan, index)
+      /** Ticks after `index` that come before the next one that is looked at. */
+      const unseen = (index: number) => (every === 0 ? Infinity : every - 1 - (index % every))
       const data = yield* Prefetch.make((index) => feed(Moment.batchIndices(plan, index, momentOf(index))))
 
       /** What runs a tick. */
@@ -207,15 +247,29 @@ export const ticks = <V extends Var.Any, E, R>(
           return cell.look(tick, use)
         })
 
+      /** What diagnostics say of a tick that is about to be run, where it is one of theirs. */
+      const diagnose = Effect.fnUntraced(function* (index: number, batch: Host<Sweep.Batches>) {
+        if (unseen(index - 1) > 0) return undefined
+        const moment = momentOf(index)
+        let observer = looking.get(moment)
+        if (observer === undefined) {
+          observer = yield* Scope.provide(engine.observe(Step.reports(problem, plan, moment)), steps)
+          looking.set(moment, observer)
+        }
+        const ready = observer
+        const found = cell.look(index - 1, (state) => Effect.mapError(ready(state, batch), failedAt(index)))
+        return yield* Effect.catchTag(found, "PastTickError", Effect.die)
+      })
+
       const definitions = levelsOf(problem)
       let lastUnsound: Unsound | undefined
       /** Ends in a tick, or fails where its numbers are not finite. */
-      const deliver = ({ index, metrics }: Waiting) => {
+      const deliver = ({ index, metrics, took }: Waiting) => {
         const levels = Object.fromEntries(Object.entries(metrics).map(([name, m]) => [name, reportOf(m)]))
         lastUnsound = unsound(index, definitions, metrics) ?? lastUnsound
         const error = broken(index, levels, lastUnsound)
         if (error !== undefined) return Effect.fail(error)
-        last = tickOf(engine, observers, look, index, levels, data.waited())
+        last = tickOf(engine, observers, look, { index, levels, waited: data.waited(), took })
         return Effect.succeed<readonly [Tick<Var.Named<V>>]>([last])
       }
 
@@ -224,11 +278,14 @@ export const ticks = <V extends Var.Any, E, R>(
         const index = asked + 1
         const { batch, step } = yield* callOf(index)
         if (index < options.ticks) yield* data.ahead(index + 1)
+        const reports = yield* diagnose(index, batch)
+        const begun = performance.now()
         return yield* cell.step(step, batch).pipe(
           Effect.mapError(failedAt(index)),
           Effect.flatMap((metrics) => {
             asked = index
-            return deliver({ index, metrics })
+            const took = performance.now() - begun
+            return deliver({ index, metrics: reports === undefined ? metrics : diagnosed(metrics, reports), took })
           }),
           // The state and the last tick change together, or an interruption would checkpoint one under the other's name.
           Effect.uninterruptible
@@ -240,11 +297,13 @@ export const ticks = <V extends Var.Any, E, R>(
       /** What comes after the waiting ticks, if it is known to be a failure. */
       let failed: Effect.Effect<never, E | RunError> | undefined
       const state = engine.sequences === undefined ? Infinity : cell.bytes(engine.sequences)
-      const cycle = cycleOf(plan)
+      const cycle = Looks.cycle(plan)
       const together = Effect.fnUntraced(function* (sequences: Sequences) {
         const from = asked
         const begun = performance.now()
-        const ticks = Pace.length(pace, { tick: from, last: options.ticks, state, cycle })
+        // A tick that is looked at is the first of its call: its state before is at hand then.
+        const most = 1 + unseen(from + 1)
+        const ticks = Math.min(most, Pace.length(pace, { tick: from, last: options.ticks, state, cycle }))
         const calls: Array<RunCall> = []
         for (let i = 1; i <= ticks && failed === undefined; i++) {
           const call = callOf(from + i)
@@ -253,13 +312,26 @@ export const ticks = <V extends Var.Any, E, R>(
           else failed = Effect.failCause(made.cause)
         }
         if (calls.length === 0) return
+        const drawn = performance.now() - begun
+        const reports = yield* diagnose(from + 1, calls[0]!.batch)
+        const started = performance.now()
         yield* Effect.uninterruptible(
           Effect.map(cell.sequence(sequences, calls), ({ bytes, failure, metrics }) => {
-            waiting = metrics.map((found, i) => ({ index: from + 1 + i, metrics: found }))
+            const milliseconds = performance.now() - started
+            const took = shared(
+              plan,
+              calls.map((_, i) => momentOf(from + 1 + i)),
+              milliseconds
+            )
+            waiting = metrics.map((found, i) => ({
+              index: from + 1 + i,
+              metrics: i === 0 && reports !== undefined ? diagnosed(found, reports) : found,
+              took: took[i]!
+            }))
             next = 0
             asked = from + metrics.length
             if (failure !== undefined) failed = Effect.fail(failedAt(asked + 1)(failure))
-            pace = Pace.ran(pace, { ticks: calls.length, milliseconds: performance.now() - begun, bytes })
+            pace = Pace.ran(pace, { ticks: calls.length, milliseconds: drawn + milliseconds, bytes })
           })
         )
       })
@@ -290,10 +362,6 @@ export const ticks = <V extends Var.Any, E, R>(
   )
 }
 
-/** Ticks after which the levels' turns repeat. */
-const cycleOf = (plan: Plan.Plan): number =>
-  plan.levels.reduce((sofar, { period }) => (sofar * period) / Pace.common(sofar, period), 1)
-
 /** Uses the state as it was after a tick. */
 type Look = <A, E>(
   tick: number,
@@ -304,24 +372,23 @@ const tickOf = <V extends Vars>(
   engine: Engine["Service"],
   observers: Observers.Observers<V>,
   look: Look,
-  index: number,
-  levels: Tick["levels"],
-  waited: number
-): Tick<V> => ({
-  index,
-  levels,
-  waited,
-  snapshot: Effect.mapError(look(index, engine.download), atTick(index)),
-  read: (variables) =>
-    Effect.mapError(
-      look(index, (state) => read<V, (typeof variables)[number]>(engine, state, variables)),
-      atTick(index)
-    ),
-  evaluate: (f, batch) =>
-    observers
-      .use(f, (observer) => look(index, (state) => observer(varsOf<V>(state), batch)))
-      .pipe(Effect.mapError((error) => (error._tag === "PastTickError" ? error : failedAt(index)(error))))
-})
+  told: Pick<Tick, "index" | "levels" | "waited" | "took">
+): Tick<V> => {
+  const { index } = told
+  return {
+    ...told,
+    snapshot: Effect.mapError(look(index, engine.download), atTick(index)),
+    read: (variables) =>
+      Effect.mapError(
+        look(index, (state) => read<V, (typeof variables)[number]>(engine, state, variables)),
+        atTick(index)
+      ),
+    evaluate: (f, batch) =>
+      observers
+        .use(f, (observer) => look(index, (state) => observer(varsOf<V>(state), batch)))
+        .pipe(Effect.mapError((error) => (error._tag === "PastTickError" ? error : failedAt(index)(error))))
+  }
+}
 
 const atTick =
   (tick: number) =>

@@ -15,7 +15,7 @@ import type { Sweep } from "../plan/Sweep.ts"
 /** Batches by level, one an update, oldest first: those the level takes this tick are the last ones. */
 export type Batches = { readonly [level: string]: ReadonlyArray<Objective.UpdateBatch> }
 
-/** Where a hypergradient came from, when diagnostics are on. Scalars; see `Run.Report`. */
+/** Where a hypergradient came from, when diagnostics are on. Scalars; see `LevelReport.Report`. */
 export type Report = {
   /** Norm of the level's own partial gradient. */
   readonly direct: tf.Scalar
@@ -27,13 +27,23 @@ export type Report = {
   readonly curvatures: { readonly [level: string]: tf.Scalar }
 }
 
+/** What an update did, when diagnostics are on. Scalars. */
+export type Movement = {
+  /** Norm of the variable's change. */
+  readonly moved: tf.Scalar
+  /** Norm of the gradient as the optimizer's method takes it, clipped and decayed; empty where it takes the gradient itself. */
+  readonly taken: { readonly norm: tf.Scalar } | {}
+  /** Learning rates by group; empty where the optimizer does not tell. */
+  readonly rates: { readonly [group: string]: tf.Scalar }
+}
+
 /** What a level reports of an update, taken at the values the update started from. */
 export type LevelMetrics = {
   readonly loss: tf.Scalar
   /** Euclidean norm of the whole gradient, responses included. */
   readonly gradientNorm: tf.Scalar
   readonly metrics: { readonly [name: string]: tf.Tensor }
-  readonly report: Report | {}
+  readonly report: Report | (Report & Movement) | {}
   /** By level below: how sound its solve was, where its solver says it. */
   readonly soundness: { readonly [level: string]: tf.Scalar }
   /** Of a level in float16: the scale of its loss, and whether the update was made (1) or skipped (0). */

@@ -11,6 +11,7 @@ import * as Branch from "./Branch.ts"
 import * as Forward from "./Forward.ts"
 import * as LossScale from "./LossScale.ts"
 import { readerOf } from "../plan/Window.ts"
+import * as Vector from "../../tensor/Vector.ts"
 import { levelsOf, type State } from "./State.ts"
 import * as Sweep from "./Direction.ts"
 
@@ -68,6 +69,21 @@ const applied = (state: State, level: Definition, found: Sweep.Direction): State
   }
 }
 
+/** What an update of a level did to a state. */
+const movement = (
+  before: State,
+  after: State,
+  { name, optimizer, own }: Definition,
+  gradient: Tree
+): Sweep.Movement => {
+  const params = before.vars[own.name]!
+  return {
+    moved: Vector.norm(Vector.subtract(after.vars[own.name]!, params)),
+    taken: optimizer.taken === undefined ? {} : { norm: Vector.norm(optimizer.taken(gradient, params)) },
+    rates: optimizer.rates?.(before.clock[name]!) ?? {}
+  }
+}
+
 /** The step of one moment: which levels act, restart and are frozen is decided here, so that the step itself never branches. */
 export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<State, Sweep.Batches, Metrics> => {
   const levels = levelsOf(problem)
@@ -110,6 +126,13 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
           : Forward.carried(level, estimator, by, state, direction.gradient, batch, phase)
       return { ...next, tangents: { ...next.tangents, [planned.name]: tangents } }
     })
+  const reported = (before: State, after: State, { name }: PlannedLevel, found: Sweep.Direction): Sweep.LevelMetrics =>
+    moment.diagnostics
+      ? {
+          ...found.metrics,
+          report: { ...found.metrics.report, ...movement(before, after, levels.get(name)!, found.gradient) }
+        }
+      : found.metrics
   const begin = (state: State): State =>
     moment.restarting.reduce((sofar, name) => Objective.inLevel(name, () => restarted(sofar, levels.get(name)!)), state)
 
@@ -121,19 +144,31 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
       const found = acting.map((planned) => [planned, find(planned, snapshot, batches, 0, {})] as const)
       for (const [planned, direction] of found) {
         state = apply(state, planned, direction, batches, 0)
-        metrics[planned.name] = direction.metrics
+        metrics[planned.name] = reported(snapshot, state, planned, direction)
       }
     } else {
       const departures: { [level: string]: State["vars"] } = {}
       for (const planned of acting) {
         for (let j = 0; j < planned.repeat; j++) {
           const found = find(planned, state, batches, j, departures)
-          departures[planned.name] = state.vars
-          state = apply(state, planned, found, batches, j)
-          metrics[planned.name] = found.metrics
+          const from = state
+          departures[planned.name] = from.vars
+          state = apply(from, planned, found, batches, j)
+          metrics[planned.name] = reported(from, state, planned, found)
         }
       }
     }
     return [state, metrics]
   }
+}
+
+/** Where the directions of a moment come from and what its updates do, by level: looked at, and no step made. */
+export const reports = (
+  problem: Problem.Any,
+  plan: Plan,
+  moment: Moment
+): ((state: State, batches: Sweep.Batches) => { readonly [level: string]: Sweep.LevelMetrics["report"] }) => {
+  const step = make(problem, plan, { ...moment, diagnostics: true })
+  return (state, batches) =>
+    Object.fromEntries(Object.entries(step(state, batches)[1]).map(([name, { report }]) => [name, report]))
 }

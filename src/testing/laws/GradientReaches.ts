@@ -72,7 +72,7 @@ export const gradientReaches: Property.Law = (problem, options = {}) =>
               seen(`own ${name}`, gradientNorm)
               for (const [lower, { norm }] of Object.entries(report?.parts ?? {})) seen(`part ${name} ${lower}`, norm)
             }
-            const batches = yield* feed(Moment.batchIndices(plan, tick.index, Moment.at(plan, tick.index, false)))
+            const batches = yield* feed(Moment.batchIndices(plan, tick.index, Moment.at(plan, tick.index)))
             for (const [name, f] of given) {
               const last = batches[name]?.at(-1)
               const batch = Array.isArray(last) ? last.at(-1) : last

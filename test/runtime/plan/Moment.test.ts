@@ -12,19 +12,17 @@ describe("moments", () => {
       const plan = Result.getOrThrow(Plan.make(Programs.random(Seed.fold(Seed.make(77), i), 1)))
       const known = new Map<string, Moment.Moment>()
       for (let tick = 1; tick <= 60; tick++) {
-        for (const diagnostics of [false, true]) {
-          const moment = Moment.at(plan, tick, diagnostics)
-          const text = JSON.stringify(moment)
-          const before = known.get(text)
-          if (before === undefined) apart++
-          else met++
-          assert.strictEqual(moment, before ?? moment, `program ${i}, tick ${tick}`)
-          known.set(text, moment)
-        }
+        const moment = Moment.at(plan, tick)
+        const text = JSON.stringify(moment)
+        const before = known.get(text)
+        if (before === undefined) apart++
+        else met++
+        assert.strictEqual(moment, before ?? moment, `program ${i}, tick ${tick}`)
+        known.set(text, moment)
       }
       assert.strictEqual(new Set(known.values()).size, known.size)
     }
-    assert.isAbove(apart, 60)
-    assert.isAbove(met, 1000)
+    assert.isAbove(apart, 30)
+    assert.isAbove(met, 500)
   })
 })
