@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import * as Hypergradient from "../dsl/Hypergradient.ts"
 import type { Definition } from "../dsl/Level.ts"
-import * as NdArray from "../dsl/NdArray.ts"
+import * as NdArray from "../dsl/values/NdArray.ts"
 import type { Problem } from "../dsl/Problem.ts"
 import * as Seed from "../dsl/values/Seed.ts"
 import * as Tree from "../dsl/values/Tree.ts"

@@ -88,7 +88,7 @@ describe("looking at runs", { timeout: 120_000 }, () => {
     const raw = readFileSync(join(scratch, "runs/scored", id, "trials/one/metrics-1.ndjson"), "utf8")
     assert.strictEqual(tapweight("tail", id, "--trial", "one", "--last", "1000", "--format", "json").out, raw)
     // That of a run that has ended ends as well.
-    assert.match(tapweight("tail", id, "--trial", "one", "-n", "3", "--follow").out, /lower {2}update 2 {2}loss/)
+    assert.match(tapweight("tail", id, "--trial", "one", "-n", "8", "--follow").out, /lower {2}update 2 {2}loss/)
   })
 
   it("compare puts runs together by seed, tells methods apart by settings, and holds a claim", () => {

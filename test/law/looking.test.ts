@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import * as Seed from "../../src/dsl/Seed.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
 import type { Problem } from "../../src/dsl/Problem.ts"
 import type * as Var from "../../src/dsl/Var.ts"
 import * as CompiledEngine from "../../src/engines/compiled/CompiledEngine.ts"
@@ -36,9 +36,9 @@ const computed = (problem: Any, diagnosticsEvery: number) =>
   })
 
 const engines = [
-  ["cpu", Layer.fresh(Eager.layer("cpu")), 12],
-  ["compiled", CompiledEngine.layer({ threads: 1 }), 8],
-  ["onnx", OnnxEngine.layer({ threads: 1 }), 4],
+  ["cpu", Layer.fresh(Eager.layer("cpu")), 6],
+  ["compiled", CompiledEngine.layer({ threads: 1 }), 4],
+  ["onnx", OnnxEngine.layer({ threads: 1 }), 2],
   ...(process.env["TAPWEIGHT_PJRT_PLUGIN"] === undefined ? [] : [["xla", XlaEngine.layer(), 2] as const])
 ] as const
 

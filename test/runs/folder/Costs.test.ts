@@ -1,6 +1,6 @@
 import * as Result from "effect/Result"
 import { assert, describe, it } from "vitest"
-import * as Seed from "../../../src/dsl/Seed.ts"
+import * as Seed from "../../../src/dsl/values/Seed.ts"
 import { Costs } from "../../../src/runs/folder/Costs.ts"
 import * as Looks from "../../../src/runtime/plan/Looks.ts"
 import * as Plan from "../../../src/runtime/plan/Plan.ts"
