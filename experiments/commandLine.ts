@@ -4,6 +4,8 @@ import { control } from "./brown/Control.ts"
 import { brown } from "./brown/Brown.ts"
 import { data } from "./commands/Data.ts"
 import { reproduce } from "./commands/Reproduce.ts"
+import { landscape as languageLandscape } from "./language/Landscape.ts"
+import { language } from "./language/Language.ts"
 import { landscape } from "./molecules/Landscape.ts"
 import { molecules } from "./molecules/Molecules.ts"
 import { zoo } from "./zoo/Zoo.ts"
@@ -13,6 +15,8 @@ Cli.run(
     programs: {
       brown,
       "brown-control": control,
+      language,
+      "language-landscape": languageLandscape,
       molecules,
       "molecules-landscape": landscape,
       ...Object.fromEntries(zoo.map(({ program }) => [program.name, program]))

@@ -2,9 +2,12 @@
 import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { Encoder, EncoderConfig, MaskedHead, NodeServices, Seed } from "tapweight"
+import { Encoder, EncoderConfig, MaskedHead, NodeServices, Seed, Split } from "tapweight"
+import type { Task } from "../../language/methods/Task.ts"
 import type { Setting } from "../../language/objectives/Objective.ts"
+import type { Labelled } from "../../language/objectives/Supervised.ts"
 import type { Documents } from "../../language/objectives/Texts.ts"
+import { type Settings, small } from "../../language/Settings.ts"
 import * as Tokenizer from "../../language/tokenizers/Tokenizer.ts"
 
 export const config = Result.getOrThrow(
@@ -45,4 +48,36 @@ export const documents = (count: number, name = "made"): Documents => {
     starts.push(sentences.length)
   }
   return { name, count: sentences.length, tokens: (i) => sentences[i]!, starts }
+}
+
+/** A task of three classes, which follow the first word of a text. */
+export const task = (): Task => {
+  const texts = documents(60, "labelled")
+  const rows = Array.from({ length: texts.count }, (_, i) => tokenizer.row(texts.tokens(i), undefined, 16))
+  const labels = rows.map(({ ids }) => ids[1]! % 3)
+  const of = (from: number, to: number): Labelled => ({ rows: rows.slice(from, to), labels: labels.slice(from, to) })
+  return {
+    name: "made",
+    kind: { kind: "classification", classes: 3, names: ["a", "b", "c"] },
+    metric: "accuracy",
+    known: of(0, 24),
+    ...Split.apart({ train: of(0, 12), validation: of(12, 24), test: of(24, 40) })
+  }
+}
+
+/** Settings that a second is enough for. */
+export const settings: Settings = {
+  ...small,
+  ticks: 6,
+  seeds: 1,
+  length: { pretrain: 16, task: 16 },
+  batch: { pretrain: 4, finetune: 4, reweight: 8, solve: 12 },
+  schedule: { ...small.schedule, warmup: 1 },
+  warmup: 1,
+  every: 2,
+  window: 2,
+  finetuneTicks: 4,
+  scoreEvery: 2,
+  finetunings: ["held", "free", "frozen"],
+  frozen: { ...small.frozen, ticks: 5 }
 }

@@ -1,0 +1,171 @@
+/** What the settings name: an encoder, tasks and corpora, read once. */
+import * as Effect from "effect/Effect"
+import { Dataset, EncoderFolder, MaskedHead, Seed } from "tapweight"
+import * as Input from "../common/Input.ts"
+import * as Corpus from "./corpora/Corpus.ts"
+import * as TextFiles from "./corpora/TextFiles.ts"
+import * as Tokens from "./corpora/Tokens.ts"
+import type { Base } from "./methods/Levels.ts"
+import type { Given } from "./methods/Methods.ts"
+import { labelled, ofSeed, rowsBy } from "./methods/Task.ts"
+import { contrast } from "./objectives/Contrast.ts"
+import { masked } from "./objectives/Masked.ts"
+import type { Objective, Setting } from "./objectives/Objective.ts"
+import { order, place } from "./objectives/Order.ts"
+import { supervised } from "./objectives/Supervised.ts"
+import { type Documents, halves, joined, pairs } from "./objectives/Texts.ts"
+import { ofTask, type Settings } from "./Settings.ts"
+import type { Task } from "./tasks/Task.ts"
+import * as Tasks from "./tasks/Tasks.ts"
+import * as Pieces from "./tokenizers/Pieces.ts"
+import * as Tokenizer from "./tokenizers/Tokenizer.ts"
+
+// Parts are of the task: the same for every seed. Seeds draw labels from them.
+const partsSeed = Seed.fold(Seed.make(0), "parts")
+
+const readTask = ({ data }: Settings, name: string) =>
+  Effect.flatMap(Tasks.named(data, name), (place) => Tasks.make(place, { seed: partsSeed }))
+
+/** A name of an objective: of lower-case letters, digits and dashes. */
+const plain = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "")
+
+/** The encoder with its tokenizer and, where tokens are to be hidden, its head for them. */
+const readEncoder = Effect.fnUntraced(function* ({ encoder, head, objectives }: Settings) {
+  const folder = yield* EncoderFolder.read(encoder)
+  const tokenizer = yield* Tokenizer.read(encoder, folder.config)
+  if (!objectives.includes("mlm")) return { folder, tokenizer, head: undefined }
+  const own = head === "new" ? MaskedHead.init(folder.config)(Seed.make(0)) : yield* EncoderFolder.masked(folder)
+  return { folder, tokenizer, head: own }
+})
+
+/** The objectives on a task's corpora. Fails with a `DataError` where a corpus has no documents of several sentences and one needs them. */
+const objectivesOf = Effect.fnUntraced(function* (
+  settings: Settings,
+  setting: Setting,
+  head: MaskedHead.HostParams | undefined,
+  corpora: ReadonlyArray<readonly [name: string, texts: Documents]>,
+  auxiliary: ReadonlyArray<Objective<Dataset.DataError>>
+) {
+  const all = joined(corpora.map(([, texts]) => texts))
+  const lacking = (objective: string, remedy: string) => {
+    const reason = `no document of it has two sentences, which the objective '${objective}' reads: ${remedy}`
+    return new Dataset.DataError({ dataset: all.name, reason })
+  }
+  const found: Array<Objective<Dataset.DataError>> = []
+  for (const name of settings.objectives) {
+    if (name === "mlm") {
+      for (const [corpus, texts] of corpora) {
+        found.push(masked(setting, texts, { head: head!, name: corpora.length === 1 ? name : `mlm-${plain(corpus)}` }))
+      }
+    } else if (name === "contrast") found.push(contrast(setting, all, { temperature: settings.temperature }))
+    else if (name === "place") {
+      if (pairs(all).length === 0)
+        return yield* lacking(name, "give a corpus of documents, or leave it out of objectives")
+      found.push(place(setting, all, { bins: settings.bins }))
+    } else {
+      const texts = settings.pairs === "halves" ? halves(all) : all
+      if (pairs(texts).length === 0) return yield* lacking(name, "give a corpus of documents, or pairs=halves")
+      found.push(order(setting, texts))
+    }
+  }
+  return [...found, ...auxiliary]
+})
+
+/** Everything that the settings name. */
+export const prepare = Effect.fnUntraced(function* (settings: Settings) {
+  const { batch, corpora: names, length, pooling, sentences: most, vocabulary } = settings
+  const { folder, head, tokenizer: whole } = yield* readEncoder(settings)
+  const tasks = yield* Effect.forEach(settings.tasks, (name) => readTask(settings, name))
+  const twice = tasks.find(({ name }, i) => tasks.findIndex((other) => other.name === name) !== i)
+  if (twice !== undefined) {
+    const reason = "two tasks have this name, and their results would be mixed: give each schema a name of its own"
+    return yield* new Dataset.DataError({ dataset: twice.name, reason })
+  }
+  const others = yield* Effect.forEach(settings.auxiliary, (name) => readTask(settings, name))
+  const tokens = (corpus: Corpus.Corpus) =>
+    Tokens.read(corpus, whole, { longest: length.pretrain, ...(most === null ? {} : { most }) })
+  const textOf = ({ name, train }: Task) => tokens(Corpus.ofExamples(`text of ${name}`, train))
+  const own = new Map<string, Tokens.Tokens>()
+  const elsewhere = names.filter((name) => name !== ofTask)
+  const read = yield* Effect.forEach(elsewhere, (file) =>
+    Effect.gen(function* () {
+      const corpus = yield* TextFiles.corpus(file, { unit: settings.lines })
+      const texts = yield* tokens(corpus)
+      return { file, texts, input: yield* Tokens.input(corpus, texts) }
+    })
+  )
+  const files = new Map(read.map(({ file, texts }) => [file, texts]))
+  for (const task of tasks) own.set(task.name, yield* textOf(task))
+  const known = vocabulary === null ? [] : yield* Effect.forEach(others, textOf)
+  const pieces = Pieces.cut(
+    { config: folder.config, encoder: folder.encoder, head, tokenizer: whole },
+    vocabulary === null ? [] : Pieces.counts(whole, [...files.values(), ...own.values(), ...known]),
+    vocabulary ?? whole.size
+  )
+  const { tokenizer } = pieces
+  const setting: Setting = {
+    config: pieces.config,
+    tokenizer,
+    batch: batch.pretrain,
+    length: length.pretrain,
+    pooling
+  }
+  const base: Base = { setting, encoder: pieces.encoder }
+  const auxiliary = others.map(({ kind, name, train }) =>
+    supervised(setting, labelled(rowsBy(tokenizer, length.pretrain), kind, train), kind, { name: plain(name) })
+  )
+  const keep: Given["keep"] = (at, { encoder, heads }) => {
+    const now = pieces.whole(encoder, (heads?.["mlm"] ?? pieces.head) as MaskedHead.HostParams | undefined)
+    return EncoderFolder.write(at, {
+      config: folder.config,
+      encoder: now.encoder,
+      ...(now.head === undefined ? {} : { head: { masked: now.head } }),
+      tokenizer: settings.encoder
+    })
+  }
+  const given = yield* Effect.forEach(tasks, (task) =>
+    Effect.gen(function* () {
+      const text = own.get(task.name)!
+      const corpora = names.map((name) => [name, name === ofTask ? text : files.get(name)!] as const)
+      const objectives = yield* objectivesOf(settings, setting, pieces.head, corpora, auxiliary)
+      const alone = names.length === 1 && names[0] === ofTask
+      const same = objectives.find(({ name }) => name === (alone ? "mlm" : `mlm-${ofTask}`))
+      return {
+        ...task,
+        given: {
+          base,
+          objectives,
+          own: same ?? (pieces.head === undefined ? undefined : masked(setting, text, { head: pieces.head })),
+          scope: names.includes(ofTask) ? `${task.name}/texts` : "texts",
+          keep
+        } satisfies Given as Given
+      }
+    })
+  )
+  for (const { summary } of [...tasks, ...others]) yield* Effect.logInfo(summary)
+  if (pieces.unknown > 0) {
+    const share = (100 * pieces.unknown).toFixed(1)
+    yield* Effect.logInfo(
+      `vocabulary: ${tokenizer.size} of ${whole.size} tokens; ${share} % of the text is read as unknown`
+    )
+  }
+  const row = rowsBy(tokenizer, length.task)
+  return {
+    tasks: given,
+    /** A task as one seed has it. */
+    seeded: (task: (typeof given)[number], seed: number) => ofSeed(settings, row, task, seed),
+    /** The objectives' names, which are those of every task. */
+    names: given[0]!.given.objectives.map(({ name }) => name),
+    inputs: {
+      data: [...[...tasks, ...others].flatMap(({ inputs }) => inputs), ...read.map(({ input }) => input)],
+      weights: [yield* Input.ofWeights(folder.file)]
+    }
+  }
+})
+
+/** What {@link prepare} gives. */
+export type Data = Effect.Success<ReturnType<typeof prepare>>

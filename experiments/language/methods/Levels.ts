@@ -1,0 +1,287 @@
+/** The levels of TapWeight on a task, and the problems that the compared methods are, all from one encoder. */
+import * as tf from "@tensorflow/tfjs-core"
+import {
+  Dataset,
+  Encoder,
+  Hypergradient,
+  Init,
+  Level,
+  Mlp,
+  type NdArray,
+  Objective as Losses,
+  Optimizer,
+  Problem,
+  Product,
+  Rate,
+  Simplex,
+  Smooth,
+  Solved,
+  Solver,
+  Split,
+  TapWeight,
+  type Tree,
+  Var
+} from "tapweight"
+import * as Prefixed from "../../common/Prefixed.ts"
+import type { Lambda } from "../../common/Weightings.ts"
+import * as Objective from "../objectives/Objective.ts"
+import * as Pooling from "../objectives/Pooling.ts"
+import * as Supervised from "../objectives/Supervised.ts"
+import type { Finetuning, Settings } from "../Settings.ts"
+import { settingOf, type Task } from "./Task.ts"
+
+/** The finetuned model. */
+export type Omega = { readonly encoder: Encoder.Params; readonly head: Tree.Live<Pooling.HostHead> }
+
+/** What every method starts from. */
+export interface Base {
+  readonly setting: Objective.Setting
+  readonly encoder: Encoder.HostParams
+}
+
+type Objectives = ReadonlyArray<Objective.Objective<Dataset.DataError>>
+
+const isEncoder = (path: string): "encoder" | "head" => (path.startsWith("encoder.") ? "encoder" : "head")
+
+/** How far apart the encoders' outputs are: Σ p log p/q over the features of each token, p of θ and q of ω, a mean over tokens. */
+const divergence = (
+  { config }: Objective.Setting,
+  omega: Encoder.Params,
+  theta: Encoder.Params,
+  { ids, types }: Supervised.Batch
+): tf.Scalar => {
+  const shares = (encoder: Encoder.Params) => {
+    const states = Encoder.encode(config, encoder, { ids, types })
+    return tf.sub(states, tf.expandDims(Smooth.logSumExp(states), -1)) as tf.Tensor3D
+  }
+  const [q, p] = [shares(omega), shares(theta)]
+  const each = tf.sum(tf.mul(tf.exp(p), tf.sub(p, q)), -1)
+  const mask = Encoder.maskOf(config, { ids })
+  return tf.div(tf.sum(tf.mul(each, mask)), tf.sum(mask))
+}
+
+/** The features of labelled rows with one head's answers: what a head on a frozen encoder is trained on. */
+export interface Features {
+  readonly x: NdArray.NdArray<tf.Tensor2D>
+  readonly labels: NdArray.NdArray<tf.Tensor1D>
+}
+
+/** Levels and problems; without objectives there are those of finetuning alone. */
+export const make = (settings: Settings, { encoder, setting }: Base, task: Task, objectives: Objectives) => {
+  const { batch, gamma, rates, schedule, ticks } = settings
+  const { kind } = task
+  const rateOf = (rate: number, total: number) =>
+    schedule.kind === "step"
+      ? Rate.step({ rate, every: schedule.every, factor: schedule.factor })
+      : Rate.linear({ peak: rate, warmup: Math.min(schedule.warmup, total - 1), total })
+  const adam = (rate: number, total: number) => {
+    const decayed = (rate: number) => {
+      const own = Optimizer.adam(rateOf(rate, total))
+      return settings.decay === 0 ? own : own.pipe(Optimizer.weightDecay(settings.decay))
+    }
+    return Optimizer.groups({ encoder: decayed(rate), head: decayed(settings.rates.head * rate) }, isEncoder)
+  }
+  const product = settings.product === "exact" ? Product.exact : Product.finiteDifference({ radius: settings.radius })
+  const identity = Hypergradient.implicit({ solver: Solver.identity, product })
+  const through = (updates: number, how: Settings["estimator"]) => {
+    switch (how) {
+      case "identity":
+        return identity
+      case "unrolled":
+        return Hypergradient.unrolled({ steps: updates, product })
+      case "forward":
+        return Hypergradient.forward({ updates, product })
+      case "window":
+        return Hypergradient.forward({ updates, product, curvature: false })
+    }
+  }
+  const rows = (labelled: Supervised.Labelled, most: number) => Math.min(most, labelled.rows.length)
+  const batches = (name: string, most: number) => (labelled: Supervised.Labelled) =>
+    Supervised.batches(name, settingOf(setting, settings, rows(labelled, most)), labelled, kind)
+  const train = Split.ofTrain(task.train, batches("train", batch.finetune))
+  const validation = Split.ofValidation(task.validation, batches("validation", batch.reweight))
+  const head = Pooling.head(setting, Supervised.outputsOf(kind))
+
+  const loss = ({ encoder, head }: Omega, batch: Supervised.Batch): tf.Scalar =>
+    Supervised.lossOf(kind, Pooling.answers(setting, encoder, head, batch), batch.labels)
+  /** The same without dropout: what is measured is not shaken. */
+  const measured = (omega: Omega, { ids, labels, types }: Supervised.Batch): tf.Scalar =>
+    Supervised.lossOf(kind, Pooling.answers(setting, omega.encoder, omega.head, { ids, types }), labels)
+  const distance = (omega: Encoder.Params, theta: Encoder.Params, batch: Supervised.Batch): tf.Scalar =>
+    settings.proximal === "kl"
+      ? divergence(setting, omega, theta, batch)
+      : Losses.proximal(omega, theta, { reduction: settings.proximal })
+
+  /** Finetuning alone from an encoder: near it, which is equation 3 at the end of level I, or free of it. */
+  const finetuning = (from: Encoder.HostParams, how: Exclude<Finetuning, "frozen">) => {
+    const start = Var.make("theta", () => from)
+    const omega = Var.make("omega", (seed) => ({ encoder: from, head: head(seed) }))
+    const level = Level.minimize(omega, {
+      name: "finetune",
+      given: [start],
+      data: train,
+      optimizer: adam(rates.finetune, settings.finetuneTicks),
+      objective: ({ omega, theta }, batch) => {
+        const task = loss(omega as Omega, batch)
+        const near = distance(omega.encoder, theta, batch)
+        return {
+          loss: how === "held" ? tf.add(task, tf.mul(gamma, near)) : task,
+          metrics: { task, distance: near }
+        }
+      }
+    })
+    return Problem.close(level.pipe(Level.fix(start)))
+  }
+
+  /** A head on features of a frozen encoder, to the minimum of a regression with a penalty. */
+  const frozen = ({ labels, x }: Features) => {
+    const zero = Var.make("head", (seed) => ({
+      w: Init.zeros([x.shape[1]!, Supervised.outputsOf(kind)])(seed),
+      b: Init.zeros([Supervised.outputsOf(kind)])(seed)
+    }))
+    return Problem.close(
+      Level.minimize(zero, {
+        name: "head",
+        data: Dataset.constant("features", { x, labels }),
+        optimizer: Optimizer.adam(Rate.linear({ peak: settings.frozen.rate, warmup: 0, total: settings.frozen.ticks })),
+        objective: ({ head }, { labels, x }) =>
+          tf.add(
+            Supervised.lossOf(kind, Mlp.affine(head, x), labels),
+            tf.mul(settings.frozen.penalty / 2, tf.sum(tf.square(head.w)))
+          )
+      })
+    )
+  }
+
+  /** Everything that weights objectives; made for those that have a share. */
+  const weighted = (objectives: Objectives, initial?: Lambda) => {
+    const together = Objective.together(objectives)
+    const theta = Var.make("theta", (seed): Objective.HostTheta => ({ encoder, heads: together.heads(seed) }))
+    const omega = Var.make("omega", (seed) => ({ encoder, head: head(seed) }))
+    const level = { data: together.data, optimizer: adam(rates.pretrain, ticks), objectives: together.objectives }
+    const reweighting = (rate: number) => Optimizer.adam(schedule.kind === "step" ? rateOf(rate, ticks) : rate)
+    const levels = TapWeight.levels({
+      theta: theta as unknown as Var.Var<"theta", Objective.Theta>,
+      omega: omega as unknown as Var.Var<"omega", Omega>,
+      pretrain: level,
+      ...(initial === undefined ? {} : { initial }),
+      finetune: {
+        data: train,
+        optimizer: adam(rates.finetune, ticks),
+        loss,
+        gamma,
+        shared: (omega, theta) => [omega.encoder, theta.encoder],
+        distance: (omega, theta, batch) => distance(omega.encoder, theta.encoder, batch)
+      },
+      reweight: {
+        data: validation,
+        optimizer: reweighting(rates.reweight),
+        loss: measured,
+        warmup: settings.warmup,
+        every: settings.every
+      },
+      hypergradient: { theta: through(settings.every, settings.estimator), omega: identity }
+    })
+    return { ...levels, theta, level, together, reweighting }
+  }
+
+  const all = weighted(objectives)
+  const { beta } = all
+
+  /** Level I alone under fixed shares: objectives without a share are not computed. */
+  const pretraining = (lambda: Lambda) => {
+    const some = weighted(objectives.filter(({ name }) => lambda[name]! > 0))
+    const shares = Object.fromEntries(some.beta.elements.map((name) => [name, lambda[name]!]))
+    return Problem.close(some.pretrain.pipe(Level.fix(some.beta, Simplex.logits(some.beta, shares))))
+  }
+
+  /** Equation 9: one model learns the pretraining objectives and the task at once. */
+  const bilevel = () => {
+    const { level, reweighting, theta, together } = all
+    const shared = Var.make("theta", (seed, root) => ({ ...Var.initial(theta, root), task: head(seed) }))
+    const mixture = TapWeight.mixture(beta, level)
+    const both = Prefixed.all<Dataset.DataError, never>("joint", { texts: together.data, train })
+    const joint = Level.minimize(
+      shared as unknown as Var.Var<"theta", Objective.Theta & { readonly task: Omega["head"] }>,
+      {
+        name: "joint",
+        given: [beta],
+        data: both,
+        optimizer: adam(rates.pretrain, ticks),
+        objective: ({ beta, theta }, batch) => {
+          const mixed = mixture(beta, theta, Prefixed.part("texts", together.data, batch), undefined)
+          const task = loss({ encoder: theta.encoder, head: theta.task }, Prefixed.part("train", train, batch))
+          return { loss: tf.add(mixed.loss, tf.mul(settings.mix, task)), metrics: { ...mixed.metrics, task } }
+        }
+      }
+    ).pipe(Level.hypergradient(through(settings.every, settings.estimator)), Level.unroll(settings.every))
+    const reweight = Level.minimize(beta, {
+      name: "reweight",
+      upstream: [joint],
+      data: validation,
+      optimizer: reweighting(rates.reweight),
+      objective: ({ beta, theta }, batch) => ({
+        loss: measured({ encoder: theta.encoder, head: theta.task }, batch),
+        metrics: Simplex.metrics(beta)
+      })
+    }).pipe(Level.warmup(settings.warmup))
+    return Problem.close(reweight)
+  }
+
+  /**
+   * Level II solved: the head is the ridge regression on θ's own features, through which level III differentiates, and θ looks back through a
+   * window of its updates.
+   */
+  const solved = () => {
+    const { penalty, sharpness } = settings.ridge
+    const { pretrain, reweighting } = all
+    const labels = Split.ofTrain(task.train, batches("solve", batch.solve))
+    const data = Prefixed.all<Dataset.DataError, never>("solved", { solve: labels, validation })
+    const lower = pretrain.pipe(Level.hypergradient(through(settings.window, "window")), Level.unroll(settings.window))
+    const reweight = Level.minimize(beta, {
+      name: "reweight",
+      upstream: [lower],
+      data,
+      optimizer: reweighting(rates.solved),
+      objective: ({ beta, theta }, batch) => {
+        const [known, asked] = [
+          Prefixed.part<Supervised.Batch>("solve", labels, batch),
+          Prefixed.part<Supervised.Batch>("validation", validation, batch)
+        ]
+        const features = ({ ids, types }: Supervised.Batch) => Pooling.states(setting, theta.encoder, { ids, types })
+        const raw = features(known)
+        const mean = tf.mean(raw, 0, true)
+        const deviation = tf.sqrt(tf.add(tf.mean(tf.square(tf.sub(raw, mean)), 0, true), 1e-6))
+        const standardised = (x: tf.Tensor2D) => tf.div(tf.sub(x, mean), deviation) as tf.Tensor2D
+        const targets =
+          kind.kind === "classification"
+            ? tf.cast(tf.oneHot(known.labels, kind.classes), "float32")
+            : tf.reshape(known.labels, [-1, 1])
+        const own = Solved.ridge({ features: standardised(raw), targets: targets as tf.Tensor2D, penalty })
+        const answers = Mlp.affine(own, standardised(features(asked)))
+        const scale = kind.kind === "classification" ? sharpness : 1
+        return {
+          loss: Supervised.lossOf(kind, tf.mul(answers, scale), asked.labels),
+          metrics: Simplex.metrics(beta)
+        }
+      }
+    }).pipe(Level.warmup(settings.warmup))
+    return Problem.close(reweight)
+  }
+
+  return {
+    /** The weights' variable, which knows the names of the objectives. */
+    beta,
+    finetuning,
+    frozen,
+    /** Level I alone with λ held at these shares. */
+    pretraining,
+    /** The three levels: λ is learned. */
+    tapweight: () => Problem.close(all.reweight),
+    bilevel,
+    solved
+  }
+}
+
+/** The levels on a task. */
+export type Levels = ReturnType<typeof make>
