@@ -1,8 +1,9 @@
-/** The parts of a task: those that its files have, and those that are taken from training. */
+/** The parts of a task: those that its files have, and those that are drawn from training. */
 import * as Effect from "effect/Effect"
-import { Dataset, type Manifest, Seed, Split } from "tapweight"
+import { Dataset, Seed, Split } from "tapweight"
 import * as Partition from "../../common/Partition.ts"
 import type { Loaded } from "./Read.ts"
+import * as Subset from "./Subset.ts"
 import type { Example, Kind, Task } from "./Task.ts"
 
 type Examples = ReadonlyArray<Example>
@@ -10,78 +11,118 @@ type Examples = ReadonlyArray<Example>
 /** How parts are made. */
 export interface Options {
   readonly seed: Seed.Seed
-  /** Whether validation is what the files have for it, where they have it, or a ninth of training as for tasks that have none. */
-  readonly validation?: "own" | "train"
+  /** Whether validation is what the files have for it (`own`, where they have it), or is drawn from all rows that are not for the test. */
+  readonly validation?: "own" | "drawn"
+  /** The share of rows, or of documents, that is drawn for validation: a ninth where absent, the paper's 8 : 1. */
+  readonly share?: number
+  /** Whether training and validation may have texts of the test part, as published splits do (`keep`), or not. */
+  readonly overlap?: "keep" | "drop"
 }
 
-/** Takes a share of examples away: whole documents where sentences have them, else the same share of each class. */
-const taken = (
+/** Rows that belong together: those of one document, or one that is of none. */
+const groupsOf = (examples: Examples): ReadonlyArray<Examples> => {
+  const documents = new Map<string, Array<Example>>()
+  const groups: Array<Array<Example>> = []
+  for (const example of examples) {
+    const { document } = example
+    const own = document === undefined ? undefined : documents.get(document)
+    if (own !== undefined) own.push(example)
+    else {
+      const group = [example]
+      groups.push(group)
+      if (document !== undefined) documents.set(document, group)
+    }
+  }
+  return groups
+}
+
+const inDocuments = (examples: Examples): boolean => examples.some(({ document }) => document !== undefined)
+
+/** Parts a share of examples off: whole documents where sentences have them, else the same share of each class. */
+const parted = (
   seed: Seed.Seed,
   kind: Kind,
   examples: Examples,
   share: number
-): readonly [rest: Examples, taken: Examples] => {
+): readonly [rest: Examples, drawn: Examples] => {
+  const groups = groupsOf(examples)
   const shares = { train: 1 - share, validation: 0 }
-  const of = (rows: ArrayLike<number>): Examples => Array.from(rows, (row) => examples[row]!)
-  const documents = [...new Set(examples.flatMap(({ document }) => document ?? []))]
-  if (documents.length > 0) {
-    const { test } = Partition.random(seed, documents.length, shares)
-    const own = new Set(Array.from(test, (i) => documents[i]!))
-    const isOwn = ({ document }: Example): boolean => document !== undefined && own.has(document)
-    return [examples.filter((example) => !isOwn(example)), examples.filter(isOwn)]
-  }
-  const labels = examples.map(({ label }) => label)
+  const labels = groups.map(([first]) => first!.label)
   const { test, train } =
-    kind.kind === "classification"
+    kind.kind === "classification" && !inDocuments(examples)
       ? Partition.stratified(seed, labels, shares)
-      : Partition.random(seed, examples.length, shares)
+      : Partition.random(seed, groups.length, shares)
+  const of = (rows: Int32Array): Examples => Array.from(rows, (row) => groups[row]!).flat()
   return [of(train), of(test)]
 }
 
 /** What an example reads, for telling whether another part has it too. */
 const textOf = ({ pair = "", text }: Example): string => `${text}\t${pair}`
 
+/** Without documents of which more than half the texts are among these: a formula that abstracts share makes none. */
+const without = (examples: Examples, texts: ReadonlySet<string>): Examples =>
+  groupsOf(examples)
+    .filter((group) => 2 * group.filter((example) => texts.has(textOf(example))).length <= group.length)
+    .flat()
+
+/** A share in words. */
+const said = (share: number): string => `${Number((100 * share).toFixed(1))} %`
+
 /**
- * The parts of a task as the paper has them: training and validation 8 : 1 where there is no validation file, and a tenth for a test where
- * there is no test file. Fails with a `DataError` where a part is empty.
+ * The parts of a task: of its files, or drawn by the seed from training where they have none, a tenth for the test and a ninth of the rest
+ * for validation. Fails with a `DataError` where a part is empty; throws a `RangeError` on a share that is none.
  */
 export const make = (
   { kind, parts: read, schema }: Loaded,
-  { seed, validation = "own" }: Options,
-  inputs: ReadonlyArray<typeof Manifest.Data.Type> = []
-): Effect.Effect<Task, Dataset.DataError> => {
-  let train: Examples = read.train.examples
+  { overlap = "keep", seed, share = 1 / 9, validation = "own" }: Options
+): Effect.Effect<Omit<Task, "inputs">, Dataset.DataError> => {
+  if (!(share > 0 && share < 1))
+    throw new RangeError(`Parting.make: share ${share} for validation; give one between 0 and 1`)
+  const { metric, name } = schema
+  const all = read.train.examples
   const rules: Array<string> = []
-  const take = (part: Split.Part, own: Examples | undefined, share: number, said: string): Examples => {
-    if (own !== undefined) return own
-    const [rest, others] = taken(Seed.fold(seed, part), kind, train, share)
-    train = rest
-    rules.push(`${part} ${said} of training`)
-    return others
+  const draw = (part: Split.Part, from: Examples, share: number) => {
+    rules.push(`${part} ${said(share)} of ${inDocuments(from) ? "documents" : "rows"}`)
+    return parted(Seed.fold(seed, part), kind, from, share)
   }
-  const test = take("test", read.test?.examples, 0.1, "a tenth")
-  const chosen = take("validation", validation === "own" ? read.validation?.examples : undefined, 1 / 9, "a ninth")
+  const [outside, test] = read.test === undefined ? draw("test", all, 0.1) : [all, read.test.examples]
+  const texts = new Set(test.map(textOf))
+  const apart = (examples: Examples): Examples => (overlap === "drop" ? without(examples, texts) : examples)
+  const own = read.validation?.examples
+  const [train, chosen] =
+    own !== undefined && validation === "own"
+      ? [apart(outside), apart(own)]
+      : draw("validation", apart([...outside, ...(own ?? [])]), share)
   const counts = { train: train.length, validation: chosen.length, test: test.length }
   const empty = Object.entries(counts).find(([, rows]) => rows === 0)
   if (empty !== undefined) {
-    const reason = `its ${empty[0]} part is empty (${read.train.examples.length} rows for training were read): give more rows, or a file for this part`
-    return Effect.fail(new Dataset.DataError({ dataset: schema.name, reason }))
+    const reason = `its ${empty[0]} part is empty (${all.length} rows for training were read): give more rows, or a file for this part`
+    return Effect.fail(new Dataset.DataError({ dataset: name, reason }))
   }
-  const seen = new Set(test.map(textOf))
-  const both = train.reduce((sum, example) => sum + Number(seen.has(textOf(example))), 0)
-  const apart = train.some(({ document }) => document !== undefined) ? "whole documents" : "rows"
+  const before = outside.length + (own?.length ?? 0)
+  const dropped = overlap === "drop" ? before - train.length - chosen.length : 0
+  const both = [...train, ...chosen].filter((example) => texts.has(textOf(example))).length
   const summary = [
-    `${schema.name}: ${counts.train} train, ${counts.validation} validation, ${counts.test} test`,
-    ...(rules.length === 0 ? [] : [`${rules.join(", ")}, in ${apart}`]),
-    ...(both === 0 ? [] : [`${both} training rows are test rows too`])
+    `${name}: ${counts.train} train, ${counts.validation} validation, ${counts.test} test`,
+    ...rules,
+    ...(dropped === 0 ? [] : [`${dropped} rows dropped, whose texts are in the test part`]),
+    ...(both === 0 ? [] : [`${both} rows for training and validation have texts of the test part`])
   ].join("; ")
-  const { metric, name } = schema
-  return Effect.succeed({
-    name,
-    kind,
-    metric,
-    summary,
-    inputs,
-    ...Split.apart({ train, validation: chosen, test })
+  return Effect.succeed({ name, kind, metric, summary, ...Split.apart({ train, validation: chosen, test }) })
+}
+
+/** Rows of each part; all where absent. */
+export type Counts = { readonly [P in Split.Part]?: number }
+
+/**
+ * A task with few of its rows, drawn by the seed: see {@link Subset.few}. Parts stay what they are, so that what validation has is in
+ * documents of its own.
+ */
+export const few = <T extends Omit<Task, "inputs">>(task: T, seed: Seed.Seed, counts: Counts): T => {
+  const split = Split.map(task, (rows, part) => {
+    const count = counts[part]
+    return count === undefined ? rows : Subset.few(Seed.fold(seed, part), task.kind, rows, count)
   })
+  const said = Object.entries(counts).map(([part, count]) => `${count} for ${part}`)
+  return { ...task, ...split, summary: `${task.summary}; of these ${said.join(", ")}` }
 }

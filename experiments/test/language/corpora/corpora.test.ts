@@ -1,30 +1,18 @@
-import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { parquetWriteBuffer } from "hyparquet-writer"
 import { NodeServices } from "tapweight"
 import { present, shared } from "../../../../test/support/shared.ts"
 import * as Corpus from "../../../language/corpora/Corpus.ts"
 import * as TextFiles from "../../../language/corpora/TextFiles.ts"
 import * as Tokens from "../../../language/corpora/Tokens.ts"
+import { folderOf, parquet } from "../../support/files.ts"
 
 type Bytes = string | Uint8Array
-
-const inFolder = <A, E, R>(
-  contents: { readonly [name: string]: Bytes },
-  use: (folder: string) => Effect.Effect<A, E, R>
-) =>
-  Effect.gen(function* () {
-    const folder = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
-    for (const [name, content] of Object.entries(contents)) writeFileSync(join(folder, name), content)
-    return yield* use(folder)
-  })
 
 const documentsOf = (path: string, options: TextFiles.Options = {}) =>
   Effect.gen(function* () {
@@ -34,13 +22,10 @@ const documentsOf = (path: string, options: TextFiles.Options = {}) =>
   })
 
 const reading = (name: string, content: Bytes, options: TextFiles.Options = {}) =>
-  inFolder({ [name]: content }, (folder) => documentsOf(join(folder, name), options))
+  Effect.flatMap(folderOf({ [name]: content }), (folder) => documentsOf(join(folder, name), options))
 
 const text = "One sentence.\nAnother one.\n\nA second document.\n\n\nA third.\nIts end.\n"
 const [one, two, three] = [["One sentence.", "Another one."], ["A second document."], ["A third.", "Its end."]]
-
-const parquet = (columns: ReadonlyArray<{ readonly name: string; readonly data: Array<unknown> }>, options = {}) =>
-  new Uint8Array(parquetWriteBuffer({ columnData: columns.map((column) => ({ ...column })), ...options }))
 
 layer(NodeServices.layer)("corpora out of files", (it) => {
   const forms: ReadonlyArray<readonly [string, string, Bytes]> = [
@@ -95,10 +80,7 @@ layer(NodeServices.layer)("corpora out of files", (it) => {
     Effect.gen(function* () {
       const texts = ['A, and "b".', "Grüße aus Köln.", "x"]
       const csv = `id,text\n${texts.map((t, i) => `${i},"${t.replaceAll('"', '""')}"`).join("\n")}\n`
-      const columns = [
-        { name: "text", data: texts },
-        { name: "id", data: [1, 2, 3] }
-      ]
+      const columns = { text: texts, id: [1, 2, 3] }
       const contents: { readonly [name: string]: Bytes } = {
         "a.jsonl": texts.map((t) => JSON.stringify({ text: t })).join("\n"),
         "a.csv": csv,
@@ -127,8 +109,8 @@ layer(NodeServices.layer)("corpora out of files", (it) => {
 
   it.effect("a folder's files are read in the order of their numbers", () =>
     Effect.gen(function* () {
-      const documents = yield* inFolder(
-        { "wiki_10.txt": "c", "wiki_2.txt": "b\n", "wiki_1.txt.gz": gzipSync("a\n") },
+      const documents = yield* Effect.flatMap(
+        folderOf({ "wiki_10.txt": "c", "wiki_2.txt": "b\n", "wiki_1.txt.gz": gzipSync("a\n") }),
         (folder) => documentsOf(folder)
       )
       assert.deepStrictEqual(documents, [["a"], ["b"], ["c"]])
@@ -158,7 +140,7 @@ layer(NodeServices.layer)("corpora out of files", (it) => {
     [
       "half a Parquet file",
       "a.parquet",
-      parquet([{ name: "text", data: ["a"] }]).subarray(0, 40),
+      parquet({ text: ["a"] }).subarray(0, 40),
       "unreadable",
       /no Parquet file, cut short/
     ],
@@ -264,7 +246,7 @@ describe("a corpus as tokens", () => {
       const [sentences, length] = [60_000, 24]
       const line = Array.from({ length }, (_, i) => 10_000 + i).join(" ")
       const content = gzipSync(`${Array.from({ length: sentences }, () => line).join("\n")}\n`)
-      yield* inFolder({ "big.txt.gz": content }, (folder) =>
+      yield* Effect.flatMap(folderOf({ "big.txt.gz": content }), (folder) =>
         Effect.gen(function* () {
           const before = process.memoryUsage().arrayBuffers
           const tokens = yield* Tokens.read(yield* TextFiles.corpus(join(folder, "big.txt.gz")), numbers, {
