@@ -9,6 +9,9 @@ import type { Corpus } from "./Corpus.ts"
 
 /** A corpus that objectives read. */
 export interface Tokens extends Documents {
+  readonly documents: number
+  /** A sentence's tokens without special ones: a view, not to be written to. */
+  readonly ids: (sentence: number) => Uint16Array | Int32Array
   /** Bytes that its tokens and their places take. */
   readonly bytes: number
 }
@@ -66,25 +69,33 @@ export const read = Effect.fnUntraced(function* (
     const reason = "there is no sentence in it: give a text with a sentence or a document a line"
     return yield* new Dataset.DataError({ dataset: name, reason })
   }
-  const [from, size, starts] = [
+  const [from, size, starts, owner] = [
     Float64Array.from(begins),
     Uint16Array.from(lengths),
-    Uint32Array.from([...firsts, count])
+    Uint32Array.from([...firsts, count]),
+    new Uint32Array(count)
   ]
+  for (const [document, first] of firsts.entries()) owner.fill(document, first)
+  const pairs = Int32Array.from(owner.keys()).filter((i) => i + 1 < count && owner[i] === owner[i + 1])
   return {
     name,
     count,
-    starts,
-    tokens: (sentence) => {
+    documents: firsts.length,
+    ids: (sentence) => {
       const begin = from[sentence]! % piece
-      return Array.from(pieces[Math.floor(from[sentence]! / piece)]!.subarray(begin, begin + size[sentence]!))
+      return pieces[Math.floor(from[sentence]! / piece)]!.subarray(begin, begin + size[sentence]!)
     },
-    bytes: [...pieces, from, size, starts].reduce((sum, { byteLength }) => sum + byteLength, 0)
+    place: (sentence) => {
+      const [first, end] = [starts[owner[sentence]!]!, starts[owner[sentence]! + 1]!]
+      return { at: sentence - first, of: end - first }
+    },
+    pairs,
+    bytes: [...pieces, from, size, starts, owner, pairs].reduce((sum, { byteLength }) => sum + byteLength, 0)
   } satisfies Tokens as Tokens
 })
 
 /** What a manifest says of the files that a corpus was read from. Fails with a `RunFileError` where one cannot be read. */
-export const input = ({ files, licence, name }: Corpus, { count, starts }: Pick<Documents, "count" | "starts">) =>
+export const input = ({ files, licence, name }: Corpus, { count, documents }: Pick<Tokens, "count" | "documents">) =>
   Input.ofFiles({
     name,
     version: null,
@@ -92,5 +103,5 @@ export const input = ({ files, licence, name }: Corpus, { count, starts }: Pick<
     licence,
     read: count,
     dropped: [],
-    split: { rule: "unlabelled text", rows: { sentences: count, documents: starts.length - 1 } }
+    split: { rule: "unlabelled text", rows: { sentences: count, documents } }
   })

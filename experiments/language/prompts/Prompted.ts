@@ -13,10 +13,10 @@ export type HostModel = { readonly encoder: Encoder.HostParams; readonly masked:
 export type Model = { readonly encoder: Encoder.Params; readonly masked: MaskedHead.Params }
 
 /** Fields of a batch: rows, the place of each one's hidden word in its row int32 [b], and labels: int32 [b] of classes, float32 [b] of scores. */
-export const fields = (setting: Objective.Setting, { kind }: Kind) => ({
+export const fields = (setting: Objective.Setting, { type }: Kind) => ({
   ...Objective.rowsOf(setting),
   positions: Dataset.int32([setting.batch]),
-  labels: (kind === "classification"
+  labels: (type === "classes"
     ? Dataset.int32([setting.batch])
     : Dataset.float32([setting.batch])) as Dataset.Field<tf.Tensor1D>
 })
@@ -55,7 +55,7 @@ export const batches = (
   { labels, texts }: Labelled,
   kind: Kind
 ): Dataset.Dataset<Batch, Dataset.DataError> => {
-  const arrays = kind.kind === "classification" ? NdArray.int32 : NdArray.float32
+  const arrays = kind.type === "classes" ? NdArray.int32 : NdArray.float32
   const draw = (items: Int32Array, seed: Seed.Seed) => ({
     ...rowsOf(
       setting,
@@ -97,27 +97,24 @@ const preference = (answers: tf.Tensor2D): tf.Tensor1D => {
  * The loss of answers: cross-entropy over the classes' words; for scores, the divergence of two words' shares from (1 − y, y), less the
  * entropy of the scores, which no parameter changes (Gao et al. 2021).
  */
-export const lossOf = ({ kind }: Kind, answers: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar =>
-  kind === "classification"
-    ? Losses.crossEntropy(answers, labels)
-    : Losses.binaryCrossEntropy(preference(answers), labels)
+export const lossOf = ({ type }: Kind, answers: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar =>
+  type === "classes" ? Losses.crossEntropy(answers, labels) : Losses.binaryCrossEntropy(preference(answers), labels)
 
 /** What is predicted from answers on the host, [b, words]: numbers of classes, or scores from 0 to 1. */
-export const predictions = ({ kind }: Kind, { data, shape }: NdArray.NdArray): ReadonlyArray<number> => {
+export const predictions = ({ type }: Kind, { data, shape }: NdArray.NdArray): ReadonlyArray<number> => {
   const [rows, words] = shape as [number, number]
   return Array.from({ length: rows }, (_, row) => {
     const own = Array.from(data.subarray(row * words, (row + 1) * words))
-    return kind === "classification" ? own.indexOf(Math.max(...own)) : 1 / (1 + Math.exp(own[0]! - own[1]!))
+    return type === "classes" ? own.indexOf(Math.max(...own)) : 1 / (1 + Math.exp(own[0]! - own[1]!))
   })
 }
 
 /** The number of the word that stands for a label: the class's own; of scores the second from the middle on. */
-export const wordOf = ({ kind }: Kind, label: number): number =>
-  kind === "classification" ? label : label < 0.5 ? 0 : 1
+export const wordOf = ({ type }: Kind, label: number): number => (type === "classes" ? label : label < 0.5 ? 0 : 1)
 
 /** Texts with the words of labels in them: what pretraining on prompts reads. */
 export const sentences = (name: string, tokens: Tokens, { labels, texts }: Labelled, kind: Kind): Sentences => ({
   name,
   count: texts.length,
-  tokens: (i) => tokens.said(texts[i]!, wordOf(kind, labels[i]!))
+  ids: (i) => tokens.said(texts[i]!, wordOf(kind, labels[i]!))
 })

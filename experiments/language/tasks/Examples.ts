@@ -8,9 +8,7 @@ import { type Layout, spelled, type TaskSchema } from "./TaskSchema.ts"
 
 /** What labels of a schema are. */
 export const kindOf = ({ labels = [], range }: Pick<TaskSchema, "labels" | "range">): Kind =>
-  range === undefined
-    ? { kind: "classification", classes: labels.length, names: labels.map((label) => namesOf(label)[0]!) }
-    : { kind: "regression", range }
+  range === undefined ? { type: "classes", names: labels.map((label) => namesOf(label)[0]!) } : { type: "score", range }
 
 /** Reads a label, or says what is wrong with it. */
 export type LabelOf = (cell: unknown) => number | string

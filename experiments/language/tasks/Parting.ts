@@ -49,7 +49,7 @@ const parted = (
   const shares = { train: 1 - share, validation: 0 }
   const labels = groups.map(([first]) => first!.label)
   const { test, train } =
-    kind.kind === "classification" && !inDocuments(examples)
+    kind.type === "classes" && !inDocuments(examples)
       ? Partition.stratified(seed, labels, shares)
       : Partition.random(seed, groups.length, shares)
   const of = (rows: Int32Array): Examples => Array.from(rows, (row) => groups[row]!).flat()

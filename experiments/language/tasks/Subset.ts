@@ -8,10 +8,10 @@ import type { Example, Kind } from "./Task.ts"
  */
 export const order = (seed: Seed.Seed, kind: Kind, examples: ReadonlyArray<Example>): Int32Array => {
   const drawn = Seed.permutation(seed, examples.length)
-  if (kind.kind === "regression") return drawn
-  const counts = new Float64Array(kind.classes)
+  if (kind.type === "score") return drawn
+  const counts = new Float64Array(kind.names.length)
   for (const { label } of examples) counts[label]!++
-  const ranks = new Float64Array(kind.classes)
+  const ranks = new Float64Array(kind.names.length)
   const places = Float64Array.from(drawn, (row) => {
     const { label } = examples[row]!
     return (ranks[label]!++ + 0.5) / counts[label]!

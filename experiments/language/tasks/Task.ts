@@ -20,10 +20,10 @@ export interface Example {
   readonly place?: Place
 }
 
-/** What labels are: the numbers of classes, which have names, or scores between two ends that both may occur. */
+/** What labels are: classes by their names, or scores between two ends that both may occur. */
 export type Kind =
-  | { readonly kind: "classification"; readonly classes: number; readonly names: ReadonlyArray<string> }
-  | { readonly kind: "regression"; readonly range: readonly [low: number, high: number] }
+  | { readonly type: "classes"; readonly names: ReadonlyArray<string> }
+  | { readonly type: "score"; readonly range: readonly [low: number, high: number] }
 
 /** A task whose parts cannot be mistaken for one another; the test part is concealed until a trial's end. */
 export interface Task extends Split.Split<ReadonlyArray<Example>> {
@@ -36,3 +36,6 @@ export interface Task extends Split.Split<ReadonlyArray<Example>> {
   /** What was read, for the manifest. */
   readonly inputs: ReadonlyArray<typeof Manifest.Data.Type>
 }
+
+/** Outputs that a head for this kind of label has. */
+export const outputs = (kind: Kind): number => (kind.type === "classes" ? kind.names.length : 1)

@@ -41,7 +41,7 @@ const templates = [
 const filled = (template: string, { pair = "", text }: Prompt.Texts, word: string): string =>
   template.replace("{text}", text).replace("{pair}", pair).replace("{word}", word)
 const forTemplate = (template: string) => (template.includes("{pair}") ? texts : single)
-const binary = { kind: "classification", classes: 2, names: ["a", "b"] } as const
+const binary = { type: "classes", names: ["a", "b"] } as const
 
 describe("a prompt", () => {
   const kinds = { wordpiece: "bert", bytelevel: "roberta", unigram: "deberta-v2" } as const
@@ -181,7 +181,7 @@ describe("answers to prompts", () => {
         const [low, high] = shares[i] as [number, number]
         return y * Math.log(y / high) + (1 - y) * Math.log((1 - y) / low)
       })
-      const kind = { kind: "regression", range: [0, 5] } as const
+      const kind = { type: "score", range: [0, 5] } as const
       const loss = Prompted.lossOf(kind, answers, tf.tensor1d(scores)).dataSync()[0]!
       const wanted = (divergence[0]! + divergence[1]! + entropy(0.2) + entropy(0.9)) / 2
       assert.approximately(loss, wanted, 1e-6)
@@ -220,7 +220,7 @@ describe("answers to prompts", () => {
       }
       assert.strictEqual(seen.size, single.length)
       const lines = Prompted.sentences("lines", tokens, own, binary)
-      assert.deepStrictEqual(lines.tokens(1), tokens.said(single[1]!, 1))
+      assert.deepStrictEqual(lines.ids(1), tokens.said(single[1]!, 1))
     }).pipe(Effect.scoped)
   )
 })

@@ -37,17 +37,18 @@ export const head = MaskedHead.init(config)(Seed.make(4))
 /** Documents of a few sentences each, of words that the tokenizer knows. */
 export const documents = (count: number, name = "made"): Documents => {
   const words = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) => !tokenizer.special.has(id))
-  const starts = [0]
   const sentences: Array<ReadonlyArray<number>> = []
+  const places: Array<{ readonly at: number; readonly of: number }> = []
   for (let i = 0; i < count; i++) {
     const seed = Seed.fold(Seed.fold(Seed.make(5), name), i)
     const lengths = Seed.integers(seed, 1 + (i % 7), 20)
     for (const [j, length] of lengths.entries()) {
       sentences.push(Array.from(Seed.integers(Seed.fold(seed, j), 3 + length, words.length), (at) => words[at]!))
     }
-    starts.push(sentences.length)
+    for (const at of lengths.keys()) places.push({ at, of: lengths.length })
   }
-  return { name, count: sentences.length, tokens: (i) => sentences[i]!, starts }
+  const pairs = Int32Array.from(places.keys()).filter((i) => places[i]!.at + 1 < places[i]!.of)
+  return { name, count: sentences.length, ids: (i) => sentences[i]!, place: (i) => places[i]!, pairs }
 }
 
 /** A task of three classes, which follow the first word of a text. */

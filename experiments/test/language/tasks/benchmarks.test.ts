@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { NodeServices, Seed, Split } from "tapweight"
 import { present, shared } from "../../../../test/support/shared.ts"
 import { partsOf } from "../../support/parts.ts"
+import { outputs } from "../../../language/tasks/Task.ts"
 import * as Tasks from "../../../language/tasks/Tasks.ts"
 
 const at = (name: string) =>
@@ -27,14 +28,14 @@ describe("tasks out of files as they are published", () => {
         const task = yield* at(name)
         const { test, train, validation } = Split.count(task, (rows) => rows.length)
         assert.deepStrictEqual<ReadonlyArray<number>>([train, validation, test], counts)
-        assert.strictEqual(task.kind.kind === "classification" ? task.kind.classes : 1, classes)
+        assert.strictEqual(outputs(task.kind), classes)
         assert.strictEqual(task.inputs[0]!.read, training)
         const parts = partsOf(task)
         for (const rows of Object.values(parts)) {
           assert.isTrue(rows.every(({ text }) => text !== "" && text === text.trim()))
           const labels = new Set(rows.map(({ label }) => label))
           // Every class occurs in training, and each is a number of one.
-          if (task.kind.kind === "classification" && rows === parts.train)
+          if (task.kind.type === "classes" && rows === parts.train)
             assert.deepStrictEqual(
               [...labels].sort((a, b) => a - b),
               [...task.kind.names.keys()]

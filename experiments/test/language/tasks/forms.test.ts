@@ -230,10 +230,9 @@ const forms: ReadonlyArray<Form> = [
         ["matched", "mismatched"].map((kind) => [
           `MNLI/dev_${kind}.tsv`,
           lines(
-            [
-              ...["index", "promptID", "pairID", "genre", "p1", "p2", "s1", "s2", "sentence1", "sentence2"],
-              ...["label1", "label2", "label3", "label4", "label5", "gold_label"]
-            ],
+            "index promptID pairID genre p1 p2 s1 s2 sentence1 sentence2 label1 label2 label3 label4 label5 gold_label".split(
+              " "
+            ),
             [0, 1, 2, "g", "", "", "", "", kind, "No.", "a", "b", "c", "d", "e", "contradiction"]
           )
         ])

@@ -9,7 +9,7 @@ import type { Loaded, PartRead } from "../../../language/tasks/Read.ts"
 import * as Subset from "../../../language/tasks/Subset.ts"
 import type { Example, Kind } from "../../../language/tasks/Task.ts"
 
-const kind: Kind = { kind: "classification", classes: 3, names: ["a", "b", "c"] }
+const kind: Kind = { type: "classes", names: ["a", "b", "c"] }
 const schema = { name: "made", about: "", labels: ["a", "b", "c"], metric: "accuracy", forms: [] } as const
 const part = (examples: ReadonlyArray<Example>): PartRead => ({ sources: [], examples, incomplete: 0 })
 const loaded = (parts: { readonly [part: string]: ReadonlyArray<Example> }): Loaded => ({
