@@ -95,7 +95,7 @@ const ofTask = (
           own.map(({ test }) => test),
           unit
         ),
-        Paper.scores[beside][method]?.[name]?.toFixed(1) ?? "-",
+        Paper.scores[beside][method]?.[name.replace(/-10k$/, "")]?.toFixed(1) ?? "-",
         times(cost),
         method === "equal" ? "-" : difference(own, equal)
       ]
