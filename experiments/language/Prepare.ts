@@ -13,7 +13,7 @@ import { masked } from "./objectives/Masked.ts"
 import type { Objective, Setting } from "./objectives/Objective.ts"
 import { order, place } from "./objectives/Order.ts"
 import { supervised } from "./objectives/Supervised.ts"
-import { type Documents, halves, joined, pairs } from "./objectives/Texts.ts"
+import { type Documents, halves, joined } from "./objectives/Texts.ts"
 import { ofTask, type Settings } from "./Settings.ts"
 import type { Task } from "./tasks/Task.ts"
 import * as Tasks from "./tasks/Tasks.ts"
@@ -63,12 +63,12 @@ const objectivesOf = Effect.fnUntraced(function* (
       }
     } else if (name === "contrast") found.push(contrast(setting, all, { temperature: settings.temperature }))
     else if (name === "place") {
-      if (pairs(all).length === 0)
+      if (all.pairs.length === 0)
         return yield* lacking(name, "give a corpus of documents, or leave it out of objectives")
       found.push(place(setting, all, { bins: settings.bins }))
     } else {
       const texts = settings.pairs === "halves" ? halves(all) : all
-      if (pairs(texts).length === 0) return yield* lacking(name, "give a corpus of documents, or pairs=halves")
+      if (texts.pairs.length === 0) return yield* lacking(name, "give a corpus of documents, or pairs=halves")
       found.push(order(setting, texts))
     }
   }

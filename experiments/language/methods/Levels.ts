@@ -28,6 +28,7 @@ import * as Objective from "../objectives/Objective.ts"
 import * as Pooling from "../objectives/Pooling.ts"
 import * as Supervised from "../objectives/Supervised.ts"
 import type { Finetuning, Settings } from "../Settings.ts"
+import { outputs } from "../tasks/Task.ts"
 import { settingOf, type Task } from "./Task.ts"
 
 /** The finetuned model. */
@@ -100,7 +101,7 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
     Supervised.batches(name, settingOf(setting, settings, rows(labelled, most)), labelled, kind)
   const train = Split.ofTrain(task.train, batches("train", batch.finetune))
   const validation = Split.ofValidation(task.validation, batches("validation", batch.reweight))
-  const head = Pooling.head(setting, Supervised.outputsOf(kind))
+  const head = Pooling.head(setting, outputs(kind))
 
   const loss = ({ encoder, head }: Omega, batch: Supervised.Batch): tf.Scalar =>
     Supervised.lossOf(kind, Pooling.answers(setting, encoder, head, batch), batch.labels)
@@ -136,8 +137,8 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
   /** A head on features of a frozen encoder, to the minimum of a regression with a penalty. */
   const frozen = ({ labels, x }: Features) => {
     const zero = Var.make("head", (seed) => ({
-      w: Init.zeros([x.shape[1]!, Supervised.outputsOf(kind)])(seed),
-      b: Init.zeros([Supervised.outputsOf(kind)])(seed)
+      w: Init.zeros([x.shape[1]!, outputs(kind)])(seed),
+      b: Init.zeros([outputs(kind)])(seed)
     }))
     return Problem.close(
       Level.minimize(zero, {
@@ -254,12 +255,12 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
         const deviation = tf.sqrt(tf.add(tf.mean(tf.square(tf.sub(raw, mean)), 0, true), 1e-6))
         const standardised = (x: tf.Tensor2D) => tf.div(tf.sub(x, mean), deviation) as tf.Tensor2D
         const targets =
-          kind.kind === "classification"
-            ? tf.cast(tf.oneHot(known.labels, kind.classes), "float32")
+          kind.type === "classes"
+            ? tf.cast(tf.oneHot(known.labels, kind.names.length), "float32")
             : tf.reshape(known.labels, [-1, 1])
         const own = Solved.ridge({ features: standardised(raw), targets: targets as tf.Tensor2D, penalty })
         const answers = Mlp.affine(own, standardised(features(asked)))
-        const scale = kind.kind === "classification" ? sharpness : 1
+        const scale = kind.type === "classes" ? sharpness : 1
         return {
           loss: Supervised.lossOf(kind, tf.mul(answers, scale), asked.labels),
           metrics: Simplex.metrics(beta)

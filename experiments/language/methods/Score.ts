@@ -5,8 +5,9 @@ import { type Encoder, NdArray, type Run, type Tree } from "tapweight"
 import * as Finished from "../../common/Finished.ts"
 import type { Setting } from "../objectives/Objective.ts"
 import * as Pooling from "../objectives/Pooling.ts"
-import { type Labelled, outputsOf } from "../objectives/Supervised.ts"
+import type { Labelled } from "../objectives/Supervised.ts"
 import * as Metric from "../tasks/Metric.ts"
+import { outputs } from "../tasks/Task.ts"
 import * as LengthBuckets from "../tokenizers/LengthBuckets.ts"
 import type { Row } from "../tokenizers/Tokenizer.ts"
 import type { Features, Omega } from "./Levels.ts"
@@ -39,7 +40,7 @@ const each = Effect.fnUntraced(function* <E, R>(
 
 /** The answers of a model without dropout, as a metric takes them: the likeliest class, or the number. */
 export const predictions = (task: Pick<Task, "kind">, answers: ArrayLike<number>): Float64Array => {
-  const width = outputsOf(task.kind)
+  const width = outputs(task.kind)
   return Float64Array.from({ length: answers.length / width }, (_, row) => {
     if (width === 1) return answers[row]!
     let best = 0
@@ -65,7 +66,7 @@ const answer =
 export const ofTick = (tick: Run.Tick<Vars>, setting: Setting, task: Task, { labels, rows }: Labelled) => {
   const of = answer(setting)
   return Effect.map(
-    each(setting, rows, outputsOf(task.kind), (batch) =>
+    each(setting, rows, outputs(task.kind), (batch) =>
       Effect.map(tick.evaluate(of, batch), ({ answers }) => answers.data)
     ),
     (answers) => scored(task, labels, answers)
@@ -77,7 +78,7 @@ export const ofVars = (vars: Tree.Host<Vars>, setting: Setting, task: Task, { la
   Effect.scoped(
     Effect.gen(function* () {
       const observe = yield* Finished.observed(vars, answer(setting))
-      const answers = yield* each(setting, rows, outputsOf(task.kind), (batch) =>
+      const answers = yield* each(setting, rows, outputs(task.kind), (batch) =>
         Effect.map(observe(batch), ({ answers }) => answers.data)
       )
       return scored(task, labels, answers)
@@ -112,7 +113,7 @@ export const features = Effect.fnUntraced(function* (
   for (const [at, x] of raw.entries()) deviation[at % width]! += (x - mean[at % width]!) ** 2 / rows.length
   const scaled = (states: Float32Array): Float32Array =>
     states.map((x, at) => (x - mean[at % width]!) / Math.sqrt(deviation[at % width]! + 1e-6))
-  const own = (kind.kind === "classification" ? NdArray.int32 : NdArray.float32)([rows.length] as const, [...labels])
+  const own = (kind.type === "classes" ? NdArray.int32 : NdArray.float32)([rows.length] as const, [...labels])
   return {
     features: {
       x: NdArray.float32([rows.length, width] as const, scaled(raw)),

@@ -31,7 +31,7 @@ export const rowsBy = (tokenizer: Tokenizer, longest: number) => {
 export const labelled = (row: (example: Example) => Row, kind: Kind, examples: ReadonlyArray<Example>): Labelled => ({
   rows: examples.map(row),
   labels: examples.map(({ label }) =>
-    kind.kind === "classification" ? label : (label - kind.range[0]) / (kind.range[1] - kind.range[0])
+    kind.type === "classes" ? label : (label - kind.range[0]) / (kind.range[1] - kind.range[0])
   )
 })
 

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { type Dataset, Mlp, Objective as Losses, type Seed, Smooth } from "tapweight"
 import * as Objective from "./Objective.ts"
 import * as Pooling from "./Pooling.ts"
-import type { Sentences } from "./Texts.ts"
+import { type Sentences, tokensOf } from "./Texts.ts"
 
 /**
  * Tells two dropout views of a sentence from those of the rest of the batch. Without dropout it is solved at once and teaches nothing. The head
@@ -18,7 +18,7 @@ export const contrast = (
   const draw = (items: Int32Array, seed: Seed.Seed) =>
     Objective.filled(
       setting,
-      Array.from(items, (item) => tokenizer.row(texts.tokens(item), undefined, length)),
+      Array.from(items, (item) => tokenizer.row(tokensOf(texts, item), undefined, length)),
       seed
     )
   return Objective.make({

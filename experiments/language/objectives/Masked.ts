@@ -5,7 +5,7 @@ import * as Masking from "../../common/Masking.ts"
 import type { Tokenizer } from "../tokenizers/Tokenizer.ts"
 import * as Objective from "./Objective.ts"
 import * as Pooling from "./Pooling.ts"
-import type { Sentences } from "./Texts.ts"
+import { type Sentences, tokensOf } from "./Texts.ts"
 
 /** Tokens that are words: all that are not special. */
 export const wordsOf = ({ mask, padding, size, special }: Tokenizer): Masking.Words => ({
@@ -35,7 +35,7 @@ export const masked = (
     weights: Dataset.float32([batch, slots])
   }
   const draw = (items: Int32Array, seed: Seed.Seed) => {
-    const rows = Array.from(items, (item) => tokenizer.row(texts.tokens(item), undefined, length))
+    const rows = Array.from(items, (item) => tokenizer.row(tokensOf(texts, item), undefined, length))
     const whole = Objective.filled(setting, rows, seed)
     const { ids, positions, targets, weights } = Masking.mask(
       Seed.fold(seed, "mask"),

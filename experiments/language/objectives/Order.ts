@@ -2,7 +2,7 @@
 import { Dataset, NdArray, Objective as Losses, Seed } from "tapweight"
 import * as Objective from "./Objective.ts"
 import * as Pooling from "./Pooling.ts"
-import { type Documents, documentOf, pairs } from "./Texts.ts"
+import { type Documents, tokensOf } from "./Texts.ts"
 
 const labelled = (setting: Objective.Setting) => ({
   ...Objective.rowsOf(setting),
@@ -19,28 +19,26 @@ export const order = (
   { name = "order" }: { readonly name?: string } = {}
 ): Objective.Objective<Dataset.DataError> => {
   const { batch, length, tokenizer } = setting
-  const firsts = pairs(texts)
   const draw = (items: Int32Array, seed: Seed.Seed) => {
     const swapped = Seed.integers(Seed.fold(seed, "order"), batch, 2)
     const rows = Array.from(items, (item, i) => {
-      const [first, second] = [texts.tokens(firsts[item]!), texts.tokens(firsts[item]! + 1)]
+      const [first, second] = [tokensOf(texts, texts.pairs[item]!), tokensOf(texts, texts.pairs[item]! + 1)]
       return swapped[i] === 1 ? tokenizer.row(second, first, length) : tokenizer.row(first, second, length)
     })
     return { ...Objective.filled(setting, rows, seed), labels: NdArray.int32([batch], swapped) }
   }
   return Objective.make({
     name,
-    data: Objective.batches(`${name}, ${texts.name}`, firsts.length, setting, labelled(setting), draw),
+    data: Objective.batches(`${name}, ${texts.name}`, texts.pairs.length, setting, labelled(setting), draw),
     head: Pooling.head(setting, 2),
     loss: ({ encoder, head }, rows) => Losses.crossEntropy(Pooling.answers(setting, encoder, head, rows), rows.labels)
   })
 }
 
 /** In which of `bins` equal parts of its document a sentence stands. */
-export const placeOf = (texts: Pick<Documents, "starts">, sentence: number, bins: number): number => {
-  const document = documentOf(texts, sentence)
-  const [start, end] = [texts.starts[document]!, texts.starts[document + 1]!]
-  return Math.floor((bins * (sentence - start)) / (end - start))
+export const placeOf = ({ place }: Pick<Documents, "place">, sentence: number, bins: number): number => {
+  const { at, of } = place(sentence)
+  return Math.floor((bins * at) / of)
 }
 
 /** The place of a sentence in its document: in which of `bins` equal parts it stands. */
@@ -53,7 +51,7 @@ export const place = (
   const draw = (items: Int32Array, seed: Seed.Seed) => ({
     ...Objective.filled(
       setting,
-      Array.from(items, (item) => tokenizer.row(texts.tokens(item), undefined, length)),
+      Array.from(items, (item) => tokenizer.row(tokensOf(texts, item), undefined, length)),
       seed
     ),
     labels: NdArray.int32(

@@ -1,6 +1,7 @@
 /** Labelled texts: a task of its own as an objective (Raghu et al. 2021), and what the levels above learn from. */
 import * as tf from "@tensorflow/tfjs-core"
 import { Dataset, NdArray, Objective as Losses, type Seed } from "tapweight"
+import { type Kind, outputs } from "../tasks/Task.ts"
 import type { Row } from "../tokenizers/Tokenizer.ts"
 import * as Objective from "./Objective.ts"
 import * as Pooling from "./Pooling.ts"
@@ -11,16 +12,10 @@ export interface Labelled {
   readonly labels: ReadonlyArray<number> | Float32Array | Int32Array
 }
 
-/** What labels are. */
-export type Kind = { readonly kind: "classification"; readonly classes: number } | { readonly kind: "regression" }
-
-/** Outputs of a head that predicts such labels. */
-export const outputsOf = (kind: Kind): number => (kind.kind === "classification" ? kind.classes : 1)
-
 /** Fields of a labelled batch: labels are class numbers int32 [b], or float32 [b]. */
-export const fields = (setting: Objective.Setting, { kind }: Kind) => ({
+export const fields = (setting: Objective.Setting, { type }: Kind) => ({
   ...Objective.rowsOf(setting),
-  labels: (kind === "classification"
+  labels: (type === "classes"
     ? Dataset.int32([setting.batch])
     : Dataset.float32([setting.batch])) as Dataset.Field<tf.Tensor1D>
 })
@@ -35,7 +30,7 @@ export const batches = (
   { labels, rows }: Labelled,
   kind: Kind
 ): Dataset.Dataset<Batch, Dataset.DataError> => {
-  const arrays = kind.kind === "classification" ? NdArray.int32 : NdArray.float32
+  const arrays = kind.type === "classes" ? NdArray.int32 : NdArray.float32
   const draw = (items: Int32Array, seed: Seed.Seed) => ({
     ...Objective.filled(
       setting,
@@ -51,8 +46,8 @@ export const batches = (
 }
 
 /** The loss of answers [b, outputs]: cross-entropy in nats, or mean squared error. */
-export const lossOf = ({ kind }: Kind, answers: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar =>
-  kind === "classification"
+export const lossOf = ({ type }: Kind, answers: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar =>
+  type === "classes"
     ? Losses.crossEntropy(answers, labels)
     : Losses.meanSquaredError(tf.reshape(answers, [answers.shape[0]]), labels)
 
@@ -66,6 +61,6 @@ export const supervised = (
   Objective.make({
     name,
     data: batches(name, setting, labelled, kind),
-    head: Pooling.head(setting, outputsOf(kind)),
+    head: Pooling.head(setting, outputs(kind)),
     loss: ({ encoder, head }, rows) => lossOf(kind, Pooling.answers(setting, encoder, head, rows), rows.labels)
   })

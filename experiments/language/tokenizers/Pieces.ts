@@ -38,11 +38,11 @@ const mapped = (
 /** How often each token stands in texts. */
 export const counts = (
   { size }: Pick<Tokenizer, "size">,
-  texts: Iterable<{ readonly count: number; readonly tokens: (sentence: number) => ReadonlyArray<number> }>
+  texts: Iterable<{ readonly count: number; readonly ids: (sentence: number) => ArrayLike<number> }>
 ): Float64Array => {
   const of = new Float64Array(size)
-  for (const { count, tokens } of texts) {
-    for (let i = 0; i < count; i++) for (const id of tokens(i)) of[id]! += 1
+  for (const { count, ids } of texts) {
+    for (let i = 0; i < count; i++) for (const id of Array.from(ids(i))) of[id]! += 1
   }
   return of
 }

@@ -20,7 +20,7 @@ import { masked, wordsOf } from "../../language/objectives/Masked.ts"
 import * as Objective from "../../language/objectives/Objective.ts"
 import { order, place, placeOf } from "../../language/objectives/Order.ts"
 import { supervised } from "../../language/objectives/Supervised.ts"
-import { documentOf, halves, joined, pairs } from "../../language/objectives/Texts.ts"
+import { halves, joined, tokensOf } from "../../language/objectives/Texts.ts"
 import * as Pieces from "../../language/tokenizers/Pieces.ts"
 import { config, documents, encoder, head, setting, tokenizer } from "../support/language.ts"
 
@@ -29,7 +29,7 @@ const live = <H extends Tree.HostTree>(host: H): Tree.Live<H> =>
 
 const texts = documents(40)
 const labelled = {
-  rows: Array.from({ length: 12 }, (_, i) => tokenizer.row(texts.tokens(i), undefined, setting.length)),
+  rows: Array.from({ length: 12 }, (_, i) => tokenizer.row(tokensOf(texts, i), undefined, setting.length)),
   labels: Array.from({ length: 12 }, (_, i) => i % 3)
 }
 const scores = { ...labelled, labels: labelled.labels.map((label) => label / 2) }
@@ -39,8 +39,8 @@ const all = [
   contrast(setting, texts),
   order(setting, texts),
   place(setting, texts),
-  supervised(setting, labelled, { kind: "classification", classes: 3 }, { name: "topics" }),
-  supervised(setting, scores, { kind: "regression" }, { name: "scores" })
+  supervised(setting, labelled, { type: "classes", names: ["a", "b", "c"] }, { name: "topics" }),
+  supervised(setting, scores, { type: "score", range: [0, 1] }, { name: "scores" })
 ]
 
 type Host = { readonly [field: string]: NdArray.NdArray }
@@ -199,9 +199,9 @@ describe("objectives", () => {
         const batches = yield* drawn(data, 1, ...Array.from({ length: 12 }, (_, i) => i))
         const known = new Map<string, number>()
         for (let i = 0; i + 1 < texts.count; i++) {
-          if (documentOf(texts, i) !== documentOf(texts, i + 1)) continue
-          known.set(tokenizer.row(texts.tokens(i), texts.tokens(i + 1), 60).ids.join(), 0)
-          known.set(tokenizer.row(texts.tokens(i + 1), texts.tokens(i), 60).ids.join(), 1)
+          if (texts.place(i + 1).at === 0) continue
+          known.set(tokenizer.row(tokensOf(texts, i), tokensOf(texts, i + 1), 60).ids.join(), 0)
+          known.set(tokenizer.row(tokensOf(texts, i + 1), tokensOf(texts, i), 60).ids.join(), 1)
         }
         let swapped = 0
         for (const batch of batches) {
@@ -218,7 +218,8 @@ describe("objectives", () => {
     ))
 
   it("place: equal parts of a document, in order", () => {
-    const of = (length: number) => Array.from({ length }, (_, i) => placeOf({ starts: [0, 3, 3 + length] }, 3 + i, 5))
+    const of = (length: number) =>
+      Array.from({ length }, (_, at) => placeOf({ place: () => ({ at, of: length }) }, 0, 5))
     assert.deepStrictEqual(of(10), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
     assert.deepStrictEqual(of(1), [0])
     assert.deepStrictEqual(of(3), [0, 1, 3])
@@ -226,16 +227,16 @@ describe("objectives", () => {
 
   it("halves are the texts again, and joined corpora those that they are of", () => {
     const parts = halves(texts)
-    const whole = Array.from(pairs(parts), (i) => [...parts.tokens(i), ...parts.tokens(i + 1)])
+    const whole = Array.from(parts.pairs, (i) => [...tokensOf(parts, i), ...tokensOf(parts, i + 1)])
     assert.deepStrictEqual(
       whole,
-      Array.from({ length: texts.count }, (_, i) => [...texts.tokens(i)])
+      Array.from({ length: texts.count }, (_, i) => [...tokensOf(texts, i)])
     )
     const both = joined([texts, parts])
     assert.strictEqual(both.count, texts.count + parts.count)
-    assert.deepStrictEqual(both.tokens(texts.count + 3), parts.tokens(3))
-    for (const i of pairs(both)) assert.strictEqual(documentOf(both, i), documentOf(both, i + 1))
-    assert.strictEqual(pairs(both).length, pairs(texts).length + pairs(parts).length)
+    assert.deepStrictEqual(tokensOf(both, texts.count + 3), tokensOf(parts, 3))
+    assert.deepStrictEqual(both.place(texts.count + 3), { at: 1, of: 2 })
+    for (const i of both.pairs) assert.strictEqual(both.place(i).at + 1, both.place(i + 1).at)
   })
 
   it("say what they lack", () =>
@@ -262,7 +263,9 @@ describe("an encoder cut to frequent tokens", () => {
     tf.tidy(() => {
       const [one, other] = [live(encoder), live(cut.encoder)]
       for (let i = 0; i < texts.count; i++) {
-        const [row, less] = [tokenizer, cut.tokenizer].map((of) => of.row(texts.tokens(i).slice(0, 4), undefined, 16))
+        const [row, less] = [tokenizer, cut.tokenizer].map((of) =>
+          of.row(tokensOf(texts, i).slice(0, 4), undefined, 16)
+        )
         assert.strictEqual(row!.ids.length, less!.ids.length)
         if (less!.ids.includes(unknown)) continue
         const states = (config: typeof cut.config, params: typeof one, ids: ReadonlyArray<number>) =>

@@ -6,7 +6,7 @@ import { Encoder, EncoderConfig, MaskedHead, NodeServices, Seed, Split } from "t
 import type { Task } from "../../language/methods/Task.ts"
 import type { Setting } from "../../language/objectives/Objective.ts"
 import type { Labelled } from "../../language/objectives/Supervised.ts"
-import type { Documents } from "../../language/objectives/Texts.ts"
+import { type Documents, tokensOf } from "../../language/objectives/Texts.ts"
 import { type Settings, small } from "../../language/Settings.ts"
 import * as Tokenizer from "../../language/tokenizers/Tokenizer.ts"
 
@@ -37,15 +37,15 @@ export const head = MaskedHead.init(config)(Seed.make(4))
 /** Documents of a few sentences each, of words that the tokenizer knows. */
 export const documents = (count: number, name = "made"): Documents => {
   const words = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) => !tokenizer.special.has(id))
-  const sentences: Array<ReadonlyArray<number>> = []
   const places: Array<{ readonly at: number; readonly of: number }> = []
+  const sentences: Array<ReadonlyArray<number>> = []
   for (let i = 0; i < count; i++) {
     const seed = Seed.fold(Seed.fold(Seed.make(5), name), i)
     const lengths = Seed.integers(seed, 1 + (i % 7), 20)
     for (const [j, length] of lengths.entries()) {
+      places.push({ at: j, of: lengths.length })
       sentences.push(Array.from(Seed.integers(Seed.fold(seed, j), 3 + length, words.length), (at) => words[at]!))
     }
-    for (const at of lengths.keys()) places.push({ at, of: lengths.length })
   }
   const pairs = Int32Array.from(places.keys()).filter((i) => places[i]!.at + 1 < places[i]!.of)
   return { name, count: sentences.length, ids: (i) => sentences[i]!, place: (i) => places[i]!, pairs }
@@ -54,12 +54,12 @@ export const documents = (count: number, name = "made"): Documents => {
 /** A task of three classes, which follow the first word of a text. */
 export const task = (): Task => {
   const texts = documents(60, "labelled")
-  const rows = Array.from({ length: texts.count }, (_, i) => tokenizer.row(texts.tokens(i), undefined, 16))
+  const rows = Array.from({ length: texts.count }, (_, i) => tokenizer.row(tokensOf(texts, i), undefined, 16))
   const labels = rows.map(({ ids }) => ids[1]! % 3)
   const of = (from: number, to: number): Labelled => ({ rows: rows.slice(from, to), labels: labels.slice(from, to) })
   return {
     name: "made",
-    kind: { kind: "classification", classes: 3, names: ["a", "b", "c"] },
+    kind: { type: "classes", names: ["a", "b", "c"] },
     metric: "accuracy",
     known: of(0, 24),
     ...Split.apart({ train: of(0, 12), validation: of(12, 24), test: of(24, 40) })
