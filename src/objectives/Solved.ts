@@ -101,3 +101,50 @@ export const logistic = (options: {
     residual: Vector.norm(slopeOf(u, probability(u)))
   }
 }
+
+/**
+ * Logistic regression of several classes with free biases: the head [in, k] that minimizes `mean over rows of cross-entropy(x w + b, y) +
+ * penalty/2 ‖w‖²`, for targets y [n, k] whose rows sum to 1 (one-hot classes, say). By `steps` steps of Newton's kind from zero, each with the
+ * largest curvature that a softmax can have in place of its own (Böhning 1992): one elimination of in × in serves them all, none goes
+ * astray, and the error falls by a factor a step that is the nearer to 1 the surer the head is of its rows and the smaller the penalty.
+ * `residual` is the norm of the gradient at the head: report it, as steps too few show there. The gradient passes through every step;
+ * of a head that is solved it is that of the optimum. Throws a `RangeError` as {@link logistic} does.
+ *
+ * ```ts
+ * const features = tf.tensor2d([[-1], [1]])
+ * const targets = tf.tensor2d([[1, 0], [0, 1]])
+ * const { w } = Solved.softmax({ features, targets, penalty: 0.5, steps: 40 })
+ * w // => [[-0.5213, 0.5213]]
+ * ```
+ */
+export const softmax = (options: {
+  readonly features: tf.Tensor2D
+  readonly targets: tf.Tensor2D
+  readonly penalty: number
+  readonly steps: number
+}): Head & { readonly residual: tf.Scalar } => {
+  const { features, penalty, steps, targets } = options
+  positive("Solved.softmax: penalty", penalty)
+  whole("Solved.softmax: steps", steps, 1)
+  sized("Solved.softmax", features, targets)
+  const [rows, inputs] = features.shape
+  const x = tf.concat([features, tf.ones([rows, 1])], 1) as tf.Tensor2D
+  const penalties = tf.tensor2d(
+    Float32Array.from({ length: inputs + 1 }, (_, i) => (i < inputs ? penalty : 0)),
+    [inputs + 1, 1]
+  )
+  const mean = (y: tf.Tensor) => tf.div(tf.matMul(x, y as tf.Tensor2D, true, false), rows)
+  const bound = tf.add(tf.mul(0.5, mean(x)), tf.mul(penalties, tf.eye(inputs + 1))) as tf.Tensor2D
+  const [inverse] = elimination(bound, tf.eye(inputs + 1))
+  const slopeOf = (u: tf.Tensor2D) => {
+    const p = tf.softmax(tf.matMul(x, u))
+    return tf.add(mean(tf.sub(p, targets)), tf.mul(penalties, u)) as tf.Tensor2D
+  }
+  let u = tf.zeros([inputs + 1, targets.shape[1]]) as tf.Tensor2D
+  for (let step = 0; step < steps; step++) u = tf.sub(u, tf.matMul(inverse, slopeOf(u)))
+  return {
+    w: tf.slice(u, [0, 0], [inputs, targets.shape[1]]),
+    b: tf.reshape(tf.slice(u, [inputs, 0], [1, targets.shape[1]]), [-1]),
+    residual: Vector.norm(slopeOf(u))
+  }
+}

@@ -14,6 +14,7 @@ import * as CompiledEngine from "../../src/engines/compiled/CompiledEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Mlp from "../../src/models/Mlp.ts"
+import * as Objective from "../../src/objectives/Objective.ts"
 import * as Solved from "../../src/objectives/Solved.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import * as M from "../../src/testing/Matrix.ts"
@@ -130,6 +131,73 @@ describe("a head that is solved", () => {
     }).pipe(Effect.provide(Eager.layer("cpu")))
   )
 
+  for (const [name, engine] of engines)
+    it.live(`softmax, ${name}: is the optimum of three classes, and is differentiated as one`, () =>
+      Effect.gen(function* () {
+        const [k, held] = [3, 0.2]
+        const of = Array.from({ length: rows }, (_, i) => (i * 5) % k)
+        const probabilities = (z: M.Vector): M.Vector => {
+          const sum = z.reduce((total, v) => total + Math.exp(v), 0)
+          return z.map((v) => Math.exp(v) / sum)
+        }
+        /** The optimum in float64 by gradient descent, [class][inputs and bias]. */
+        const optimum = (x: M.Matrix): M.Matrix => {
+          const wide = x.map((row) => [...row, 1])
+          let u: M.Matrix = Array.from({ length: k }, () => Array.from({ length: inputs + 1 }, () => 0))
+          for (let step = 0; step < 4000; step++) {
+            const errors = wide.map((row, n) => {
+              const p = probabilities(u.map((own) => own.reduce((sum, v, j) => sum + v * row[j]!, 0)))
+              return p.map((v, c) => v - Number(of[n] === c))
+            })
+            u = u.map((own, c) =>
+              own.map((v, j) => {
+                const slope = wide.reduce((sum, row, n) => sum + (row[j]! * errors[n]![c]!) / rows, 0)
+                return v - 0.5 * (slope + (j < inputs ? held * v : 0))
+              })
+            )
+          }
+          return u
+        }
+        const lossAt = (by: M.Vector): number => {
+          const u = optimum(scaled(table, by))
+          return scaled(other, by).reduce((sum, row, n) => {
+            const p = probabilities(u.map((own) => [...row, 1].reduce((z, v, j) => z + v * own[j]!, 0)))
+            return sum - Math.log(p[of[n]!]!) / rows
+          }, 0)
+        }
+        const by = Var.make("by", () => NdArray.float32([inputs], scale))
+        const level = Level.minimize(by, {
+          data: Dataset.none,
+          optimizer: Optimizer.sgd(1),
+          objective: ({ by }) => {
+            const features = (m: M.Matrix) => tf.tanh(tf.mul(tensor(m), by)) as tf.Tensor2D
+            const labels = tf.tensor1d(of, "int32")
+            const targets = tf.cast(tf.oneHot(labels, k), "float32") as tf.Tensor2D
+            const solved = Solved.softmax({ features: features(table), targets, penalty: held, steps: 60 })
+            const loss = Objective.crossEntropy(Mlp.affine(solved, features(other)), labels)
+            return { loss, metrics: { w: tf.reshape(solved.w, [-1]), b: solved.b, residual: solved.residual } }
+          }
+        })
+        const last = yield* Run.ticks(Problem.close(level), { ticks: 1, seed: 0 }).pipe(
+          Stream.mapEffect((tick) => Effect.map(tick.read(["by"]), ({ by }) => ({ by, levels: tick.levels }))),
+          Stream.runHead,
+          Effect.map(Option.getOrThrow)
+        )
+        const { metrics } = last.levels["by"]!
+        const found = [...(metrics["w"] as ReadonlyArray<number>), ...(metrics["b"] as ReadonlyArray<number>)]
+        const u = optimum(scaled(table, scale))
+        const expected = Array.from({ length: inputs + 1 }, (_, j) => u.map((own) => own[j]!)).flat()
+        assert.isBelow(M.relativeError(found, expected), 1e-4)
+        assert.isBelow(metrics["residual"] as number, 1e-5)
+        const slopes = M.minus(scale, Array.from(last.by.data))
+        const differences = scale.map((_, i) => {
+          const moved = (h: number) => lossAt(scale.map((v, j) => (i === j ? v + h : v)))
+          return (moved(1e-4) - moved(-1e-4)) / 2e-4
+        })
+        assert.isBelow(M.relativeError(slopes, differences), 1e-3)
+      }).pipe(Effect.provide(engine))
+    )
+
   it("says what does not fit", () => {
     const [features, targets] = [tf.zeros([4, 2]) as tf.Tensor2D, tf.zeros([4, 1]) as tf.Tensor2D]
     assert.throws(() => Solved.ridge({ features, targets, penalty: 0 }), /penalty is 0/)
@@ -137,5 +205,7 @@ describe("a head that is solved", () => {
     assert.throws(() => Solved.ridge({ features: tf.zeros([4, 513]), targets, penalty: 1 }), /at most 512/)
     const labels = tf.zeros([4]) as tf.Tensor1D
     assert.throws(() => Solved.logistic({ features, targets: labels, penalty: 1, steps: 0 }), /steps is 0/)
+    assert.throws(() => Solved.softmax({ features, targets: tf.zeros([3, 2]), penalty: 1, steps: 1 }), /4 rows and/)
+    assert.throws(() => Solved.softmax({ features, targets, penalty: 1, steps: 0 }), /steps is 0/)
   })
 })
