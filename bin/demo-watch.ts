@@ -15,8 +15,8 @@ const { values } = parseArgs({
 })
 const root = join(import.meta.dirname, "..")
 
-/** Runs the example of three levels, and gives the lines that it wrote. */
-const recorded = (folder: string): ReadonlyArray<string> => {
+/** Runs the example of three levels, and gives the lines that it wrote and its plan. */
+const recorded = (folder: string): { readonly lines: ReadonlyArray<string>; readonly plan: string } => {
   const args = ["run", join(root, "examples/03-tapweight.ts"), "-q", "--runs", folder]
   const { status, stderr } = spawnSync(
     process.execPath,
@@ -27,9 +27,8 @@ const recorded = (folder: string): ReadonlyArray<string> => {
   )
   if (status !== 0) throw new Error(`the example did not run: ${stderr}`)
   const [id] = readdirSync(join(folder, "tapweight"))
-  return readFileSync(join(folder, "tapweight", id!, "metrics-1.ndjson"), "utf8")
-    .trimEnd()
-    .split("\n")
+  const read = (name: string) => readFileSync(join(folder, "tapweight", id!, name), "utf8")
+  return { lines: read("metrics-1.ndjson").trimEnd().split("\n"), plan: read("plan.json") }
 }
 
 const demo = Effect.gen(function* () {
@@ -38,15 +37,10 @@ const demo = Effect.gen(function* () {
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
   )
   yield* Console.error("running examples/03-tapweight.ts …")
-  const lines = yield* Effect.try(() => recorded(join(scratch, "runs")))
+  const { lines, plan } = yield* Effect.try(() => recorded(join(scratch, "runs")))
   const folder = mkdtempSync(join(scratch, "replayed-"))
-  const feed = new Feed(folder)
-  const source = {
-    title: "examples/03-tapweight.ts, replayed",
-    poll: () => feed.poll(),
-    whole: () => feed.whole(),
-    since: (number: number) => feed.since(number)
-  }
+  writeFileSync(join(folder, "plan.json"), plan)
+  const source = Server.sourceOf("examples/03-tapweight.ts, replayed", Feed.of(folder))
   const status = (state: string, tick: number) =>
     writeFileSync(
       join(folder, "status.json"),

@@ -83,10 +83,6 @@ const resume = (programs: Load.Programs) =>
     "resume",
     {
       run: Options.run,
-      program: Flag.String("program").pipe(
-        Flag.withDescription("The program, where it is not the file that the run was started with, or lies elsewhere"),
-        Flag.optional
-      ),
       ticks: Flag.Int("ticks").pipe(
         Flag.withDescription("Makes the run longer: the tick that it goes on to, whether or not it had ended"),
         Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
@@ -96,14 +92,7 @@ const resume = (programs: Load.Programs) =>
         Flag.withDescription("Accepts a program file that has changed since the run was started"),
         Flag.withDefault(false)
       ),
-      engine: Flag.optional(Options.engineFlag),
-      threads: Options.threads,
-      plugin: Options.plugin,
-      devices: Options.devices,
-      shardOptimizer: Options.shardOptimizer,
-      runs: Options.runs,
-      format: Options.format,
-      quiet: Options.quiet
+      ...Options.goingOn
     },
     Effect.fnUntraced(
       function* (options) {

@@ -38,18 +38,7 @@ export const fork = (programs: Load.Programs) =>
         Flag.optional
       ),
       set: Options.settings.set,
-      program: Flag.String("program").pipe(
-        Flag.withDescription("The program, where it is not the file that the run was started with, or lies elsewhere"),
-        Flag.optional
-      ),
-      engine: Flag.optional(Options.engineFlag),
-      threads: Options.threads,
-      plugin: Options.plugin,
-      devices: Options.devices,
-      shardOptimizer: Options.shardOptimizer,
-      runs: Options.runs,
-      format: Options.format,
-      quiet: Options.quiet
+      ...Options.goingOn
     },
     Effect.fnUntraced(
       function* (options) {

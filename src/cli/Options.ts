@@ -199,3 +199,19 @@ export const runs = Flag.String("runs").pipe(
   Flag.withDescription("Folder of run folders (TAPWEIGHT_RUNS, or runs, where absent)"),
   Flag.withDefault(process.env["TAPWEIGHT_RUNS"] ?? "runs")
 )
+
+/** What commands that go on from a run take beside it: where its program is now, and what computes if not what did. */
+export const goingOn = {
+  program: Flag.String("program").pipe(
+    Flag.withDescription("The program, where it is not the file that the run was started with, or lies elsewhere"),
+    Flag.optional
+  ),
+  engine: Flag.optional(engineFlag),
+  threads,
+  plugin,
+  devices,
+  shardOptimizer,
+  runs,
+  format,
+  quiet
+}

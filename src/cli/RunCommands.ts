@@ -23,14 +23,14 @@ import * as Standing from "../runs/statistics/Standing.ts"
 import * as ReportFile from "../runs/report/ReportFile.ts"
 import * as Config from "../runs/trial/Config.ts"
 import { trialFolder } from "../runs/trial/Session.ts"
-import { Feed } from "../runs/watch/Feed.ts"
-import * as Server from "../runs/watch/Server.ts"
+import { Follower } from "../runs/watch/Follower.ts"
 import * as RecordText from "../runs/view/RecordText.ts"
 import * as RunText from "../runs/view/RunText.ts"
 import * as StandingText from "../runs/view/StandingText.ts"
 import { CheckError } from "./Check.ts"
 import * as Launch from "./launch/Launch.ts"
 import * as Options from "./Options.ts"
+import { watch } from "./Watch.ts"
 
 /** Everything of a run that its folder tells in few words; what cannot be read is told in its place. */
 const summaryOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
@@ -129,6 +129,7 @@ const tail = Command.make(
       const reason = trial === "" ? "it has several trials: say --trial and one of" : "it has no such trial, but"
       return yield* new RunFolder.RunFolderError({ selector: run, reason, candidates: trials })
     }
+    const path = yield* Path.Path
     const folder = trialFolder(whole, trial)
     const print = (records: ReadonlyArray<Records.Record>) =>
       Effect.forEach(
@@ -136,15 +137,29 @@ const tail = Command.make(
         (record) => Console.log(Printable.inline(format === "json" ? Records.line(record) : RecordText.line(record))),
         { discard: true }
       )
-    let records = yield* Records.read(folder, { allAttempts: true })
-    yield* print(records.slice(Math.max(0, records.length - last)))
-    if (!follow) return
+    if (!follow) {
+      const records = yield* Records.read(folder, { allAttempts: true })
+      return yield* print(records.slice(Math.max(0, records.length - last)))
+    }
+    const followers = new Map<number, Follower>()
+    let waiting: Array<Records.Record> | undefined = []
     for (;;) {
       // Asked before reading, so that what a run writes before it ends is seen.
       const going = yield* FolderLock.isHeld(whole.path)
-      const now = yield* Records.read(folder, { allAttempts: true })
-      yield* print(now.slice(records.length))
-      records = now
+      for (const attempt of yield* Records.attempts(folder)) {
+        const file = path.join(folder.path, `metrics-${attempt}.ndjson`)
+        const follower = followers.get(attempt) ?? new Follower(file)
+        followers.set(attempt, follower)
+        for (let more = true; more;) {
+          const found = follower.next()
+          more = found.more
+          // Of what was there before only the last is shown.
+          if (waiting === undefined) yield* print(found.records)
+          else waiting = last === 0 ? [] : [...waiting, ...found.records].slice(-last)
+        }
+      }
+      if (waiting !== undefined) yield* print(waiting)
+      waiting = undefined
       if (!going) return
       yield* Effect.sleep("500 millis")
     }
@@ -256,45 +271,6 @@ const exported = Command.make(
     yield* Launch.print(format, file, { run: folder.path, exported: file })
   })
 ).pipe(Command.withDescription("Writes a run for other programs"))
-
-const watch = Command.make(
-  "watch",
-  {
-    run: Options.run,
-    port: Flag.Int("port").pipe(
-      Flag.withDescription("The port (any that is free where absent)"),
-      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
-      Flag.withDefault(0)
-    ),
-    host: Flag.String("host").pipe(
-      Flag.withDescription("The address to listen at (this machine alone where absent)"),
-      Flag.withDefault("127.0.0.1")
-    ),
-    allowRemote: Flag.Boolean("allow-remote").pipe(
-      Flag.withDescription("Lets --host be one that other machines reach; what they read is not encrypted"),
-      Flag.withDefault(false)
-    ),
-    runs: Options.runs
-  },
-  Effect.fnUntraced(function* ({ allowRemote, host, port, run, runs }) {
-    const folder = yield* RunFolder.resolve(runs, run)
-    if (Server.isRemote(host) && !allowRemote) {
-      const reason = `other machines may reach ${host}: say --allow-remote if they are meant to`
-      return yield* new Server.WatchError({ reason })
-    }
-    const feed = new Feed(folder.path)
-    const source = {
-      title: `${folder.program} ${folder.id}`,
-      poll: () => feed.poll(),
-      whole: () => feed.whole(),
-      since: (number: number) => feed.since(number)
-    }
-    const { url } = yield* Server.serve(source, { host, port })
-    yield* Console.log(url)
-    yield* Console.error("Ctrl-C ends it. The address is a key: whoever has it can look.")
-    return yield* Effect.never
-  }, Effect.scoped)
-).pipe(Command.withDescription("A live page of a run, also of one that is over or that another machine writes"))
 
 /** Commands for looking at runs. */
 export const runCommands = [ls, show, tail, compare, report, watch, exported, config] as const

@@ -8,8 +8,22 @@ const cell = (value: string | number | null): string => {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
-/** Rows under a heading. */
-export const text = (
-  heading: ReadonlyArray<string>,
-  rows: ReadonlyArray<ReadonlyArray<string | number | null>>
-): string => [heading, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("")
+type Row = ReadonlyArray<string | number | null>
+const line = (row: Row): string => `${row.map(cell).join(",")}\r\n`
+
+/** Characters that become bytes together: no text may be as long as a large file. */
+const together = 2 ** 20
+
+/** Rows under a heading, as UTF-8. */
+export const bytes = (heading: ReadonlyArray<string>, rows: Iterable<Row>): Uint8Array => {
+  const encoder = new TextEncoder()
+  const parts: Array<Uint8Array> = []
+  let text = line(heading)
+  for (const row of rows) {
+    text += line(row)
+    if (text.length < together) continue
+    parts.push(encoder.encode(text))
+    text = ""
+  }
+  return Buffer.concat([...parts, encoder.encode(text)])
+}

@@ -31,36 +31,38 @@ export class ExportError extends Schema.TaggedError<ExportError>()("ExportError"
 /** `csv` and `parquet`: every number one a row; `tensorboard`: a folder of event files; `card`: a model card. */
 export type Form = "csv" | "parquet" | "tensorboard" | "card"
 
-const valuesOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
+const trialsOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
   const trials = yield* RunFolder.trials(folder)
-  const all = yield* Effect.forEach(trials.length === 0 ? [""] : trials, (trial) =>
-    Effect.map(Records.read(trialFolder(folder, trial)), (records) => ({
-      trial,
-      began:
-        records.flatMap((record) => (record.t === "head" ? [DateTime.toEpochMillis(record.at) / 1000] : []))[0] ?? 0,
-      values: Values.of(folder.id, trial, records)
-    }))
-  )
-  return all
+  return trials.length === 0 ? [""] : trials
 })
 
-const parquet = Effect.fnUntraced(function* (rows: ReadonlyArray<Values.Value>) {
+const parquet = Effect.fnUntraced(function* (rows: Iterable<Values.Value>) {
   const { parquetWriteBuffer } = yield* Effect.tryPromise({
     try: () => import("hyparquet-writer"),
     catch: () =>
       new ExportError({ reason: "Parquet needs a package that is not installed: npm install hyparquet-writer@0.17.0" })
   })
-  const column = <K extends keyof Values.Value>(name: K) => rows.map((row) => row[name])
+  const columns: { readonly [column in keyof Values.Value]: Array<Values.Value[column]> } = {
+    run: [],
+    trial: [],
+    step: [],
+    level: [],
+    tick: [],
+    seconds: [],
+    name: [],
+    value: []
+  }
+  for (const row of rows) for (const name of Values.columns) (columns[name] as Array<unknown>).push(row[name])
   const buffer = parquetWriteBuffer({
     columnData: [
-      { name: "run", data: column("run"), type: "STRING" },
-      { name: "trial", data: column("trial"), type: "STRING" },
-      { name: "step", data: column("step"), type: "INT32" },
-      { name: "level", data: column("level"), type: "STRING" },
-      { name: "tick", data: column("tick"), type: "INT32", nullable: true },
-      { name: "seconds", data: column("seconds"), type: "DOUBLE", nullable: true },
-      { name: "name", data: column("name"), type: "STRING" },
-      { name: "value", data: column("value"), type: "DOUBLE" }
+      { name: "run", data: columns.run, type: "STRING" },
+      { name: "trial", data: columns.trial, type: "STRING" },
+      { name: "step", data: columns.step, type: "INT32" },
+      { name: "level", data: columns.level, type: "STRING" },
+      { name: "tick", data: columns.tick, type: "INT32", nullable: true },
+      { name: "seconds", data: columns.seconds, type: "DOUBLE", nullable: true },
+      { name: "name", data: columns.name, type: "STRING" },
+      { name: "value", data: columns.value, type: "DOUBLE" }
     ]
   })
   return new Uint8Array(buffer)
@@ -68,6 +70,14 @@ const parquet = Effect.fnUntraced(function* (rows: ReadonlyArray<Values.Value>) 
 
 /** A name as one part of a path, whatever the name is. */
 const part = (name: string): string => name.replace(/[^\w.-]/g, "_").replace(/^\.+/, "_")
+
+/** A name that is not taken, and is from now on: two levels may be called alike but for what no path can hold. */
+const distinct = (name: string, taken: Set<string>): string => {
+  let free = name
+  for (let i = 2; taken.has(free); i++) free = `${name}_${i}`
+  taken.add(free)
+  return free
+}
 
 /** Writes a run in a form, into its folder where no other place is named. Gives the file's name, or the folder's. */
 export const write = Effect.fnUntraced(function* (
@@ -87,35 +97,36 @@ export const write = Effect.fnUntraced(function* (
     yield* JsonFile.replace(target, new TextEncoder().encode(text))
     return target
   }
-  const trials = yield* valuesOf(folder)
-  const rows = trials.flatMap(({ values }) => values)
-  if (form === "csv") {
-    const text = Csv.text(
-      Values.columns,
-      rows.map((row) => Values.columns.map((column) => row[column]))
-    )
-    yield* JsonFile.replace(target, new TextEncoder().encode(text))
+  const trials = yield* trialsOf(folder)
+  if (form !== "tensorboard") {
+    const all = yield* Effect.forEach(trials, (trial) => Records.read(trialFolder(folder, trial)))
+    const rows = function* () {
+      for (const [i, records] of all.entries()) yield* Values.of(folder.id, trials[i]!, records)
+    }
+    const cells = function* () {
+      for (const row of rows()) yield Values.columns.map((column) => row[column])
+    }
+    yield* JsonFile.replace(target, form === "csv" ? Csv.bytes(Values.columns, cells()) : yield* parquet(rows()))
     return target
   }
-  if (form === "parquet") {
-    yield* JsonFile.replace(target, yield* parquet(rows))
-    return target
-  }
-  for (const { began, trial, values } of trials) {
-    for (const level of new Set(values.map((value) => value.level))) {
-      // A folder for each level, so that each has its own clock as TensorBoard's step.
-      const place = path.join(
-        target,
-        ...trial
-          .split("/")
-          .filter((name) => name !== "")
-          .map(part),
-        part(level)
-      )
+  for (const trial of trials) {
+    const records = yield* Records.read(trialFolder(folder, trial))
+    const head = records.find((record) => record.t === "head")
+    const began = head === undefined ? 0 : DateTime.toEpochMillis(head.at) / 1000
+    const files = new Map<string, TensorBoard.EventFile>()
+    for (const value of Values.of(folder.id, trial, records)) {
+      const known = files.get(value.level) ?? new TensorBoard.EventFile(began)
+      files.set(value.level, known)
+      known.add(value)
+    }
+    const taken = new Set<string>()
+    for (const [level, events] of files) {
+      // A folder for each level, so that each has its own clock as TensorBoard's step; what is of no level has one as well.
+      const name = distinct(level === "" ? "run" : part(level), taken)
+      const place = path.join(target, ...trial.split("/").flatMap((each) => (each === "" ? [] : [part(each)])), name)
       yield* Effect.mapError(fs.makeDirectory(place, { recursive: true }), JsonFile.because(place))
-      const own = values.filter((value) => value.level === level)
       const file = path.join(place, `events.out.tfevents.${Math.floor(began)}.${part(folder.id)}`)
-      yield* JsonFile.replace(file, TensorBoard.file(own, began))
+      yield* JsonFile.replace(file, events.bytes())
     }
   }
   return target

@@ -53,27 +53,44 @@ const record = (event: ReadonlyArray<number>): Uint8Array => {
 }
 
 /**
- * The event file of one level: its numbers on its own count of updates (or the run's steps, where a number has no such count), the
- * time that of the attempt's beginning, in seconds since 1970, and the seconds since.
+ * The event file of one level, as it grows: its numbers on its own count of updates (or the run's steps, where a number has no such
+ * count), the time that of the attempt's beginning, in seconds since 1970, and the seconds since.
  */
-export const file = (values: ReadonlyArray<Value>, began: number): Uint8Array => {
-  // Event: wall_time 1, step 2, file_version 3, summary 5; Summary: value 1; Value: tag 1, simple_value 2.
-  const events = [
-    record([...double(1, began), ...field(3, utf8("brain.Event:2"))]),
-    ...values.map(({ name, seconds, step, tick, value }) =>
+export class EventFile {
+  readonly #began: number
+  #bytes = new Uint8Array(2 ** 12)
+  #length = 0
+
+  constructor(began: number) {
+    this.#began = began
+    // Event: wall_time 1, step 2, file_version 3, summary 5; Summary: value 1; Value: tag 1, simple_value 2.
+    this.#add(record([...double(1, began), ...field(3, utf8("brain.Event:2"))]))
+  }
+
+  /** Adds a number. */
+  add({ name, seconds, step, tick, value }: Value): void {
+    this.#add(
       record([
-        ...double(1, began + (seconds ?? 0)),
+        ...double(1, this.#began + (seconds ?? 0)),
         (2 << 3) | 0,
         ...varint(tick ?? step),
         ...field(5, field(1, [...field(1, utf8(name)), ...float(2, value)]))
       ])
     )
-  ]
-  const out = new Uint8Array(events.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const event of events) {
-    out.set(event, at)
-    at += event.length
   }
-  return out
+
+  /** What the file holds. */
+  bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  #add(event: Uint8Array): void {
+    if (this.#length + event.length > this.#bytes.length) {
+      const wider = new Uint8Array(2 * (this.#length + event.length))
+      wider.set(this.#bytes.subarray(0, this.#length))
+      this.#bytes = wider
+    }
+    this.#bytes.set(event, this.#length)
+    this.#length += event.length
+  }
 }

@@ -210,22 +210,72 @@ const readAttempt = Effect.fnUntraced(function* (file: string) {
   return records
 })
 
-/**
- * All records of a run, attempt after attempt. Those of an earlier attempt beyond where a later one began were replaced
- * by it and are left out, unless `allAttempts` asks for them.
- */
-export const read = Effect.fnUntraced(function* (folder: RunFolder, options: { readonly allAttempts?: boolean } = {}) {
-  const perAttempt: Array<ReadonlyArray<Record>> = []
-  for (const attempt of yield* attempts(folder)) perAttempt.push(yield* readAttempt(yield* fileOf(folder, attempt)))
-  let until = Infinity
-  for (let i = perAttempt.length - 1; i >= 0 && options.allAttempts !== true; i--) {
-    const records = perAttempt[i]!
-    const limit = until
-    for (const record of records) if (record.t === "head") until = Math.min(until, record.from)
-    perAttempt[i] = records.filter((record) => !("k" in record) || record.k <= limit)
+/** What two records of one step may not have in common. */
+const kindOf = (record: Exclude<Record, { readonly t: "head" | "ckpt" | "end" }>): string => {
+  return `${record.t} ${"level" in record ? record.level : ""}${record.t === "eval" ? ` ${record.split} ${Object.keys(record.metrics).join()}` : ""}`
+}
+
+/** Where each record belongs: at its step, and what is of none, or of a checkpoint, after what it was written after. */
+const placesOf = (records: ReadonlyArray<Record>): Float64Array => {
+  const places = new Float64Array(records.length)
+  let place = -Infinity
+  for (const [i, record] of records.entries()) {
+    if ("k" in record && record.t !== "ckpt") place = record.k
+    if (record.t === "end") place = Infinity
+    places[i] = record.t === "head" ? -Infinity : place
   }
-  return perAttempt.flat()
+  return places
+}
+
+/** The records of an attempt in the order of steps, each once, however its file came to hold them. */
+const settled = (records: ReadonlyArray<Record>): ReadonlyArray<Record> => {
+  const places = placesOf(records)
+  const straight = places.every((place, i) => i === 0 || places[i - 1]! <= place)
+  const order = straight ? undefined : [...places.keys()].sort((a, b) => Math.sign(places[a]! - places[b]!) || a - b)
+  const ordered = order === undefined ? records : order.map((i) => records[i]!)
+  let step = NaN
+  const kinds = new Set<string>()
+  return ordered.filter((record) => {
+    if (!("k" in record) || record.t === "ckpt") return true
+    if (record.k !== step) kinds.clear()
+    step = record.k
+    const kind = kindOf(record)
+    return kinds.has(kind) ? false : (kinds.add(kind), true)
+  })
+}
+
+/** All records of a run as its files hold them, an attempt each. */
+const perAttempt = Effect.fnUntraced(function* (folder: RunFolder) {
+  const all: Array<ReadonlyArray<Record>> = []
+  for (const attempt of yield* attempts(folder)) all.push(yield* readAttempt(yield* fileOf(folder, attempt)))
+  return all
 })
+
+/**
+ * The records of a run that count, attempt after attempt, each once and in the order of steps. Those of an earlier attempt beyond
+ * where a later one began were replaced by it; one whose head was torn began where its records do.
+ */
+export const history = Effect.fnUntraced(function* (folder: RunFolder) {
+  const all = yield* perAttempt(folder)
+  let until = Infinity
+  for (let i = all.length - 1; i >= 0; i--) {
+    const records = all[i]!
+    const limit = until
+    const headed = records.some(({ t }) => t === "head")
+    for (const record of records) {
+      if (record.t === "head") until = Math.min(until, record.from)
+      else if (!headed && "k" in record) until = Math.min(until, record.k - 1)
+    }
+    all[i] = settled(records.filter((record) => !("k" in record) || record.k <= limit))
+  }
+  return { records: all.flat(), attempts: all.length }
+})
+
+/** The records of a run that count, as {@link history}, or, with `allAttempts`, all that its files hold, as they hold them. */
+export const read = (folder: RunFolder, options: { readonly allAttempts?: boolean } = {}) =>
+  options.allAttempts === true
+    ? Effect.map(perAttempt(folder), (all) => all.flat())
+    : Effect.map(history(folder), ({ records }) => records)
 
 /**
  * The seconds that the ticks of these records took, and how many of them were spent waiting for data. Each attempt counts from

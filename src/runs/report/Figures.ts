@@ -1,6 +1,7 @@
 /** Pictures of a report: SVG that takes its colours from the page, and so is light or dark with it. */
 import * as Plot from "@observablehq/plot"
 import { DOMParser } from "linkedom"
+import * as Printable from "../../files/Printable.ts"
 import type { Series } from "../view/Chart.ts"
 import { sayable } from "../view/Xml.ts"
 import { Markup } from "./Html.ts"
@@ -34,7 +35,7 @@ const finished = (svg: Svg, label: string): Markup => {
   // The page's own style sheet says how text looks.
   for (const style of svg.querySelectorAll("style")) style.remove()
   svg.removeAttribute("style")
-  return new Markup(sayable(svg.outerHTML))
+  return new Markup(sayable(Printable.lines(svg.outerHTML)))
 }
 
 const short = (name: string): string => (name.length > 32 ? `${name.slice(0, 31)}…` : name)

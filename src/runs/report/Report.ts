@@ -51,10 +51,9 @@ const words: { readonly [state in Status.Status["state"]]: string } = {
 
 /** One trial's records as curves, with what its attempts were. */
 const trialOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder, name: string) {
-  const records = yield* Records.read(trialFolder(folder, name))
-  const heads = (yield* Records.read(trialFolder(folder, name), { allAttempts: true })).filter(({ t }) => t === "head")
+  const { attempts, records } = yield* Records.history(trialFolder(folder, name))
   const { training, waiting } = Records.seconds(records)
-  return { name, curves: Curves.of(records), training, waiting, attempts: heads.length }
+  return { name, curves: Curves.of(records), training, waiting, attempts }
 })
 
 /** Trials that are drawn: a page of more would be large, and nobody would read it. */

@@ -4,17 +4,15 @@ import { computing, type Manifest } from "../folder/Manifest.ts"
 import type { Entries } from "../trial/Config.ts"
 import type { Standings } from "../statistics/Standing.ts"
 import * as Paired from "../statistics/Paired.ts"
+import { five } from "../view/Numbers.ts"
 import type { Curves } from "./Curves.ts"
 import * as Figures from "./Figures.ts"
 import * as Graph from "./Graph.ts"
 import { figure, html, type Markup, nothing, scrolled, table } from "./Html.ts"
 import type { Point } from "./Thin.ts"
 
-/** A number in five figures. */
-const number = (value: number | undefined): string => {
-  if (value === undefined) return "-"
-  return Number.isFinite(value) ? `${Number(value.toPrecision(5))}` : `${value}`
-}
+/** A number, or a dash where there is none. */
+const number = (value: number | undefined): string => (value === undefined ? "-" : five(value))
 
 /** A table of points: some twenty of them, the first and the last among them. */
 const numbers = (
@@ -106,10 +104,6 @@ export const hypergradients = (trial: string, { hyper }: Curves): Markup =>
 
 /** One plan: a picture, its edges in words, and its cost. */
 export const plan = (names: string, planned: Plan): Markup => {
-  const words = Graph.edges(planned).map(({ from, given, label, to }) => {
-    const [a, b] = [planned.levels[from]!.name, planned.levels[to]!.name]
-    return given ? `${b} is given ${label} by ${a}` : `${b} reads the solution ${label} of ${a}`
-  })
   const total = planned.cost.reduce((sum, { perTick }) => sum + perTick, 0)
   return html`<h3>${names}</h3>
     <figure>
@@ -117,7 +111,7 @@ export const plan = (names: string, planned: Plan): Markup => {
       <figcaption>Solid: a solution that a level reads. Dashed: a variable that a level is given.</figcaption>
     </figure>
     <ul>
-      ${words.map((text) => html`<li>${text}</li>`)}
+      ${Graph.words(planned).map((text) => html`<li>${text}</li>`)}
     </ul>
     ${table(
       "Cost in gradient evaluations",

@@ -1,12 +1,8 @@
+import * as Palette from "../view/Palette.ts"
+
 /** How a report looks: light and dark with the reader's system, on paper, and on a narrow screen. */
 export const css = `
-:root { color-scheme: light dark; --page: #ffffff; --ink: #1a1c1f; --soft: #5a6068; --line: #d4d8dd; --fill: #f3f5f7;
-  --series-1: #0072b2; --series-2: #b34e00; --series-3: #00785a; --series-4: #a34d7c; --series-5: #000000; --grey: #6b6f75; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #15181c; --ink: #e8eaed; --soft: #a9b0b9; --line: #3a4048; --fill: #20252b;
-    --series-1: #56b4e9; --series-2: #e69f00; --series-3: #1fc39a; --series-4: #f0e442; --series-5: #ffffff; --grey: #9aa0a8; }
-}
-* { box-sizing: border-box; }
+${Palette.css}* { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", Arial, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; }

@@ -1,6 +1,7 @@
 /** What people read of the variables that a run ended with. */
 import * as Tree from "../../dsl/values/Tree.ts"
 import type { HostVars } from "../../runtime/run/Run.ts"
+import { five as number } from "./Numbers.ts"
 import type { Record } from "../folder/Records.ts"
 import * as TextTable from "./TextTable.ts"
 
@@ -25,8 +26,6 @@ export const lambdas = (
         : []
     )
   )
-
-const number = (value: number): string => `${Number(value.toPrecision(5))}`
 
 /** Many numbers in a few. */
 const summary = (tree: Tree.HostTree): string => {

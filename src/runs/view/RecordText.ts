@@ -1,7 +1,7 @@
 /** One record in one line, for people who follow a run. */
+import { five as number } from "./Numbers.ts"
 import type { Record } from "../folder/Records.ts"
 
-const number = (value: number): string => `${Number(value.toPrecision(5))}`
 const pairs = (values: { readonly [name: string]: number }): string =>
   Object.entries(values)
     .map(([name, value]) => `${name} ${number(value)}`)

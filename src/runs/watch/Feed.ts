@@ -1,141 +1,148 @@
 /**
- * A run as it is written, for pages that look on: every series whole for whoever comes, and what is new for whoever has stayed. Each
+ * Runs as they are written, for pages that look on: every series whole for whoever comes, and what is new for whoever has stayed. Each
  * piece of news has a number, by which one who was away is told what was missed, once and without a gap.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
+import * as Schema from "effect/Schema"
 import * as Values from "../export/Values.ts"
+import * as Graph from "../report/Graph.ts"
 import { thin } from "../report/Thin.ts"
+import * as PlanFile from "../folder/PlanFile.ts"
 import type { Record as Line } from "../folder/Records.ts"
 import * as RecordText from "../view/RecordText.ts"
 import { Follower } from "./Follower.ts"
+import type { Change, Key, News, Picture, Status, Stepped, Watched } from "./News.ts"
+import { Series } from "./Series.ts"
 
-/** Where one series belongs: a trial, a level, and the name of what it shows. */
-export interface Key {
-  readonly trial: string
-  readonly level: string
-  readonly name: string
-}
-
-/** A point, and the run's step that it was written at. */
-export type Stepped = readonly [x: number, value: number, step: number]
-
-/** Points that a series gains; where it is `anew` they are all it has, since a later attempt began before some. */
-export interface Change extends Key {
-  readonly anew: boolean
-  readonly points: ReadonlyArray<Stepped>
-}
-
-/** What is new: `number` counts from one. */
-export interface News {
-  readonly number: number
-  readonly changes: ReadonlyArray<Change>
-  /** Records in words, for people who read along. */
-  readonly words: ReadonlyArray<string>
-  readonly status: Status | null
-}
-
-/** What the run says of itself. `beat` is when it was last heard, in milliseconds since 1970. */
-export interface Status {
-  readonly state: string
-  readonly tick: number
-  readonly attempt: number
-  readonly beat: number
-  readonly error: string | null
-}
-
-/** Points of a series that a page is sent at first. */
-const shown = 2000
-/** Points kept of a series: beyond them every other one is left out. */
-const kept = 40_000
+/** Points that a page is sent of all series together, and of one at most. */
+const points = { all: 200_000, each: 2000 }
 /** News kept for those who were away. */
 const remembered = 2000
+/** Points that kept news may hold: who missed more is given everything anew. */
+const heavy = 2_000_000
 /** Words kept for those who come. */
 const said = 200
-
-interface Series extends Key {
-  points: Array<Stepped>
-  stride: number
-  seen: number
-}
+/** Runs whose curves are followed. */
+export const mostRuns = 64
+/** Bytes of a plan or a status, beyond which a file is none. */
+const largest = 2 ** 22
 
 interface Trial {
   readonly name: string
   readonly folder: string
   readonly followers: Map<number, Follower>
-  attempt: number
+  /** From which step each attempt began. */
+  readonly begins: Map<number, number>
+  /** Attempts that have said so themselves. */
+  readonly headed: Set<number>
 }
 
 type Changes = Map<string, { anew: boolean; points: Array<Stepped> } & Key>
 
 const keyOf = ({ level, name, trial }: Key): string => JSON.stringify([trial, level, name])
+/** What is known of a run that has said nothing. */
+const unheard = (run: string, state: string | undefined): Status | undefined =>
+  state === undefined ? undefined : { run, state, tick: 0, attempt: 0, beat: Number.NaN, error: null }
 
-/** The x of a number: the level's own count of updates for losses, the run's step for everything else. */
-const at = ({ name, step, tick }: Values.Value): number =>
-  tick !== null && (name === "loss" || name.startsWith("loss/") || name === "gradient norm") ? tick : step
+const decodePlans = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.toCodecJson(PlanFile.Plans)))
 
-/** The feed of one run folder. Nothing of it is written. */
+/** A small file's text; undefined where there is none. */
+const textOf = (file: string): string | undefined => {
+  try {
+    const stat = statSync(file)
+    return stat.isFile() && stat.size <= largest ? readFileSync(file, "utf8") : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The feed of some run folders. Nothing of them is written. */
 export class Feed {
-  readonly #folder: string
+  readonly #runs: () => ReadonlyArray<Watched>
   readonly #series = new Map<string, Series>()
   readonly #trials = new Map<string, Trial>()
+  readonly #statuses = new Map<string, Status>()
+  readonly #pictures = new Map<string, Picture>()
+  readonly #planned = new Set<string>()
   readonly #news: Array<News> = []
+  #held = 0
   #words: ReadonlyArray<string> = []
-  #status: Status | null = null
   #number = 0
+  #behind = false
 
-  constructor(folder: string) {
-    this.#folder = folder
+  /** Runs by name; those of a sweep come one after another. One that is alone has no name. */
+  constructor(runs: () => ReadonlyArray<Watched>) {
+    this.#runs = runs
   }
 
-  /** Looks for what is new. Undefined where nothing is. */
-  poll(): News | undefined {
+  /** The feed of one run folder. */
+  static of(folder: string): Feed {
+    const only = [{ name: "", path: folder }]
+    return new Feed(() => only)
+  }
+
+  /** Whether the last look ended before all that was there was read. */
+  get behind(): boolean {
+    return this.#behind
+  }
+
+  /** Looks for what is new, for so many milliseconds at most. Undefined where nothing is. */
+  poll(patience = Infinity): News | undefined {
     const changes: Changes = new Map()
     const words: Array<string> = []
-    for (const trial of this.#found()) {
-      const attempts = readdirSync(trial.folder)
-        .flatMap((name) => /^metrics-(\d+)\.ndjson$/.exec(name)?.[1] ?? [])
-        .map(Number)
-        .sort((a, b) => a - b)
+    const until = performance.now() + patience
+    const runs = this.#runs()
+    this.#behind = false
+    for (const trial of this.#found(runs)) {
+      const attempts = this.#attempts(trial.folder)
       for (const attempt of attempts) {
         const follower = trial.followers.get(attempt) ?? new Follower(join(trial.folder, `metrics-${attempt}.ndjson`))
         trial.followers.set(attempt, follower)
-        for (const record of follower.next()) {
-          // What an attempt wrote that a later one has replaced, read late.
-          if (attempt < trial.attempt) continue
-          trial.attempt = attempt
-          if (record.t === "head") this.#cut(trial.name, record.from, changes)
-          this.#take(trial.name, record, changes)
-          words.push(`${trial.name === "" ? "" : `${trial.name}  `}${RecordText.line(record)}`)
+        for (let more = true; more;) {
+          if (performance.now() >= until) {
+            this.#behind = true
+            break
+          }
+          const found = follower.next()
+          more = found.more
+          for (const record of found.records) this.#hear(trial, attempt, record, changes, words)
+          if (words.length > 2 * said) words.splice(0, words.length - said)
         }
       }
     }
-    const status = this.#read()
-    const moved = JSON.stringify(status) !== JSON.stringify(this.#status)
-    if (changes.size === 0 && words.length === 0 && !moved) return undefined
-    this.#status = status
-    this.#words = [...this.#words, ...words].slice(-said)
+    const statuses = runs.flatMap((run) => this.#moved(run))
+    const pictures = runs.slice(0, mostRuns).flatMap((run) => this.#drawn(run))
+    if (changes.size + words.length + statuses.length + pictures.length === 0) return undefined
+    const latest = words.slice(-said)
+    this.#words = [...this.#words, ...latest].slice(-said)
     const news: News = {
       number: ++this.#number,
-      changes: [...changes.values()],
-      words: words.slice(-said),
-      status: moved ? status : null
+      changes: [...changes].map(([key, change]) => this.#told(key, change)),
+      words: latest,
+      statuses,
+      pictures
     }
-    this.#news.push(news)
-    if (this.#news.length > remembered) this.#news.shift()
+    this.#remember(news)
     return news
   }
 
   /** Everything up to now, thinned, as one piece of news. */
   whole(): News {
-    const changes = [...this.#series.values()].map(({ level, name, points, trial }) => ({
+    const changes = [...this.#series].map(([key, { level, name, trial }]) => ({
       trial,
       level,
       name,
       anew: true,
-      points: thin(points, shown)
+      points: this.#thinned(key)
     }))
-    return { number: this.#number, changes, words: this.#words, status: this.#status }
+    return {
+      number: this.#number,
+      changes,
+      words: this.#words,
+      statuses: [...this.#statuses.values()],
+      pictures: [...this.#pictures.values()]
+    }
   }
 
   /** What came after a piece of news; undefined where that is too long ago, or never was. */
@@ -145,30 +152,68 @@ export class Feed {
     return number < first ? undefined : this.#news.slice(number - first)
   }
 
-  #found(): ReadonlyArray<Trial> {
-    const trials = join(this.#folder, "trials")
-    const names = existsSync(trials)
-      ? readdirSync(trials, { recursive: true, encoding: "utf8" }).flatMap((name) => {
-          const match = /^(.*)[/\\]metrics-\d+\.ndjson$/.exec(name)
-          return match === null ? [] : [match[1]!]
-        })
-      : []
-    for (const name of ["", ...names]) {
-      if (this.#trials.has(name)) continue
-      const folder = name === "" ? this.#folder : join(trials, name)
-      this.#trials.set(name, { name, folder, followers: new Map(), attempt: 0 })
+  #remember(news: News): void {
+    const weight = ({ changes }: News) => changes.reduce((sum, change) => sum + change.points.length, 1)
+    this.#news.push(news)
+    this.#held += weight(news)
+    while (this.#news.length > remembered || (this.#held > heavy && this.#news.length > 1))
+      this.#held -= weight(this.#news.shift()!)
+  }
+
+  #thinned(key: string): ReadonlyArray<Stepped> {
+    const most = Math.min(points.each, Math.max(50, Math.floor(points.all / this.#series.size)))
+    return thin(this.#series.get(key)!.points, most)
+  }
+
+  /** A change as it is told: where it is longer than all that is sent of the series, that is sent. */
+  #told(key: string, change: Change): Change {
+    if (!change.anew && change.points.length <= points.each / 4) return change
+    return { ...change, anew: true, points: this.#thinned(key) }
+  }
+
+  #attempts(folder: string): ReadonlyArray<number> {
+    return readdirSync(folder)
+      .flatMap((name) => /^metrics-(\d{1,9})\.ndjson$/.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b)
+  }
+
+  #found(runs: ReadonlyArray<Watched>): ReadonlyArray<Trial> {
+    for (const { name: run, path } of runs.slice(0, mostRuns)) {
+      const trials = join(path, "trials")
+      const names = existsSync(trials)
+        ? readdirSync(trials, { recursive: true, encoding: "utf8" }).flatMap((name) => {
+            const match = /^(.*)[/\\]metrics-\d+\.ndjson$/.exec(name)
+            return match === null ? [] : [match[1]!]
+          })
+        : []
+      for (const trial of ["", ...names]) {
+        const name = [run, trial].filter((part) => part !== "").join(" / ")
+        if (this.#trials.has(name)) continue
+        const folder = trial === "" ? path : join(trials, trial)
+        this.#trials.set(name, { name, folder, followers: new Map(), begins: new Map(), headed: new Set() })
+      }
     }
     return [...this.#trials.values()].filter(({ folder }) => existsSync(folder))
   }
 
-  #read(): Status | null {
-    const file = join(this.#folder, "status.json")
+  /** A run's status, where it is another than it was. */
+  #moved({ name, path, state }: Watched): ReadonlyArray<Status> {
+    const before = this.#statuses.get(name)
+    // Between two writes of another system's disk there may be none: the last one stands.
+    const now = this.#status(name, join(path, "status.json")) ?? before ?? unheard(name, state)
+    if (now === undefined || JSON.stringify(now) === JSON.stringify(before)) return []
+    this.#statuses.set(name, now)
+    return [now]
+  }
+
+  #status(run: string, file: string): Status | undefined {
+    const text = textOf(file)
+    if (text === undefined) return undefined
     try {
-      if (statSync(file).size > 2 ** 20) return this.#status
-      const { attempt, error, heartbeat, state, tick } = JSON.parse(readFileSync(file, "utf8")) as {
-        [key: string]: unknown
-      }
+      const { attempt, error, heartbeat, state, tick } = JSON.parse(text) as { [key: string]: unknown }
       return {
+        run,
         state: `${state}`,
         tick: Number(tick),
         attempt: Number(attempt),
@@ -176,36 +221,70 @@ export class Feed {
         error: error === null || error === undefined ? null : `${error}`
       }
     } catch {
-      // Between two writes of another system's disk there may be none: the last one stands.
-      return this.#status
+      return undefined
     }
   }
 
-  #cut(trial: string, from: number, changes: Changes): void {
+  /** The pictures of a run's plans, once; those that are the same are one. */
+  #drawn({ name, path }: Watched): ReadonlyArray<Picture> {
+    if (this.#planned.has(name)) return []
+    const text = textOf(join(path, "plan.json"))
+    if (text === undefined) return []
+    this.#planned.add(name)
+    const plans = decodePlans(text)
+    if (plans._tag === "None") return []
+    return Object.values(plans.value.problems).flatMap((plan) => {
+      const picture = { layout: Graph.layout(plan), words: Graph.words(plan) }
+      const key = JSON.stringify(picture)
+      if (this.#pictures.has(key)) return []
+      this.#pictures.set(key, picture)
+      return [picture]
+    })
+  }
+
+  #hear(trial: Trial, attempt: number, record: Line, changes: Changes, words: Array<string>): void {
+    if (record.t === "head") {
+      trial.headed.add(attempt)
+      this.#begin(trial, attempt, record.from, changes)
+    } else if ("k" in record) {
+      // An attempt whose head was torn began where its records do.
+      if (!trial.headed.has(attempt) && record.k <= (trial.begins.get(attempt) ?? Infinity))
+        this.#begin(trial, attempt, record.k - 1, changes)
+      // What an attempt wrote that a later one has replaced, read late.
+      for (const [later, from] of trial.begins) if (later > attempt && record.k > from) return
+      if (!this.#take(trial.name, attempt, record, changes)) return
+    }
+    words.push(`${trial.name === "" ? "" : `${trial.name}  `}${RecordText.line(record)}`)
+  }
+
+  /** Notes where an attempt began, which is what those before it are cut off at. */
+  #begin({ begins, name }: Trial, attempt: number, from: number, changes: Changes): void {
+    begins.set(attempt, from)
     for (const [key, series] of this.#series) {
-      if (series.trial !== trial) continue
-      const points = series.points.filter(([, , step]) => step <= from)
-      if (points.length === series.points.length) continue
-      series.points = points
-      changes.set(key, { trial, level: series.level, name: series.name, anew: true, points: [...thin(points, shown)] })
+      if (series.trial !== name || !series.cut(from, attempt)) continue
+      changes.set(key, { trial: name, level: series.level, name: series.name, anew: true, points: [] })
     }
   }
 
-  #take(trial: string, record: Line, changes: Changes): void {
+  /** Adds a record's numbers. Whether any was new, or it has none. */
+  #take(trial: string, attempt: number, record: Line, changes: Changes): boolean {
+    let [news, numbers] = [0, 0]
     for (const value of Values.of("", trial, [record])) {
       const { level, name } = value
       const key = keyOf({ trial, level, name })
       let series = this.#series.get(key)
-      if (series === undefined) this.#series.set(key, (series = { trial, level, name, points: [], stride: 1, seen: 0 }))
-      const point: Stepped = [at(value), value.value, value.step]
-      if (series.seen++ % series.stride === 0) series.points.push(point)
-      if (series.points.length > kept) {
-        series.points = series.points.filter((_, i) => i % 2 === 0)
-        series.stride *= 2
-      }
+      if (series === undefined) this.#series.set(key, (series = new Series({ trial, level, name })))
+      // A level's own records are on its own count of updates.
+      const point: Stepped = [value.tick ?? value.step, value.value, value.step, attempt]
+      const added = series.add(point)
+      numbers++
+      if (added === "known") continue
+      news++
       const change = changes.get(key) ?? { trial, level, name, anew: false, points: [] }
+      if (added === "between") change.anew = true
       change.points.push(point)
       changes.set(key, change)
     }
+    return news > 0 || numbers === 0
   }
 }

@@ -8,8 +8,10 @@ import * as Effect from "effect/Effect"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as ExitCode from "../../dsl/errors/ExitCode.ts"
+import * as Palette from "../view/Palette.ts"
 import * as Access from "./Access.ts"
-import type { News } from "./Feed.ts"
+import type { Feed } from "./Feed.ts"
+import type { News } from "./News.ts"
 
 /** A page that cannot be served. */
 export class WatchError extends Schema.TaggedError<WatchError>()("WatchError", { reason: Schema.String }) {
@@ -24,10 +26,21 @@ export class WatchError extends Schema.TaggedError<WatchError>()("WatchError", {
 /** What is looked at: news for whoever stays, everything for whoever comes. */
 export interface Source {
   readonly title: string
+  /** Looks for what is new; more is at hand where it is `behind`. */
   readonly poll: () => News | undefined
+  readonly behind: () => boolean
   readonly whole: () => News
   readonly since: (number: number) => ReadonlyArray<News> | undefined
 }
+
+/** A feed as what is looked at, read for so many milliseconds at a time. */
+export const sourceOf = (title: string, feed: Feed, patience = Infinity): Source => ({
+  title,
+  poll: () => feed.poll(patience),
+  behind: () => feed.behind,
+  whole: () => feed.whole(),
+  since: (number) => feed.since(number)
+})
 
 /** How a page is served. */
 export interface Options {
@@ -43,17 +56,20 @@ const uplot = createRequire(import.meta.url)
   .resolve("uplot/package.json")
   .replace(/package\.json$/, "dist/")
 
-/** The page's script: as it was built, or from its source where this runs from source. */
-const script = (): string =>
+/** A script of the page: as it was built, or from its source where this runs from source. */
+const script = (name: string) => (): string =>
   import.meta.url.endsWith(".ts")
-    ? stripTypeScriptTypes(readFileSync(`${own}page.ts`, "utf8"))
-    : readFileSync(`${own}page.js`, "utf8")
+    ? stripTypeScriptTypes(readFileSync(`${own}${name}.ts`, "utf8"))
+    : readFileSync(`${own}${name}.js`, "utf8")
+
+const scripts = ["page", "series", "charts", "graph"]
 
 /** Everything that is served beside the events: no path of a request is ever joined to a folder. */
 const assets: { readonly [path: string]: readonly [type: string, read: () => string] } = {
   "/": ["text/html; charset=utf-8", () => readFileSync(`${own}page.html`, "utf8")],
+  "/palette.css": ["text/css; charset=utf-8", () => Palette.css],
   "/page.css": ["text/css; charset=utf-8", () => readFileSync(`${own}page.css`, "utf8")],
-  "/page.js": ["text/javascript; charset=utf-8", script],
+  ...Object.fromEntries(scripts.map((name) => [`/${name}.js`, ["text/javascript; charset=utf-8", script(name)]])),
   "/uplot.css": ["text/css; charset=utf-8", () => readFileSync(`${uplot}uPlot.min.css`, "utf8")],
   "/uplot.js": ["text/javascript; charset=utf-8", () => readFileSync(`${uplot}uPlot.esm.js`, "utf8")]
 }
@@ -155,8 +171,16 @@ export const serve = Effect.fnUntraced(function* (source: Source, { every = 250,
   }
   tell()
   yield* Effect.acquireRelease(
-    Effect.sync(() => setInterval(tell, every)),
-    (timer) => Effect.sync(() => clearInterval(timer))
+    Effect.sync(() => {
+      const timer = { next: undefined as NodeJS.Timeout | undefined }
+      const turn = () => {
+        tell()
+        timer.next = setTimeout(turn, source.behind() ? 20 : every)
+      }
+      timer.next = setTimeout(turn, every)
+      return timer
+    }),
+    (timer) => Effect.sync(() => clearTimeout(timer.next))
   )
   const shown = host.includes(":") ? `[${host}]` : host
   return { url: `http://${shown}:${bound}/?token=${token}`, port: bound, token }

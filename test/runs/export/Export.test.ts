@@ -53,7 +53,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 describe("CSV", () => {
   it("quotes what has to be, and lets no text be a formula", () => {
-    const text = Csv.text(
+    const bytes = Csv.bytes(
       ["a", "b"],
       [
         ["x,y", -1],
@@ -62,7 +62,10 @@ describe("CSV", () => {
         ["@a", "two\nlines"]
       ]
     )
-    assert.strictEqual(text, `a,b\r\n"x,y",-1\r\n"say ""so""",\r\n'=1+1,'-2\r\n'@a,"two\nlines"\r\n`)
+    assert.strictEqual(
+      new TextDecoder().decode(bytes),
+      `a,b\r\n"x,y",-1\r\n"say ""so""",\r\n'=1+1,'-2\r\n'@a,"two\nlines"\r\n`
+    )
   })
 
   it("has every number of every record, a row each", async () => {
@@ -128,7 +131,9 @@ describe("TensorBoard", () => {
 
   it("writes steps of any size", () => {
     const value = { run: "", trial: "", step: 300, level: "", tick: 2 ** 33, seconds: 0, name: "a", value: 0 }
-    const [, event] = records(TensorBoard.file([value], 0))
+    const file = new TensorBoard.EventFile(0)
+    file.add(value)
+    const [, event] = records(file.bytes())
     assert.deepStrictEqual(Buffer.from(event!).subarray(9, 15), Buffer.from([0x10, 0x80, 0x80, 0x80, 0x80, 0x20]))
   })
 })

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import * as Seed from "../../../src/dsl/values/Seed.ts"
-import { type Change, Feed } from "../../../src/runs/watch/Feed.ts"
+import { Feed } from "../../../src/runs/watch/Feed.ts"
+import type { Change } from "../../../src/runs/watch/News.ts"
 
 let folder = ""
 beforeEach(() => {
@@ -37,7 +38,7 @@ const page = () => {
 
 describe("a feed", () => {
   it("tells each number once, wherever a line is cut, and passes over what is no record", () => {
-    const feed = new Feed(folder)
+    const feed = Feed.of(folder)
     const bytes = Buffer.from(`${text(head(1, 0))}nonsense\n{"t":"later"}\n${text(step(1, 3), step(2, 2), step(3, 1))}`)
     const { lines, take } = page()
     const cuts = [...Seed.integers(Seed.make(3), 12, bytes.length)].sort((a, b) => a - b)
@@ -54,7 +55,7 @@ describe("a feed", () => {
   })
 
   it("lets go of what a later attempt does again, by the run's step and not by the level's count", () => {
-    const feed = new Feed(folder)
+    const feed = Feed.of(folder)
     const { lines, take } = page()
     writeFileSync(file(1), text(head(1, 0), step(1, 3), step(2, 2), step(3, 1)))
     take(feed.poll()!.changes)
@@ -74,7 +75,7 @@ describe("a feed", () => {
       [6, 9]
     ])
     const late = page()
-    late.take(new Feed(folder).poll()!.changes)
+    late.take(Feed.of(folder).poll()!.changes)
     assert.deepStrictEqual(late.lines.get("|low|loss"), [
       [2, 3],
       [4, 2],
@@ -83,7 +84,7 @@ describe("a feed", () => {
   })
 
   it("says to whoever was away what was missed, and to whoever was too long away that there is more", () => {
-    const feed = new Feed(folder)
+    const feed = Feed.of(folder)
     writeFileSync(file(1), text(head(1, 0)))
     feed.poll()
     const { lines, take } = page()
@@ -103,7 +104,7 @@ describe("a feed", () => {
   })
 
   it("follows trials as they begin, and the status", () => {
-    const feed = new Feed(folder)
+    const feed = Feed.of(folder)
     assert.isUndefined(feed.poll())
     mkdirSync(join(folder, "trials/a/b"), { recursive: true })
     writeFileSync(file(1, "trials/a/b"), text(head(1, 0), step(1, 5)))
@@ -116,7 +117,8 @@ describe("a feed", () => {
       news.changes.map(({ trial }) => trial),
       ["a/b"]
     )
-    assert.deepStrictEqual(news.status, {
+    assert.deepStrictEqual(news.statuses[0], {
+      run: "",
       state: "running",
       tick: 1,
       attempt: 1,
@@ -128,7 +130,7 @@ describe("a feed", () => {
   })
 
   it("keeps a bounded number of points of a long run, its ends among them", () => {
-    const feed = new Feed(folder)
+    const feed = Feed.of(folder)
     for (let from = 0; from < 100_000; from += 20_000) {
       appendFileSync(
         file(1),

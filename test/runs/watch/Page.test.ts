@@ -48,13 +48,7 @@ describe.skipIf(absent !== undefined)(
     let browser: Browser
     const serve = async (port: number) => {
       const scope = Effect.runSync(Scope.make())
-      const feed = new Feed(folder)
-      const source = {
-        title: `run ${hostile}`,
-        poll: () => feed.poll(),
-        whole: () => feed.whole(),
-        since: (n: number) => feed.since(n)
-      }
+      const source = Server.sourceOf(`run ${hostile}`, Feed.of(folder))
       const served = await Effect.runPromise(
         Scope.provide(Server.serve(source, { host: "127.0.0.1", port, every: 50 }), scope)
       )
@@ -65,7 +59,11 @@ describe.skipIf(absent !== undefined)(
       const page = await browser.newPage(options)
       const { faults } = watched(page, `http://127.0.0.1:${served.port}/`)
       await page.goto(served.url)
-      await page.waitForFunction(() => (globalThis as any).document.querySelectorAll(".panel canvas").length >= 3)
+      await page.waitForFunction(
+        () =>
+          (globalThis as any).document.querySelectorAll(".panel").length >= 3 &&
+          (globalThis as any).document.querySelectorAll(".panel canvas").length >= 1
+      )
       return { page, faults }
     }
     /** The words of the page's log. */
@@ -98,7 +96,7 @@ describe.skipIf(absent !== undefined)(
       assert.sameMembers(headings, [
         "λ, up",
         "loss, low",
-        "gradient norm, low",
+        "gradient and update, low",
         "hypergradient, up",
         "cosines with the hypergradient, up",
         "residuals of solves, up"

@@ -3,15 +3,16 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { request } from "node:http"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import type { News } from "../../../src/runs/watch/Feed.ts"
+import type { News } from "../../../src/runs/watch/News.ts"
 import * as Server from "../../../src/runs/watch/Server.ts"
 
-const news = (number: number): News => ({ number, changes: [], words: [`line\n${number}`], status: null })
+const news = (number: number): News => ({ number, changes: [], words: [`line\n${number}`], statuses: [], pictures: [] })
 let last = 0
 let due: Array<News> = []
 const source: Server.Source = {
   title: "t",
   poll: () => due.shift(),
+  behind: () => false,
   whole: () => news(last),
   since: (number) => (number > last ? undefined : Array.from({ length: last - number }, (_, i) => news(number + i + 1)))
 }
