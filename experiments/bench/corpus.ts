@@ -25,7 +25,9 @@ const program = Effect.gen(function* () {
   const tokens = yield* Tokens.read({ ...corpus, documents }, tokenizer, { longest: Number(longest) })
   const seconds = process.cpuUsage(begun).user / 1e6
   const most = process.resourceUsage().maxRSS * 1024
-  yield* Console.log(`${tokens.count} sentences of ${tokens.documents} documents, ${seconds.toFixed(1)} s of processor time`)
+  yield* Console.log(
+    `${tokens.count} sentences of ${tokens.documents} documents, ${seconds.toFixed(1)} s of processor time`
+  )
   yield* Console.log(`held ${mib(tokens.bytes)}; resident ${mib(before)} before, ${mib(most)} at most`)
 })
 

@@ -10,7 +10,9 @@ import * as Limits from "../molecules/rdkit/Limits.ts"
 const actions = Effect.promise(() => import("./DataActions.ts"))
 
 const name = Argument.String("name").pipe(
-  Argument.withDescription("A data set that `tapweight data list` names, or a table schema in a .json file")
+  Argument.withDescription(
+    "A data set that `tapweight data list` names, or the schema of a table or a task in a .json file"
+  )
 )
 
 const list = Command.make(
@@ -19,7 +21,7 @@ const list = Command.make(
   Effect.fnUntraced(function* ({ format }) {
     yield* (yield* actions).list(format)
   })
-).pipe(Command.withDescription("Lists the data sets of molecules that are known by name"))
+).pipe(Command.withDescription("Lists the data sets that are known by name: tables of molecules, tasks of texts"))
 
 const fetch = Command.make(
   "fetch",
@@ -75,10 +77,12 @@ const check = Command.make(
   Effect.fnUntraced(function* ({ atoms, rings, seconds, ...options }) {
     yield* (yield* actions).check({ ...options, limits: { atoms, rings, seconds } })
   })
-).pipe(Command.withDescription("Reads a data set and says what is in it: rows, dropped molecules, scaffolds, splits"))
+).pipe(
+  Command.withDescription("Reads a data set and says what is in it: rows, dropped molecules, scaffolds, splits, labels")
+)
 
 /** The command. */
 export const data = Command.make("data").pipe(
-  Command.withDescription("Data sets of molecules: list, fetch and check them"),
+  Command.withDescription("Data sets of molecules and of texts: list, fetch and check them"),
   Command.withSubcommands([list, fetch, check])
 )

@@ -1,14 +1,14 @@
-/** What `tapweight data` does. */
+/** What `tapweight data` does; for tasks of texts, `TaskActions`. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Option from "effect/Option"
-import { Dataset, Printable, TextTable as Columns } from "tapweight"
+import * as Predicate from "effect/Predicate"
+import { Dataset, JsonFile, Printable, TextTable as Columns } from "tapweight"
 import { Launch } from "tapweight/cli"
 import * as Chemistry from "../molecules/rdkit/Chemistry.ts"
 import type * as Limits from "../molecules/rdkit/Limits.ts"
-import * as Fetch from "../molecules/tables/Fetch.ts"
+import * as Source from "../common/fetch/Source.ts"
 import * as MoleculeNet from "../molecules/tables/MoleculeNet.ts"
 import * as Molecules from "../molecules/structures/Molecules.ts"
 import * as Table from "../molecules/tables/Table.ts"
@@ -16,28 +16,47 @@ import * as Headway from "../molecules/structures/Headway.ts"
 import { fileOf, filesOf, type TableSchema } from "../molecules/tables/TableSchema.ts"
 import * as Labels from "../molecules/Labels.ts"
 import * as Schemas from "../molecules/Schemas.ts"
+import * as Benchmarks from "../language/tasks/Benchmarks.ts"
+import * as Tasks from "../language/tasks/Tasks.ts"
+import * as TaskActions from "./TaskActions.ts"
 
 type Format = "text" | "json"
 
 const tasksOf = ({ labels }: TableSchema): number => ("allBut" in labels ? labels.count : labels.length)
 
+/** Whether a name is a task's of texts: a known one's, or that of a file which holds no table of molecules. Fails on an unknown name. */
+const isOfTexts = Effect.fnUntraced(function* (name: string) {
+  if (name.endsWith(".json")) {
+    const schema = yield* JsonFile.readJson(name)
+    return Predicate.isObject(schema) && "files" in schema && !("smiles" in schema)
+  }
+  const [molecules, texts] = [MoleculeNet.named(name), Benchmarks.named(name)]
+  if (molecules !== undefined || texts !== undefined) return molecules === undefined
+  const names = (schemas: ReadonlyArray<{ readonly name: string }>) => schemas.map(({ name }) => name).join(", ")
+  const known = `known are of molecules ${names(MoleculeNet.all)}; of texts ${names(Benchmarks.all)}; and any whose schema is in a .json file`
+  return yield* new Dataset.DataError({ dataset: name, reason: `no data set of this name is known; ${known}` })
+})
+
 /** Prints the sets known by name. */
 export const list = (format: Format) =>
-  Launch.print(
-    format,
-    Columns.words([
-      ["name", "molecules", "labels", "metric", "file", "what"],
-      ...MoleculeNet.all.map((schema) => [
-        schema.name,
-        String(schema.size ?? ""),
-        String(tasksOf(schema)),
-        schema.metric,
-        fileOf(schema),
-        schema.about
-      ])
-    ]),
-    MoleculeNet.all
-  )
+  Launch.print(format, `${molecules()}\n\n${TaskActions.listed()}`, {
+    molecules: MoleculeNet.all,
+    texts: Benchmarks.all
+  })
+
+/** The sets of molecules known by name, as a table. */
+const molecules = (): string =>
+  Columns.words([
+    ["name", "molecules", "labels", "metric", "file", "what"],
+    ...MoleculeNet.all.map((schema) => [
+      schema.name,
+      String(schema.size ?? ""),
+      String(tasksOf(schema)),
+      schema.metric,
+      fileOf(schema),
+      schema.about
+    ])
+  ])
 
 const counted = (schema: TableSchema, rows: number): string => {
   const { size } = schema
@@ -54,6 +73,8 @@ export const fetch = Effect.fnUntraced(function* (options: {
   readonly format: Format
   readonly quiet: boolean
 }) {
+  if (yield* isOfTexts(options.name))
+    return yield* TaskActions.fetch(yield* Tasks.named(options.to, options.name), options)
   const schema = yield* Schemas.named(options.name)
   const { source } = schema
   if (source === undefined) {
@@ -61,29 +82,12 @@ export const fetch = Effect.fnUntraced(function* (options: {
   }
   const there = filesOf(schema).find((name) => existsSync(join(options.to, name)))
   const file = join(options.to, there ?? fileOf(schema))
-  const say = Launch.saying(options.quiet)
-  if (there !== undefined) {
-    yield* Fetch.verify(source.url, file, source.sha256)
-    yield* say(`${file} is there already`)
-  } else {
-    const { url, ...limits } = source
-    const got = yield* Fetch.download(url, file, limits).pipe(
-      Effect.provide(FetchHttpClient.layer),
-      Effect.catchIf(
-        (error): error is Fetch.FetchError =>
-          error._tag === "FetchError" && (error.problem === "no connection" || error.problem === "interrupted"),
-        ({ problem, reason, url }) => {
-          const todo =
-            problem === "interrupted"
-              ? "what has arrived is kept: run the same again, or fetch it elsewhere and"
-              : "fetch it where there is one and"
-          const change = `${todo} put it at ${file}, then: tapweight data check ${options.name} --data ${options.to}`
-          return Effect.fail(new Fetch.FetchError({ url, problem, reason: `${reason}; ${change}` }))
-        }
-      )
-    )
-    yield* say(`${got.file}  ${got.bytes} bytes  sha256 ${got.sha256}`)
-  }
+  yield* Source.fetch(
+    source,
+    file,
+    `tapweight data check ${options.name} --data ${options.to}`,
+    Launch.saying(options.quiet)
+  )
   const table = yield* Effect.mapError(Table.read(file, schema), (error) =>
     error instanceof Table.TableError
       ? new Table.TableError({ ...error, reason: `${error.reason}. Move the file away to fetch it again` })
@@ -107,6 +111,8 @@ export const check = Effect.fnUntraced(function* (options: {
   readonly format: Format
   readonly quiet: boolean
 }) {
+  if (yield* isOfTexts(options.name))
+    return yield* TaskActions.check(yield* Tasks.named(options.data, options.name), options)
   const schema = yield* Schemas.named(options.name)
   const file = yield* Table.find(options.data, schema)
   const table = yield* Table.read(file, schema)

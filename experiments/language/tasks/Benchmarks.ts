@@ -2,6 +2,7 @@
  * The paper's tasks and those that stand in for them, in the forms in which people have them: GLUE's zip, files of the hub (JSONL, CSV or
  * Parquet), the authors' own releases. GLUE withholds its test labels: its development part is the test.
  */
+import * as Sources from "./Sources.ts"
 import type { TaskSchema } from "./TaskSchema.ts"
 
 const glue = { licence: "see gluebenchmark.com/tasks" }
@@ -14,6 +15,7 @@ const dev = { train: "train", test: [["dev", "validation"]] } as const
 
 export const cola: TaskSchema = {
   name: "cola",
+  sources: Sources.cola,
   about: "whether a sentence is acceptable English",
   labels: [
     ["unacceptable", "0"],
@@ -35,6 +37,7 @@ export const cola: TaskSchema = {
 
 export const sst2: TaskSchema = {
   name: "sst-2",
+  sources: Sources.sst2,
   about: "whether a film review's sentence or phrase is positive",
   labels: [
     ["negative", "0"],
@@ -67,6 +70,7 @@ export const mrpc: TaskSchema = {
 
 export const stsb: TaskSchema = {
   name: "sts-b",
+  sources: Sources.stsb,
   about: "how near two sentences are in meaning",
   range: [0, 5],
   metric: "pearson",
@@ -169,7 +173,9 @@ const roles = ["background", "conclusions", "methods", "objective", "results"] a
 
 export const rct: TaskSchema = {
   name: "rct",
+  sources: Sources.rct,
   about: "the role of a sentence in the abstract of a trial",
+  licence: "PubMed's terms: some abstracts are under copyright",
   labels: roles,
   metric: "accuracy",
   forms: [
@@ -198,6 +204,7 @@ export const rct: TaskSchema = {
 
 export const agNews: TaskSchema = {
   name: "ag-news",
+  sources: Sources.agNews,
   about: "the topic of a piece of news",
   labels: ["World", "Sports", "Business", "Sci/Tech"],
   metric: "accuracy",
@@ -229,8 +236,11 @@ export const agNews: TaskSchema = {
 
 /** Ten thousand training rows (Yuan et al. 2020), descriptions alone, beside the authors' test rows. */
 export const agNews10k: TaskSchema = {
-  ...agNews,
   name: "ag-news-10k",
+  about: agNews.about,
+  labels: agNews.labels!,
+  metric: agNews.metric,
+  licence: agNews.licence!,
   forms: [
     {
       folders: [".", "text"],
@@ -269,6 +279,7 @@ const plain = { train: "train", validation: [["dev", "validation"]], test: "test
 
 export const csabstruct: TaskSchema = {
   name: "csabstruct",
+  sources: Sources.csabstruct,
   about: "the role of a sentence in an abstract of computer science",
   labels: ["background", "objective", "method", "result", "other"],
   metric: "accuracy",
@@ -281,6 +292,7 @@ export const csabstruct: TaskSchema = {
 
 export const piboso: TaskSchema = {
   name: "piboso",
+  sources: Sources.piboso,
   about: "the role of a sentence in an abstract of evidence-based medicine",
   labels: ["background", "population", "intervention", "outcome", "study design", "other"],
   metric: "accuracy",
@@ -296,6 +308,7 @@ export const piboso: TaskSchema = {
 
 export const chemprot: TaskSchema = {
   name: "chemprot",
+  sources: Sources.chemprot,
   about: "how a chemical acts on a protein in a sentence",
   labels: [
     "ACTIVATOR",
@@ -315,6 +328,14 @@ export const chemprot: TaskSchema = {
   metric: "accuracy",
   licence: "Apache-2.0 (as SciBERT distributes it)",
   forms: [
+    // SciBERT's files are JSONL, whatever they are called.
+    {
+      folders: ["chemprot"],
+      files: { train: "train.txt", validation: "dev.txt", test: "test.txt" },
+      format: "jsonl",
+      text: "text",
+      label: "label"
+    },
     { folders: ["chemprot"], files: plain, text: "text", label: "label" },
     { folders: [".", "text"], files: parts("chemprot"), text: "text", label: "label" }
   ]

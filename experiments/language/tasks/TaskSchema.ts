@@ -1,6 +1,7 @@
 /** How a task lies in files, declared once; a task of one's own is one such value in a .json file. */
 import * as Schema from "effect/Schema"
 import type { Split } from "tapweight"
+import type { Source } from "../../common/fetch/Source.ts"
 import { Column } from "../../common/tables/Column.ts"
 import { Metric, goesWith } from "./Metric.ts"
 
@@ -110,6 +111,8 @@ export interface TaskSchema {
   readonly range?: readonly [number, number]
   readonly metric: Metric
   readonly licence?: string
+  /** Addresses of the files of one form, each with its path in the folder of data. */
+  readonly sources?: ReadonlyArray<Source & { readonly file: string }>
   readonly forms: ReadonlyArray<Form>
 }
 

@@ -1,16 +1,7 @@
 /** What a table of labelled molecules holds, declared once; a new data set is one such value. */
 import * as Schema from "effect/Schema"
+import { Source } from "../../common/fetch/Source.ts"
 import { Column, namesOf } from "../../common/tables/Column.ts"
-
-/** An address that ends in a file's name. */
-const Address = Schema.NonEmptyString.check(
-  Schema.makeFilter((text) => {
-    const url = URL.parse(text)
-    if (url === null || !/^https?:$/.test(url.protocol))
-      return "expected an address that begins with https:// or http://"
-    return !url.pathname.endsWith("/") || "expected an address that ends in a file's name"
-  })
-)
 
 /** A table: one molecule a row. */
 export const TableSchema = Schema.Struct({
@@ -40,15 +31,7 @@ export const TableSchema = Schema.Struct({
   ),
   /** Molecules that the literature counts. */
   size: Schema.optionalKey(Schema.Int),
-  source: Schema.optionalKey(
-    Schema.Struct({
-      url: Address,
-      /** Bytes that the file may have, where not those of `Fetch.defaultBytes`: more are not fetched. */
-      bytes: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
-      /** The hash of the file at that address, where it is known. */
-      sha256: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)))
-    })
-  )
+  source: Schema.optionalKey(Source)
 }).check(
   Schema.makeFilter(
     ({ metric, task }) =>

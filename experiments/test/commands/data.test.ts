@@ -35,7 +35,9 @@ describe("tapweight data", () => {
     const { code, out } = tapweight("list")
     assert.strictEqual(code, 0)
     assert.match(out, /^bbbp +2039 +1 +roc-auc +bbbp\.csv +/m)
-    assert.strictEqual(JSON.parse(tapweight("list", "--format", "json").out).length, 13)
+    assert.match(out, /^sts-b +0 … 5 +pearson +yes +how near two sentences are in meaning$/m)
+    const { molecules, texts } = JSON.parse(tapweight("list", "--format", "json").out)
+    assert.deepStrictEqual([molecules.length, texts.length], [13, 15])
   })
 
   it("says what is in a set: rows, dropped molecules with their rows, scaffolds, splits", () => {
@@ -50,6 +52,30 @@ describe("tapweight data", () => {
     const { dropped, split } = JSON.parse(tapweight(...args, "--format", "json").out)
     assert.deepStrictEqual(dropped, [{ row: 2, smiles: "C(C", reason: "refused by RDKit" }])
     assert.deepStrictEqual(split, { train: 2, validation: 0, test: 2 })
+  })
+
+  it("says what is in a task of texts: files, parts, labels; and what is wrong with one", () => {
+    const schema = { name: "desks", about: "made", text: "body", label: "desk", labels: ["a", "b"], metric: "mcc" }
+    writeFileSync(join(scratch, "desks.json"), JSON.stringify({ ...schema, files: { train: "desks.csv" } }))
+    const rows = Array.from({ length: 40 }, (_, i) => `text ${i},${i % 4 === 0 ? "b" : "a"}\n`).join("")
+    writeFileSync(join(scratch, "desks.csv"), `body,desk\n${rows}`)
+    const { code, err, out } = tapweight("check", "desks.json")
+    assert.deepStrictEqual([code, err], [0, ""])
+    assert.match(out, /^desks: 32 train, 4 validation, 4 test; test 10 % of rows; validation 11\.1 % of rows\n/)
+    assert.match(
+      out,
+      /\ndesks train: 40 rows of desks\.csv\nlabel \(mcc\) +train +validation +test\na +24 +3 +3\nb +8 +1 +1\n/
+    )
+    const { files, labels } = JSON.parse(tapweight("check", "desks.json", "--format", "json").out)
+    assert.deepStrictEqual(labels.train, { a: 24, b: 8 })
+    assert.match(files[0].sha256, /^[0-9a-f]{64}$/)
+    writeFileSync(join(scratch, "desks.csv"), `body,desk\n${rows}x,c\n`)
+    const broken = tapweight("check", "desks.json")
+    assert.strictEqual(broken.code, Exit.codes.refused)
+    assert.match(broken.err, /desks\.csv, line 42: the label 'c' is none of 'a', 'b'/)
+    assert.match(tapweight("check", "rte").err, /the training part of 'rte' is not here; looked for data\/RTE: train/)
+    assert.match(tapweight("fetch", "rte").err, /no address is known to fetch it from/)
+    assert.match(tapweight("check", "nothing").err, /known are of molecules bace, .*; of texts cola, /)
   })
 
   it("drops molecules beyond the limits, and says which limit", () => {
@@ -88,7 +114,7 @@ describe("tapweight data", () => {
     writeFileSync(join(scratch, "hiv.csv"), "smiles,HIV_active\nxyz,1\n")
     writeFileSync(join(scratch, "sider.csv.gz"), gzipSync("smiles\nC\n".repeat(20)).subarray(0, 25))
     for (const [args, message] of [
-      [["check", "none"], /no data set of this name is known; known are bace, bbbp/],
+      [["check", "none"], /no data set of this name is known; known are of molecules bace, bbbp/],
       [["check", "lipo", "--data", "."], /'lipo' is called lipo\.csv or lipo\.csv\.gz, and none is here/],
       [["check", "hiv", "--data", "."], /RDKit refuses all of its 1 molecules/],
       [["check", "bace", "--data", "."], /bace\.csv, line 3: row 2, column 'Class': '2' is neither 0 nor 1/],

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Fetch from "../../../molecules/tables/Fetch.ts"
+import * as Fetch from "../../common/fetch/Fetch.ts"
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251))
 const sha256 = createHash("sha256").update(content).digest("hex")
