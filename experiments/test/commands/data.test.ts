@@ -66,16 +66,11 @@ describe("tapweight data", () => {
       out,
       /\ndesks train: 40 rows of desks\.csv\nlabel \(mcc\) +train +validation +test\na +24 +3 +3\nb +8 +1 +1\n/
     )
-    const { files, labels } = JSON.parse(tapweight("check", "desks.json", "--format", "json").out)
-    assert.deepStrictEqual(labels.train, { a: 24, b: 8 })
-    assert.match(files[0].sha256, /^[0-9a-f]{64}$/)
     writeFileSync(join(scratch, "desks.csv"), `body,desk\n${rows}x,c\n`)
     const broken = tapweight("check", "desks.json")
     assert.strictEqual(broken.code, Exit.codes.refused)
     assert.match(broken.err, /desks\.csv, line 42: the label 'c' is none of 'a', 'b'/)
-    assert.match(tapweight("check", "rte").err, /the training part of 'rte' is not here; looked for data\/RTE: train/)
     assert.match(tapweight("fetch", "rte").err, /no address is known to fetch it from/)
-    assert.match(tapweight("check", "nothing").err, /known are of molecules bace, .*; of texts cola, /)
   })
 
   it("drops molecules beyond the limits, and says which limit", () => {
@@ -114,7 +109,7 @@ describe("tapweight data", () => {
     writeFileSync(join(scratch, "hiv.csv"), "smiles,HIV_active\nxyz,1\n")
     writeFileSync(join(scratch, "sider.csv.gz"), gzipSync("smiles\nC\n".repeat(20)).subarray(0, 25))
     for (const [args, message] of [
-      [["check", "none"], /no data set of this name is known; known are of molecules bace, bbbp/],
+      [["check", "none"], /no data set of this name is known; known are of molecules bace, bbbp.*; of texts cola/],
       [["check", "lipo", "--data", "."], /'lipo' is called lipo\.csv or lipo\.csv\.gz, and none is here/],
       [["check", "hiv", "--data", "."], /RDKit refuses all of its 1 molecules/],
       [["check", "bace", "--data", "."], /bace\.csv, line 3: row 2, column 'Class': '2' is neither 0 nor 1/],
