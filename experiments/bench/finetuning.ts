@@ -1,7 +1,8 @@
 // A published checkpoint finetuned here and by PyTorch with transformers: same rows, same head, same batches, dropout off.
 //   node --conditions=tapweight-source experiments/bench/finetuning.ts FOLDER DATA PYTHON [TASKS] [STEPS] [SEEDS] [ENGINE]
 // FOLDER is all-MiniLM-L6-v2's, DATA has glue/ and text/. Sides take turns, each on one thread. Of each task: how far apart the losses of
-// the first 20 steps are, the scores after STEPS, and a step's time, by the wall and by the processor.
+// the first 20 steps are, the scores after STEPS, a step's time, by the wall and by the processor, and how far apart the logits of the test
+// texts are where transformers has loaded the folder that was written here after the training.
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -39,15 +40,9 @@ const [folder = "", data = "", python = "python3", chosen = "piboso,ag-news,sts-
 const engine = (process.argv[8] ?? "onnx") as Options.EngineName
 // The first steps compile, allocate and warm caches.
 const settling = 3
-const [ticks, rate, decay, size, longest, tested, compared] = [
-  Number(steps),
-  1e-4,
-  0.01,
-  16,
-  32,
-  300,
-  Math.min(20, Number(steps))
-]
+const [rate, decay, size, longest, tested] = [5e-4, 0.01, 16, 32, 300]
+const ticks = Number(steps)
+const compared = Math.min(20, ticks)
 
 interface Row {
   readonly text: string
@@ -85,7 +80,8 @@ const tasks: { readonly [name: string]: Task } = {
   },
   "ag-news": {
     rows: () => {
-      const mixed = Array.from(Seed.permutation(Seed.make(1), news().length), (at) => news()[at]!)
+      const all = news()
+      const mixed = Array.from(Seed.permutation(Seed.make(1), all.length), (at) => all[at]!)
       return { train: mixed.slice(tested), test: mixed.slice(0, tested) }
     },
     labels: ["World", "Sports", "Business", "Sci/Tech"]
@@ -114,10 +110,12 @@ const labelled = (rows: ReadonlyArray<Row>, labels: ReadonlyArray<string>): NdAr
   return NdArray.int32([rows.length], numbers)
 }
 
+type Logits = ReadonlyArray<ReadonlyArray<number>>
+
 /** What both sides measured: losses, logits of the test rows, and a step's time in milliseconds. */
 interface Side {
   readonly losses: ReadonlyArray<number>
-  readonly logits: ReadonlyArray<ReadonlyArray<number>>
+  readonly logits: Logits
   readonly wall: ReadonlyArray<number>
   readonly cpu: ReadonlyArray<number>
 }
@@ -185,6 +183,7 @@ const ours = ({ batches, batchOf, config, encoder, head, task, test }: Started) 
       [] as Array<number>,
       [] as Array<ReadonlyArray<number>>
     ]
+    const omegas: Array<{ readonly encoder: Encoder.HostParams; readonly head: Classifier.HostParams }> = []
     let [at, usage] = [performance.now(), process.cpuUsage()]
     yield* Run.ticks(Problem.close(finetune), { ticks, seed: 0 }).pipe(
       Stream.runForEach((tick) =>
@@ -193,6 +192,7 @@ const ours = ({ batches, batchOf, config, encoder, head, task, test }: Started) 
           wall.push(performance.now() - at)
           cpu.push((used.user + used.system) / 1000)
           losses.push(tick.levels["finetune"]!.loss)
+          if (tick.index === ticks) omegas.push((yield* tick.read(["omega"])).omega)
           for (let from = 0; tick.index === ticks && from < test.length; from += 50) {
             const { labels: _, ...batch } = batchOf(test.slice(from, from + 50))
             const { x } = yield* tick.evaluate(
@@ -206,43 +206,69 @@ const ours = ({ batches, batchOf, config, encoder, head, task, test }: Started) 
         })
       )
     )
-    return { losses, logits: given, wall, cpu } satisfies Side
+    return { losses, logits: given, wall, cpu, omega: omegas[0]! }
   }).pipe(Effect.provide(Options.engineLayer(engine, Options.isCompiled(engine) ? { threads: Option.some(1) } : {})))
 
+/** What PyTorch's side says, given a file. */
+const told = (...given: ReadonlyArray<string>): string =>
+  execFileSync(python, [join(import.meta.dirname, "finetuning.py"), ...given], {
+    maxBuffer: 1 << 28,
+    env: { ...process.env, OMP_NUM_THREADS: "1" },
+    stdio: ["ignore", "pipe", "ignore"]
+  }).toString()
+
+/** A folder that is there while it is used. */
+const scratch = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "finetuning-"))),
+  (own) => Effect.sync(() => rmSync(own, { recursive: true }))
+)
+
 /** PyTorch's side, which reads the batches, the head and the test rows from a file. */
-const theirs = ({ batches, batchOf, head, test }: Started): Side => {
-  const own = mkdtempSync(join(tmpdir(), "finetuning-"))
-  try {
+const theirs = ({ batches, batchOf, head, test }: Started) =>
+  Effect.gen(function* () {
     const named = (prefix: string, batch: object) =>
       Object.entries(batch).map(([key, array]) => [`${prefix}.${key}`, array as NdArray.NdArray] as const)
-    const file = join(own, "rows.safetensors")
     const tensors = [
       ...batches.flatMap((batch, i) => named(`batch.${i}`, batch)),
       ...named("test", batchOf(test)),
       ...named("out", head.out)
     ]
+    const file = join(yield* scratch, "rows.safetensors")
     writeFileSync(file, Safetensors.encode(tensors))
-    const script = join(import.meta.dirname, "finetuning.py")
-    const told = execFileSync(python, [script, folder, file, `${rate}`, `${decay}`], {
-      maxBuffer: 1 << 28,
-      env: { ...process.env, OMP_NUM_THREADS: "1" },
-      stdio: ["ignore", "pipe", "ignore"]
+    return JSON.parse(told("train", folder, file, `${rate}`, `${decay}`)) as Side
+  }).pipe(Effect.scoped)
+
+/** Logits of the test texts by transformers, of the folder that is written after training. */
+const loaded = ({ config, test }: Started, omega: Effect.Success<ReturnType<typeof ours>>["omega"]) =>
+  Effect.gen(function* () {
+    const own = yield* scratch
+    yield* EncoderFolder.write(own, {
+      config,
+      encoder: omega.encoder,
+      head: { classifier: omega.head },
+      tokenizer: folder
     })
-    return JSON.parse(told.toString()) as Side
-  } finally {
-    rmSync(own, { recursive: true })
-  }
-}
+    const file = join(own, "texts.json")
+    writeFileSync(
+      file,
+      JSON.stringify({ longest, texts: test.map(({ pair, text }) => (pair === undefined ? [text] : [text, pair])) })
+    )
+    return JSON.parse(told("load", own, file)) as Logits
+  }).pipe(Effect.scoped)
 
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
 const program = Effect.gen(function* () {
   for (const name of chosen.split(",")) {
     const sides: Array<readonly [ours: Side, theirs: Side]> = []
+    const differences: Array<number> = []
     const scores: Array<readonly [number, number]> = []
     for (let seed = 0; seed < Number(seeds); seed++) {
       const start = yield* started(name, seed)
-      const pair = [yield* ours(start), theirs(start)] as const
+      const mine = yield* ours(start)
+      const pair = [mine, yield* theirs(start)] as const
+      const again = yield* loaded(start, mine.omega)
+      differences.push(...again.flatMap((row, i) => row.map((x, k) => Math.abs(x - mine.logits[i]![k]!))))
       sides.push(pair)
       scores.push([scoreOf(pair[0], start.test, start.task), scoreOf(pair[1], start.test, start.task)])
     }
@@ -261,7 +287,8 @@ const program = Effect.gen(function* () {
     const [first] = sides[0]!.map(({ losses }) => [0, compared - 1].map((i) => losses[i]!.toFixed(5)).join(" to "))
     yield* Console.log(
       `${name}, ${sides.length} seeds: loss ${first} in ${compared} steps, at most ${Math.max(...apart).toExponential(1)} apart; ` +
-        `scores after ${ticks} steps: ours ${mine}, PyTorch's ${other}; a step: ${times.join(", ")}`
+        `scores after ${ticks} steps: ours ${mine}, PyTorch's ${other}; a step: ${times.join(", ")}; ` +
+        `logits of the written folder by transformers at most ${Math.max(...differences).toExponential(1)} apart`
     )
   }
 })
