@@ -35,12 +35,12 @@ import { Options } from "tapweight/cli"
 import * as LengthBuckets from "../language/tokenizers/LengthBuckets.ts"
 import * as Tokenizer from "../language/tokenizers/Tokenizer.ts"
 
-const [folder = "", data = "", python = "python3", chosen = "piboso,ag-news,sts-b", steps = "30", seeds = "3"] =
+const [folder = "", data = "", python = "python3", chosen = "piboso,ag-news,sts-b", steps = "30", seeds = "1,2,3"] =
   process.argv.slice(2)
 const engine = (process.argv[8] ?? "onnx") as Options.EngineName
 // The first steps compile, allocate and warm caches.
 const settling = 3
-const [rate, decay, size, longest, tested] = [5e-4, 0.01, 16, 32, 300]
+const [rate, decay, size, longest, tested] = [5e-4, 0.01, 16, 32, 200]
 const ticks = Number(steps)
 const compared = Math.min(20, ticks)
 
@@ -263,8 +263,8 @@ const program = Effect.gen(function* () {
     const sides: Array<readonly [ours: Side, theirs: Side]> = []
     const differences: Array<number> = []
     const scores: Array<readonly [number, number]> = []
-    for (let seed = 0; seed < Number(seeds); seed++) {
-      const start = yield* started(name, seed)
+    for (const seed of seeds.split(",")) {
+      const start = yield* started(name, Number(seed))
       const mine = yield* ours(start)
       const pair = [mine, yield* theirs(start)] as const
       const again = yield* loaded(start, mine.omega)

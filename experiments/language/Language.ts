@@ -3,9 +3,22 @@ import { Comparison, ComparisonText, LambdaChart, Program, Records, Session } fr
 import * as Weightings from "../common/Weightings.ts"
 import * as Levels from "./methods/Levels.ts"
 import * as Methods from "./methods/Methods.ts"
+import { settingOf } from "./methods/Task.ts"
 import { type Data, prepare } from "./Prepare.ts"
+import * as Pcp from "./prompts/Pcp.ts"
 import * as Settings from "./Settings.ts"
 import * as Summary from "./Summary.ts"
+
+/** The first step of PCP: its last is the same from what lies between. */
+const prompting = (settings: Settings.Settings, { base, prompts }: Methods.Given) => {
+  const { model, seeded } = prompts!
+  const optimizer = Levels.adam(settings, settings.rates.finetune, settings.finetuneTicks)
+  return Pcp.make(
+    settingOf(base.setting, settings, settings.batch.finetune),
+    optimizer,
+    seeded(settings.seed)
+  ).prompting(model)
+}
 
 /** The problems that these methods run on a task, by name: some start from what others end with, which changes no plan. */
 export const problems = (
@@ -26,6 +39,7 @@ export const problems = (
         ...(methods.some((method) => !["finetune", "tapweight", "solved", "bilevel"].includes(method))
           ? { pretraining: levels.pretraining(Weightings.equal(levels.beta.elements)) }
           : {}),
+        ...(uses("pcp") ? { prompting: prompting(settings, task.given) } : {}),
         ...Object.fromEntries(
           settings.finetunings.flatMap((how) =>
             how === "frozen" ? [] : [[`finetune-${how}`, levels.finetuning(base.encoder, how)]]

@@ -1,13 +1,13 @@
 /** What the settings name: an encoder, tasks and corpora, read once. */
 import * as Effect from "effect/Effect"
-import { Dataset, EncoderFolder, MaskedHead, Seed } from "tapweight"
+import { Dataset, EncoderFolder, MaskedHead, Seed, Split } from "tapweight"
 import * as Input from "../common/Input.ts"
 import * as Corpus from "./corpora/Corpus.ts"
 import * as TextFiles from "./corpora/TextFiles.ts"
 import * as Tokens from "./corpora/Tokens.ts"
 import type { Base } from "./methods/Levels.ts"
 import type { Given } from "./methods/Methods.ts"
-import { labelled, ofSeed, rowsBy } from "./methods/Task.ts"
+import { examplesOf, labelled, labelsOf, ofSeed, rowsBy } from "./methods/Task.ts"
 import { contrast } from "./objectives/Contrast.ts"
 import { masked } from "./objectives/Masked.ts"
 import type { Objective, Setting } from "./objectives/Objective.ts"
@@ -15,7 +15,10 @@ import { order, place } from "./objectives/Order.ts"
 import { supervised } from "./objectives/Supervised.ts"
 import { type Documents, halves, joined } from "./objectives/Texts.ts"
 import { ofTask, type Settings } from "./Settings.ts"
-import type { Task } from "./tasks/Task.ts"
+import type * as Pcp from "./prompts/Pcp.ts"
+import * as Prompt from "./prompts/Prompt.ts"
+import { prompts } from "./prompts/Prompts.ts"
+import type { Example, Task } from "./tasks/Task.ts"
 import * as Tasks from "./tasks/Tasks.ts"
 import * as Pieces from "./tokenizers/Pieces.ts"
 import * as Tokenizer from "./tokenizers/Tokenizer.ts"
@@ -34,13 +37,33 @@ const plain = (name: string): string =>
     .replace(/^-|-$/g, "")
 
 /** The encoder with its tokenizer and, where tokens are to be hidden, its head for them. */
-const readEncoder = Effect.fnUntraced(function* ({ encoder, head, objectives }: Settings) {
+const readEncoder = Effect.fnUntraced(function* ({ encoder, head, methods, objectives }: Settings) {
   const folder = yield* EncoderFolder.read(encoder)
   const tokenizer = yield* Tokenizer.read(encoder, folder.config)
-  if (!objectives.includes("mlm")) return { folder, tokenizer, head: undefined }
+  if (!objectives.includes("mlm") && !methods.includes("pcp")) return { folder, tokenizer, head: undefined }
   const own = head === "new" ? MaskedHead.init(folder.config)(Seed.make(0)) : yield* EncoderFolder.masked(folder)
   return { folder, tokenizer, head: own }
 })
+
+/** A task's prompt. Fails with a `DataError` where there is none, or not a word for each class. */
+const promptOf = ({ prompts: own }: Settings, { kind, name, train }: Task) => {
+  const prompt = own[name] ?? prompts[name]
+  const refuse = (reason: string) => Effect.fail(new Dataset.DataError({ dataset: name, reason }))
+  if (prompt === undefined) {
+    return refuse(
+      `the method 'pcp' has no prompt for it: give prompts.${name} a template and a word for each class, or leave 'pcp' out`
+    )
+  }
+  const wanted = kind.type === "classes" ? kind.names : ["low", "high"]
+  if (prompt.words.length !== wanted.length) {
+    return refuse(`its prompt has ${prompt.words.length} words; give one for each of ${wanted.join(", ")}`)
+  }
+  const pairs = (train as ReadonlyArray<Example>)[0]!.pair !== undefined
+  if (prompt.template.includes("{pair}") === pairs) return Effect.succeed(prompt)
+  return refuse(
+    `its prompt '${prompt.template}' ${pairs ? "lacks {pair}, and its texts come in pairs" : "has {pair}, and its texts come alone"}`
+  )
+}
 
 /** The objectives on a task's corpora. Fails with a `DataError` where a corpus has no documents of several sentences and one needs them. */
 const objectivesOf = Effect.fnUntraced(function* (
@@ -101,9 +124,15 @@ export const prepare = Effect.fnUntraced(function* (settings: Settings) {
   const files = new Map(read.map(({ file, texts }) => [file, texts]))
   for (const task of tasks) own.set(task.name, yield* textOf(task))
   const known = vocabulary === null ? [] : yield* Effect.forEach(others, textOf)
+  const counts = vocabulary === null ? [] : Pieces.counts(whole, [...files.values(), ...own.values(), ...known])
+  const asked = settings.methods.includes("pcp") ? yield* Effect.forEach(tasks, (task) => promptOf(settings, task)) : []
+  // What prompts say is kept whatever the texts have.
+  if (vocabulary !== null) {
+    for (const prompt of asked) for (const id of Prompt.tokensOf(whole, prompt)) counts[id] = Infinity
+  }
   const pieces = Pieces.cut(
     { config: folder.config, encoder: folder.encoder, head, tokenizer: whole },
-    vocabulary === null ? [] : Pieces.counts(whole, [...files.values(), ...own.values(), ...known]),
+    counts,
     vocabulary ?? whole.size
   )
   const { tokenizer } = pieces
@@ -127,7 +156,22 @@ export const prepare = Effect.fnUntraced(function* (settings: Settings) {
       tokenizer: settings.encoder
     })
   }
-  const given = yield* Effect.forEach(tasks, (task) =>
+  const promptsOf = Effect.fnUntraced(function* (task: Task, prompt: Prompt.Prompt | undefined) {
+    if (prompt === undefined) return undefined
+    const tokens = yield* Effect.try({
+      try: () => Prompt.make(tokenizer, prompt, length.task),
+      catch: (error) => new Dataset.DataError({ dataset: task.name, reason: `its prompt: ${(error as Error).message}` })
+    })
+    const { kind } = task
+    const seeded = (seed: number): Pcp.Task => ({
+      kind,
+      tokens,
+      texts: task.train as ReadonlyArray<Example>,
+      ...Split.map(examplesOf(settings, task, seed), (texts) => ({ texts, labels: labelsOf(kind, texts) }))
+    })
+    return { seeded, model: { encoder: pieces.encoder, masked: pieces.head! } }
+  })
+  const given = yield* Effect.forEach(tasks, (task, i) =>
     Effect.gen(function* () {
       const text = own.get(task.name)!
       const corpora = names.map((name) => [name, name === ofTask ? text : files.get(name)!] as const)
@@ -140,6 +184,7 @@ export const prepare = Effect.fnUntraced(function* (settings: Settings) {
           base,
           objectives,
           own: same ?? (pieces.head === undefined ? undefined : masked(setting, text, { head: pieces.head })),
+          prompts: yield* promptsOf(task, asked[i]),
           scope: names.includes(ofTask) ? `${task.name}/texts` : "texts",
           keep
         } satisfies Given as Given

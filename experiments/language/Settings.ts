@@ -2,12 +2,14 @@ import * as Schema from "effect/Schema"
 import { Config, Program } from "tapweight"
 import * as TextFiles from "./corpora/TextFiles.ts"
 import { positive, rate, several, share, whole } from "../common/Fields.ts"
+import { Prompt } from "./prompts/Prompt.ts"
 
 /** What is compared. */
 export const Method = Schema.Literals([
   "finetune",
   "tapt",
   "simcse",
+  "pcp",
   "equal",
   "random",
   "corner",
@@ -73,6 +75,8 @@ const schema = Schema.Struct({
     test: Schema.NullOr(positive)
   }),
   methods: Schema.NonEmptyArray(Method).check(Schema.isUnique()),
+  /** Prompts of the method 'pcp' by task, for tasks that have none here or are to have another. */
+  prompts: Schema.Record(Schema.String, Prompt),
   /** Which state stands for a row: that of its first token, with the family's own head, or the mean of all. */
   pooling: Schema.Literals(["first", "mean"]),
   /** Tokens of a row; longer ones are cut. */
@@ -194,6 +198,7 @@ export const small: Settings = {
     "solved",
     "solved-final"
   ],
+  prompts: {},
   pooling: "mean",
   length: { pretrain: 32, task: 40 },
   batch: { pretrain: 16, finetune: 16, reweight: 64, solve: 200 },

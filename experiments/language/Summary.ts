@@ -10,6 +10,7 @@ const said: { readonly [M in Method]: string } = {
   finetune: "finetuning alone",
   tapt: "TAPT (masked tokens of the task's text)",
   simcse: "SimCSE (contrast and a tenth of masked tokens)",
+  pcp: "PCP",
   equal: "continued pretraining, equal weights",
   random: "continued pretraining, random weights",
   corner: "one objective alone, the best by validation",

@@ -67,21 +67,26 @@ export interface Features {
   readonly labels: NdArray.NdArray<tf.Tensor1D>
 }
 
+const rateOf = ({ schedule }: Pick<Settings, "schedule">, rate: number, total: number): Rate.Rate =>
+  schedule.kind === "step"
+    ? Rate.step({ rate, every: schedule.every, factor: schedule.factor })
+    : Rate.linear({ peak: rate, warmup: Math.min(schedule.warmup, total - 1), total })
+
+/** Adam with the settings' schedule and decay, of so many updates. */
+export const adam = (settings: Pick<Settings, "decay" | "schedule">, rate: number, total: number) => {
+  const own = Optimizer.adam(rateOf(settings, rate, total))
+  return settings.decay === 0 ? own : own.pipe(Optimizer.weightDecay(settings.decay))
+}
+
 /** Levels and problems; without objectives there are those of finetuning alone. */
 export const make = (settings: Settings, { encoder, setting }: Base, task: Task, objectives: Objectives) => {
   const { batch, gamma, rates, schedule, ticks } = settings
   const { kind } = task
-  const rateOf = (rate: number, total: number) =>
-    schedule.kind === "step"
-      ? Rate.step({ rate, every: schedule.every, factor: schedule.factor })
-      : Rate.linear({ peak: rate, warmup: Math.min(schedule.warmup, total - 1), total })
-  const adam = (rate: number, total: number) => {
-    const decayed = (rate: number) => {
-      const own = Optimizer.adam(rateOf(rate, total))
-      return settings.decay === 0 ? own : own.pipe(Optimizer.weightDecay(settings.decay))
-    }
-    return Optimizer.groups({ encoder: decayed(rate), head: decayed(settings.rates.head * rate) }, isEncoder)
-  }
+  const grouped = (rate: number, total: number) =>
+    Optimizer.groups(
+      { encoder: adam(settings, rate, total), head: adam(settings, settings.rates.head * rate, total) },
+      isEncoder
+    )
   const product = settings.product === "exact" ? Product.exact : Product.finiteDifference({ radius: settings.radius })
   const identity = Hypergradient.implicit({ solver: Solver.identity, product })
   const through = (updates: number, how: Settings["estimator"]) => {
@@ -121,7 +126,7 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
       name: "finetune",
       given: [start],
       data: train,
-      optimizer: adam(rates.finetune, settings.finetuneTicks),
+      optimizer: grouped(rates.finetune, settings.finetuneTicks),
       objective: ({ omega, theta }, batch) => {
         const task = loss(omega as Omega, batch)
         const near = distance(omega.encoder, theta, batch)
@@ -159,8 +164,9 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
     const together = Objective.together(objectives)
     const theta = Var.make("theta", (seed): Objective.HostTheta => ({ encoder, heads: together.heads(seed) }))
     const omega = Var.make("omega", (seed) => ({ encoder, head: head(seed) }))
-    const level = { data: together.data, optimizer: adam(rates.pretrain, ticks), objectives: together.objectives }
-    const reweighting = (rate: number) => Optimizer.adam(schedule.kind === "step" ? rateOf(rate, ticks) : rate)
+    const level = { data: together.data, optimizer: grouped(rates.pretrain, ticks), objectives: together.objectives }
+    const reweighting = (rate: number) =>
+      Optimizer.adam(schedule.kind === "step" ? rateOf(settings, rate, ticks) : rate)
     const levels = TapWeight.levels({
       theta: theta as unknown as Var.Var<"theta", Objective.Theta>,
       omega: omega as unknown as Var.Var<"omega", Omega>,
@@ -168,7 +174,7 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
       ...(initial === undefined ? {} : { initial }),
       finetune: {
         data: train,
-        optimizer: adam(rates.finetune, ticks),
+        optimizer: grouped(rates.finetune, ticks),
         loss,
         gamma,
         shared: (omega, theta) => [omega.encoder, theta.encoder],
@@ -208,7 +214,7 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
         name: "joint",
         given: [beta],
         data: both,
-        optimizer: adam(rates.pretrain, ticks),
+        optimizer: grouped(rates.pretrain, ticks),
         objective: ({ beta, theta }, batch) => {
           const mixed = mixture(beta, theta, Prefixed.part("texts", together.data, batch), undefined)
           const task = loss({ encoder: theta.encoder, head: theta.task }, Prefixed.part("train", train, batch))

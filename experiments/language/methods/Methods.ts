@@ -14,11 +14,13 @@ import {
 } from "tapweight"
 import * as Weightings from "../../common/Weightings.ts"
 import type { Lambda } from "../../common/Weightings.ts"
-import type { Objective } from "../objectives/Objective.ts"
+import type * as Objectives from "../objectives/Objective.ts"
 import type { Finetuning, Method, Settings } from "../Settings.ts"
+import * as Pcp from "../prompts/Pcp.ts"
+import type * as Prompted from "../prompts/Prompted.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
-import type { Task } from "./Task.ts"
+import { settingOf, type Task } from "./Task.ts"
 
 /** How long a method trained, and how much of that it waited for data. */
 export type Seconds = { readonly pretraining: number; readonly finetuning: number; readonly waiting: number }
@@ -55,9 +57,11 @@ type HostTheta = {
 /** Objectives on one task's corpora. */
 export interface Given {
   readonly base: Levels.Base
-  readonly objectives: ReadonlyArray<Objective<Dataset.DataError>>
+  readonly objectives: ReadonlyArray<Objectives.Objective<Dataset.DataError>>
   /** Masked language modelling on the task's own text (TAPT). */
-  readonly own: Objective<Dataset.DataError> | undefined
+  readonly own: Objectives.Objective<Dataset.DataError> | undefined
+  /** The task as prompts under a seed, and the head that answers them; where PCP is asked for. */
+  readonly prompts: { readonly seeded: (seed: number) => Pcp.Task; readonly model: Prompted.HostModel } | undefined
   /** What the corpora are called that trials are told apart by: tasks share pretraining under fixed weights unless they read a task's text. */
   readonly scope: string
   /** Writes an encoder in the form in which it was read. */
@@ -70,7 +74,7 @@ export const make = (
   settings: Settings,
   task: Task,
   seed: number,
-  { base, keep, objectives, own, scope }: Given,
+  { base, keep, objectives, own, prompts, scope }: Given,
   /** Whether test rows are scored. */
   tested: boolean,
   { shared, trial: once }: Comparison.Trials
@@ -143,11 +147,15 @@ export const make = (
     Statistics.mean(each.map(({ seconds }) => seconds[of]))
 
   /** The finetunings that follow, each from an encoder of its own where they chose different ones. */
-  const finetuned = Effect.fnUntraced(function* (name: string, encoder: Encoder.HostParams) {
-    const each = yield* Effect.forEach(settings.finetunings, (how) => finetunedSo(name, encoder, how))
+  const finetuned = Effect.fnUntraced(function* (
+    name: string,
+    encoder: Encoder.HostParams,
+    finetunings: ReadonlyArray<Finetuning> = settings.finetunings
+  ) {
+    const each = yield* Effect.forEach(finetunings, (how) => finetunedSo(name, encoder, how))
     return {
       pretraining: "",
-      scores: yield* Effect.forEach(each, (one, i) => scoresOf(settings.finetunings[i]!, one)),
+      scores: yield* Effect.forEach(each, (one, i) => scoresOf(finetunings[i]!, one)),
       seconds: { pretraining: 0, finetuning: secondsOf(each, "training"), waiting: secondsOf(each, "waiting") },
       updates: { pretraining: 0, finetuning: finetuneTicks }
     } satisfies Trained as Trained
@@ -159,12 +167,17 @@ export const make = (
   }
 
   /** Finetuning after a trial over θ. */
-  const after = Effect.fnUntraced(function* (name: string, trial: string, outcome: Outcome) {
+  const after = Effect.fnUntraced(function* (
+    name: string,
+    trial: string,
+    outcome: Outcome,
+    finetunings?: ReadonlyArray<Finetuning>
+  ) {
     const { theta } = outcome.vars
     if (seed === settings.seed && settings.keep.some((method) => method === name)) {
       yield* keep(`${Session.trialFolder(session.folder, trial).path}/encoder`, theta)
     }
-    const row = yield* finetuned(name, theta.encoder)
+    const row = yield* finetuned(name, theta.encoder, finetunings)
     const { training, waiting } = outcome.seconds
     return {
       ...row,
@@ -283,6 +296,62 @@ export const make = (
     return yield* after("tapt", trial, outcome)
   })
 
+  /**
+   * Prompts, masked language modelling on prompts with the words that were learned, and prompts again. The encoder between is finetuned as
+   * others' are; in place of `free` finetuning stands PCP's own, which is its last step.
+   */
+  const pcp = Effect.gen(function* () {
+    const { model, seeded } = prompts!
+    const { test, validation, ...asked } = seeded(seed)
+    const labelled = settingOf(setting, settings, settings.batch.finetune)
+    const optimizer = Levels.adam(settings, settings.rates.finetune, finetuneTicks)
+    const steps = Pcp.make(labelled, optimizer, { ...asked, validation, test })
+    const prompted = (name: string, from: Prompted.HostModel) =>
+      once(`${folder}/pcp/${name}`, {
+        problem: steps.prompting(from),
+        ticks: finetuneTicks,
+        seed,
+        validation: {
+          every: settings.scoreEvery,
+          rows: validation.texts.length,
+          score: (tick) =>
+            Effect.map(steps.ofTick(tick, validation.texts), (predicted) => ({
+              [task.metric]: Score.ofPredictions(task, validation.labels, predicted)
+            })),
+          select: { metric: task.metric, mode: "max" }
+        }
+      })
+    const first = yield* prompted("prompts-first", model)
+    const { omega } = first.vars
+    const words = steps.objective(setting, yield* steps.ofVars(first.vars, asked.texts), omega.masked)
+    const trial = `${folder}/pcp/pretrain`
+    const alone = Levels.make(settings, { setting, encoder: omega.encoder }, task, [words])
+    const outcome = yield* once(trial, { problem: alone.pretraining({ [words.name]: 1 }), ticks, seed })
+    const others = settings.finetunings.filter((how) => how !== "free")
+    const row = yield* after("pcp", trial, outcome, others)
+    const between = outcome.vars.theta as unknown as Objectives.HostTheta
+    const last = yield* prompted("prompts-last", {
+      encoder: between.encoder,
+      masked: between.heads[words.shares ?? words.name] as Prompted.HostModel["masked"]
+    })
+    const own = tested
+      ? yield* last.test(test, ({ labels, texts }, vars) =>
+          Effect.map(steps.ofVars(vars, texts), (predicted) => Score.ofPredictions(task, labels, predicted))
+        )
+      : Number.NaN
+    const mine: Scores = { finetuning: "free", validation: last.selection.best!.score, test: own }
+    return {
+      ...row,
+      scores: settings.finetunings.map((how) => row.scores.find(({ finetuning }) => finetuning === how) ?? mine),
+      seconds: {
+        pretraining: row.seconds.pretraining + first.seconds.training,
+        finetuning: Statistics.mean([...(others.length === 0 ? [] : [row.seconds.finetuning]), last.seconds.training]),
+        waiting: row.seconds.waiting + first.seconds.waiting + last.seconds.waiting
+      },
+      updates: { ...row.updates, pretraining: ticks + finetuneTicks }
+    } satisfies Trained as Trained
+  })
+
   /** The contrastive objective and a tenth of masked language modelling, which several corpora share. */
   const simcse = (): Lambda => {
     const masked = names.filter((name) => name === "mlm" || name.startsWith("mlm-"))
@@ -300,6 +369,8 @@ export const make = (
         return tapt
       case "simcse":
         return fixed("simcse", simcse())
+      case "pcp":
+        return pcp
       case "equal":
         return fixed("equal", Weightings.equal(names))
       case "random":

@@ -49,11 +49,19 @@ export const predictions = (task: Pick<Task, "kind">, answers: ArrayLike<number>
   })
 }
 
-/** The task's metric of answers. A correlation with answers that are all alike is none, and counts as 0. */
-export const scored = (task: Pick<Task, "kind" | "metric">, labels: ArrayLike<number>, answers: ArrayLike<number>) => {
-  const score = Metric.score(task.metric, labels, predictions(task, answers))
+/** The task's metric of predictions. A correlation with predictions that are all alike is none, and counts as 0. */
+export const ofPredictions = (
+  { metric }: Pick<Task, "metric">,
+  labels: ArrayLike<number>,
+  predicted: ArrayLike<number>
+): number => {
+  const score = Metric.score(metric, labels, predicted)
   return Number.isNaN(score) ? 0 : score
 }
+
+/** The task's metric of answers. */
+export const scored = (task: Pick<Task, "kind" | "metric">, labels: ArrayLike<number>, answers: ArrayLike<number>) =>
+  ofPredictions(task, labels, predictions(task, answers))
 
 /** What scoring reads of a finetuned model. */
 type Vars = { readonly omega: Omega }

@@ -27,28 +27,35 @@ export const rowsBy = (tokenizer: Tokenizer, longest: number) => {
   }
 }
 
-/** Examples as labelled rows. Scores are between 0 and 1. */
-export const labelled = (row: (example: Example) => Row, kind: Kind, examples: ReadonlyArray<Example>): Labelled => ({
-  rows: examples.map(row),
-  labels: examples.map(({ label }) =>
+/** Labels of examples: numbers of classes, or scores between 0 and 1. */
+export const labelsOf = (kind: Kind, examples: ReadonlyArray<Example>): ReadonlyArray<number> =>
+  examples.map(({ label }) =>
     kind.type === "classes" ? label : (label - kind.range[0]) / (kind.range[1] - kind.range[0])
   )
+
+/** Examples as labelled rows. */
+export const labelled = (row: (example: Example) => Row, kind: Kind, examples: ReadonlyArray<Example>): Labelled => ({
+  rows: examples.map(row),
+  labels: labelsOf(kind, examples)
 })
 
-/** The task's rows under a seed; those for testing are the same under each. */
+/** The task's examples under a seed; those for testing are the same under each. */
+export const examplesOf = ({ labels }: Pick<Settings, "labels">, whole: Whole, seed: number) =>
+  Split.map(whole as Split.Split<ReadonlyArray<Example>>, (examples, part) => {
+    const most = labels[part]
+    const own = Seed.fold(Seed.make(part === "test" ? 0 : seed), part)
+    return most === null ? examples : Subset.few(own, whole.kind, examples, most)
+  })
+
+/** The task's rows under a seed. */
 export const ofSeed = (
-  { labels }: Pick<Settings, "labels">,
+  settings: Pick<Settings, "labels">,
   row: (example: Example) => Row,
   whole: Whole,
   seed: number
 ): Task => {
   const { kind, metric, name } = whole
-  const few = (examples: ReadonlyArray<Example>, part: Split.Part) => {
-    const most = labels[part]
-    const own = Seed.fold(Seed.make(part === "test" ? 0 : seed), part)
-    return most === null ? examples : Subset.few(own, kind, examples, most)
-  }
-  const split = Split.map(whole, (examples, part) => labelled(row, kind, few(examples, part)))
+  const split = Split.map(examplesOf(settings, whole, seed), (examples) => labelled(row, kind, examples))
   const { train, validation } = split
   const known: Labelled = {
     rows: [...train.rows, ...validation.rows],

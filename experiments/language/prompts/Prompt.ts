@@ -70,6 +70,14 @@ const wordOf = (tokenizer: Tokenizer.Tokenizer, word: string): readonly [content
   return [tokens[0]!, id]
 }
 
+/** The tokens of a prompt's template and words, with the numbers of contents. */
+export const tokensOf = (tokenizer: Tokenizer.Tokenizer, { template, words }: Prompt): ReadonlyArray<number> => [
+  ...piecesOf(template).flatMap((piece, i) =>
+    "literal" in piece ? tokenizer.content(i === 0 ? piece.literal : ` ${piece.literal}`) : []
+  ),
+  ...words.flatMap((word) => tokenizer.content(` ${word}`))
+]
+
 /**
  * A prompt in a tokenizer's tokens, rows being `longest` at most: texts are cut, the template never is. The tokens are those of
  * the whole sentence. Throws a `RangeError` on a template that lacks a place, on a word that is not one token, and on two words

@@ -1,10 +1,12 @@
 /** Classification by hidden words: batches of prompts, and what the head for masked tokens answers where the word is hidden. */
 import * as tf from "@tensorflow/tfjs-core"
-import { Dataset, type Encoder, MaskedHead, NdArray, Objective as Losses, type Seed } from "tapweight"
+import * as Effect from "effect/Effect"
+import { Dataset, type Encoder, MaskedHead, NdArray, Objective as Losses, type Seed, type Tree } from "tapweight"
 import * as Objective from "../objectives/Objective.ts"
 import * as Pooling from "../objectives/Pooling.ts"
 import type { Sentences } from "../objectives/Texts.ts"
 import type { Kind } from "../tasks/Task.ts"
+import * as LengthBuckets from "../tokenizers/LengthBuckets.ts"
 import type { Texts, Tokens } from "./Prompt.ts"
 
 /** An encoder with its head for masked tokens, on the host. */
@@ -23,7 +25,8 @@ export const fields = (setting: Objective.Setting, { type }: Kind) => ({
 
 /** A batch of prompts. */
 export type Batch = Dataset.BatchOf<ReturnType<typeof fields>>
-type Asked = Omit<Batch, "labels" | "key"> & { readonly key?: tf.Tensor1D }
+/** What is asked: prompts without labels. */
+export type Asked = Omit<Batch, "labels" | "key"> & { readonly key?: tf.Tensor1D }
 
 /** Texts with their labels: numbers of classes, or scores from 0 to 1. */
 export interface Labelled {
@@ -108,6 +111,38 @@ export const predictions = ({ type }: Kind, { data, shape }: NdArray.NdArray): R
     return type === "classes" ? own.indexOf(Math.max(...own)) : 1 / (1 + Math.exp(own[0]! - own[1]!))
   })
 }
+
+/** The answers to a batch, whoever computes them. */
+export type Observe<E, R> = (batch: Tree.Host<Asked>) => Effect.Effect<NdArray.NdArray, E, R>
+
+/** What is predicted for each text, without dropout: rows come by length, in batches of few shapes. */
+export const predicted = Effect.fnUntraced(function* <E, R>(
+  { tokenizer }: Pick<Objective.Setting, "tokenizer">,
+  kind: Kind,
+  tokens: Tokens,
+  texts: ReadonlyArray<Texts>,
+  observe: Observe<E, R>
+) {
+  const batch = 64
+  const asked = texts.map(tokens.asked)
+  const sizes = asked.map(({ row }) => row.ids.length)
+  const out = Array<number>(texts.length)
+  for (const { length, rows } of LengthBuckets.evaluation(sizes, LengthBuckets.lengths(Math.max(...sizes)), batch)) {
+    const own = rows.map((row) => asked[row]!)
+    const { ids, types } = LengthBuckets.padded(
+      own.map(({ row }) => row),
+      length,
+      tokenizer,
+      batch
+    )
+    const positions = new Int32Array(batch)
+    for (const [i, { position }] of own.entries()) positions[i] = position
+    const answers = yield* observe({ ids, types, positions: NdArray.int32([batch], positions) })
+    const found = predictions(kind, answers)
+    for (const [i, row] of rows.entries()) out[row] = found[i]!
+  }
+  return out as ReadonlyArray<number>
+})
 
 /** The number of the word that stands for a label: the class's own; of scores the second from the middle on. */
 export const wordOf = ({ type }: Kind, label: number): number => (type === "classes" ? label : label < 0.5 ? 0 : 1)
