@@ -36,6 +36,7 @@ import { contrast } from "../experiments/language/objectives/Contrast.ts"
 import { masked } from "../experiments/language/objectives/Masked.ts"
 import * as Objective from "../experiments/language/objectives/Objective.ts"
 import { order } from "../experiments/language/objectives/Order.ts"
+import type { Documents } from "../experiments/language/objectives/Texts.ts"
 import type { Tokenizer } from "../experiments/language/tokenizers/Tokenizer.ts"
 import { ofProducts } from "./operations.ts"
 
@@ -92,11 +93,17 @@ const problemOf = ({ labelled, length, pretrain }: Sizes) => {
   const sentence = (i: number) =>
     Array.from(Seed.integers(Seed.fold(Seed.make(2), i), length - 2, 50_000), (id) => id + 4)
   const count = 2 * pretrain
-  const texts = { name: "random", count, tokens: sentence, starts: [0, count] }
+  const texts: Documents = {
+    name: "random",
+    count,
+    ids: sentence,
+    place: (at) => ({ at, of: count }),
+    pairs: Int32Array.from({ length: count - 1 }, (_, i) => i)
+  }
   const together = Objective.together([
     masked(setting, texts, { head }),
     contrast(setting, texts),
-    order(setting, { ...texts, tokens: (i) => sentence(i).slice(0, length / 2 - 2) })
+    order(setting, { ...texts, ids: (i) => sentence(i).slice(0, length / 2 - 2) })
   ])
   const theta = Var.make("theta", (seed): Objective.HostTheta => ({ encoder, heads: together.heads(seed) }))
   const omega = Var.make("omega", (seed) => ({ encoder, classifier: Classifier.init(config, 2)(seed) }))
@@ -157,22 +164,22 @@ const program = Effect.gen(function* () {
   yield* Console.log(
     `θ has ${(parameters / 1e6).toFixed(1)} million parameters; θ, ω and Adam's moments are ${gib(state)}`
   )
+  let [at, usage] = [performance.now(), process.cpuUsage()]
+  if (Number(values.ticks) > 0)
+    yield* Run.ticks(problem, { ticks: Number(values.ticks), seed: 0 }).pipe(
+      Stream.runForEach((tick) => {
+        const used = process.cpuUsage(usage)
+        const [wall, cpu] = [(performance.now() - at) / 1000, (used.user + used.system) / 1e6]
+        ;[at, usage] = [performance.now(), process.cpuUsage()]
+        const losses = Object.entries(tick.levels).map(([name, { loss }]) => `${name} ${loss.toFixed(4)}`)
+        const peak = gib(1024 * process.resourceUsage().maxRSS)
+        return Console.log(
+          `tick ${tick.index}: ${wall.toFixed(1)} s by the wall, ${cpu.toFixed(1)} s of processor time, peak ${peak}; ${losses.join(", ")}`
+        )
+      })
+    )
   yield* costed(`B ${batch}, T ${length}`, own)
   yield* costed("the paper's batches of 512, 32 and 32, T 128", { pretrain: 512, labelled: 32, length: 128 })
-  if (Number(values.ticks) === 0) return
-  let [at, usage] = [performance.now(), process.cpuUsage()]
-  yield* Run.ticks(problem, { ticks: Number(values.ticks), seed: 0 }).pipe(
-    Stream.runForEach((tick) => {
-      const used = process.cpuUsage(usage)
-      const [wall, cpu] = [(performance.now() - at) / 1000, (used.user + used.system) / 1e6]
-      ;[at, usage] = [performance.now(), process.cpuUsage()]
-      const losses = Object.entries(tick.levels).map(([name, { loss }]) => `${name} ${loss.toFixed(4)}`)
-      const peak = gib(1024 * process.resourceUsage().maxRSS)
-      return Console.log(
-        `tick ${tick.index}: ${wall.toFixed(1)} s by the wall, ${cpu.toFixed(1)} s of processor time, peak ${peak}; ${losses.join(", ")}`
-      )
-    })
-  )
 }).pipe(Effect.provide(layer))
 
 NodeRuntime.runMain(program)
