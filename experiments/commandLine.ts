@@ -6,6 +6,7 @@ import { data } from "./commands/Data.ts"
 import { reproduce } from "./commands/Reproduce.ts"
 import { landscape as languageLandscape } from "./language/Landscape.ts"
 import { language } from "./language/Language.ts"
+import { proximal } from "./language/Proximal.ts"
 import { landscape } from "./molecules/Landscape.ts"
 import { molecules } from "./molecules/Molecules.ts"
 import { zoo } from "./zoo/Zoo.ts"
@@ -17,6 +18,7 @@ Cli.run(
       "brown-control": control,
       language,
       "language-landscape": languageLandscape,
+      "language-proximal": proximal,
       molecules,
       "molecules-landscape": landscape,
       ...Object.fromEntries(zoo.map(({ program }) => [program.name, program]))

@@ -5,11 +5,49 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { Launch, Load, Options } from "tapweight/cli"
+import { language } from "../language/Language.ts"
+import * as Needs from "../language/Needs.ts"
+import * as Language from "../language/Paper.ts"
+import { proximal } from "../language/Proximal.ts"
+import type { Settings } from "../language/Settings.ts"
 import { exhibits } from "../molecules/Paper.ts"
 import { molecules } from "../molecules/Molecules.ts"
 
-const names = Object.keys(exhibits) as [string, ...Array<string>]
-const contents = names.map((name) => `${name} (${exhibits[name]!.title})`).join(", ")
+/** A table or figure with the program that repeats it, and which of its settings names the data sets. */
+type Shown = {
+  readonly title: string
+  readonly program: Load.Runnable
+  readonly sets?: {
+    readonly setting: "sets" | "tasks"
+    readonly small: ReadonlyArray<string>
+    readonly paper: ReadonlyArray<string>
+  }
+  readonly wanted: { readonly [setting: string]: unknown }
+}
+
+const shown: { readonly [what: string]: Shown } = {
+  ...Object.fromEntries(
+    Object.entries(exhibits).map(([what, { methods, paper, sets, title }]) => [
+      what,
+      { title, program: molecules, sets: { setting: "sets", small: sets, paper }, wanted: { methods } } satisfies Shown
+    ])
+  ),
+  ...Object.fromEntries(
+    Object.entries(Language.exhibits).map(([what, { methods, paper, settings = {}, tasks, title }]) => [
+      what,
+      {
+        title,
+        program: language,
+        sets: { setting: "tasks", small: tasks, paper },
+        wanted: { methods, ...settings }
+      } satisfies Shown
+    ])
+  ),
+  table10: { title: "time of the proximal term", program: proximal, wanted: {} }
+}
+
+const names = Object.keys(shown) as [string, ...Array<string>]
+const contents = names.map((name) => `${name} (${shown[name]!.title})`).join(", ")
 
 const namesIn = (text: string): ReadonlyArray<string> => text.split(",").map((name) => name.trim())
 
@@ -19,13 +57,15 @@ const named = Schema.makeFilter((text: string) => {
   return new Set(parts).size === parts.length || "expected each name once"
 })
 
-/** Repeats a table or figure of the paper: the molecules' program with that table's sets and methods. */
+/** Repeats a table or figure of the paper: its application's program with that table's sets and methods. */
 export const reproduce = Command.make(
   "reproduce",
   {
     what: Argument.Literals("table", names).pipe(Argument.withDescription(`What to repeat: ${contents}`)),
     scale: Flag.Literals("scale", ["small", "paper"]).pipe(
-      Flag.withDescription("small finishes on two cores; paper has the paper's hyperparameters and wants a GPU"),
+      Flag.withDescription(
+        "small finishes on two cores; paper has the paper's hyperparameters and wants a GPU: on language it says what it takes"
+      ),
       Flag.withDefault("small")
     ),
     seeds: Flag.Int("seeds").pipe(
@@ -34,11 +74,15 @@ export const reproduce = Command.make(
       Flag.optional
     ),
     data: Flag.Directory("data", { mustExist: true }).pipe(
-      Flag.withDescription("Folder of the tables: 'tapweight data fetch' fills one")
+      Flag.withDescription("Folder of the data sets: 'tapweight data fetch' fills one with molecules")
+    ),
+    encoder: Flag.Directory("encoder", { mustExist: true }).pipe(
+      Flag.withDescription("Folder of the encoder as the hub has it, for tables on language"),
+      Flag.optional
     ),
     sets: Flag.String("sets").pipe(
       Flag.withMetavar("name,name"),
-      Flag.withDescription("MoleculeNet's sets or .json files of schemas, where not the table's sets"),
+      Flag.withDescription("Data sets by name or .json files of schemas, where not the table's own"),
       Flag.withSchema(Schema.String.check(named)),
       Flag.optional
     ),
@@ -54,28 +98,38 @@ export const reproduce = Command.make(
     format: Options.format,
     quiet: Options.quiet
   },
-  Effect.fnUntraced(function* ({ data, scale, seeds, sets, what, ...options }) {
-    const exhibit = exhibits[what]!
-    const own = scale === "paper" ? exhibit.paper : exhibit.sets
-    const { config } = molecules
-    // The table's sets are a default, so that a settings file may name others.
-    const program = { ...molecules, config: { ...config, defaults: { ...config.defaults, sets: own } } }
-    const wanted = {
-      data,
-      methods: exhibit.methods,
-      ...(Option.isSome(sets) ? { sets: namesIn(sets.value) } : {}),
-      ...(Option.isSome(seeds) ? { seeds: seeds.value } : {})
+  Effect.fnUntraced(function* ({ data, encoder, scale, seeds, sets, what, ...options }) {
+    const { program, sets: known, wanted } = shown[what]!
+    const { config } = program
+    const own = known === undefined ? {} : { [known.setting]: scale === "paper" ? known.paper : known.small }
+    const given = {
+      ...(known === undefined ? {} : { data }),
+      ...wanted,
+      ...(known !== undefined && Option.isSome(sets) ? { [known.setting]: namesIn(sets.value) } : {}),
+      ...(known !== undefined && Option.isSome(seeds) ? { seeds: seeds.value } : {}),
+      ...(program !== molecules && Option.isSome(encoder) ? { encoder: encoder.value } : {})
     }
-    yield* Launch.start(Load.named(molecules.name, program), {
+    // The table's sets are a default, so that a settings file may name others.
+    const loaded = Load.named(program.name, {
+      ...program,
+      config: { ...config, defaults: { ...config.defaults, ...own } }
+    } as Load.Runnable)
+    const asked = {
       ...options,
-      preset: scale === "paper" ? Option.some("paper") : Option.none(),
+      preset: scale === "paper" && program !== proximal ? Option.some("paper") : Option.none(),
       set: [
-        ...Object.entries(wanted).map(
+        ...Object.entries(given).map(
           ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`
         ),
         ...options.set
       ]
-    })
+    }
+    if (scale === "small" || program !== language) return yield* Launch.start(loaded, asked)
+    const { value } = yield* Launch.resolve(loaded, asked)
+    const settings = value as Settings
+    const needs = yield* Needs.text(settings.encoder, settings)
+    const run = `to run it: tapweight run language --preset paper -s encoder=${settings.encoder} -s data=${data}`
+    yield* Launch.print(options.format, `${needs}\n\n${run}`, { needs, run })
   }, Launch.hushed)
 ).pipe(
   Command.withDescription("Repeats a table or figure of the paper and prints its numbers beside the paper's"),
@@ -83,6 +137,10 @@ export const reproduce = Command.make(
     {
       command: "tapweight reproduce table6 --scale small --seeds 3 --data DIR",
       description: "The ablations on five sets of MoleculeNet"
+    },
+    {
+      command: "tapweight reproduce table4 --encoder DIR --data DIR --sets sst-2,cola",
+      description: "Methods on two tasks of GLUE, from an encoder's folder"
     }
   ])
 )

@@ -40,3 +40,44 @@ export const costs: { readonly [M in Method]?: number } = { finetune: 1, equal: 
 
 /** Table 10: seconds of the proximal term forwards and backwards, 125 million parameters on an A100. */
 export const proximal = { kl: [0.385, 0.484], mean: [0.101, 0.108] } as const
+
+/** A table of the paper: its tasks at our scale and at the paper's, what it compares, and settings that are its own. */
+export interface Exhibit {
+  readonly title: string
+  readonly tasks: readonly [string, ...Array<string>]
+  readonly paper: ReadonlyArray<string>
+  readonly methods: readonly [Method, ...Array<Method>]
+  readonly settings?: Partial<Settings>
+}
+
+const compared = ["finetune", "tapt", "simcse", "equal", "tapweight"] as const
+
+/** What `tapweight reproduce` knows of the paper's tables on language; table 10 is a program of its own. */
+export const exhibits: { readonly [name: string]: Exhibit } = {
+  table3: {
+    title: "topics, roles and opinions (accuracy %)",
+    tasks: ["piboso", "csabstruct", "ag-news-10k", "imdb"],
+    paper: three,
+    methods: compared
+  },
+  table4: {
+    title: "GLUE",
+    tasks: ["sst-2", "sts-b"],
+    paper: glue,
+    methods: compared
+  },
+  table5: {
+    title: "DeBERTa v3",
+    tasks: ["cola", "mrpc"],
+    paper: ["cola", "mrpc"],
+    methods: ["finetune", "tapweight"],
+    settings: { beside: "deberta-v3-large" }
+  },
+  table8: {
+    title: "training time over finetuning's",
+    tasks: ["qqp"],
+    paper: ["qqp"],
+    methods: ["finetune", "equal", "tapt", "tapweight"],
+    settings: { finetunings: ["free"] }
+  }
+}

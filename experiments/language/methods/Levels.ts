@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import {
   Dataset,
   Encoder,
+  type EncoderConfig,
   Hypergradient,
   Init,
   Level,
@@ -44,12 +45,14 @@ type Objectives = ReadonlyArray<Objective.Objective<Dataset.DataError>>
 
 const isEncoder = (path: string): "encoder" | "head" => (path.startsWith("encoder.") ? "encoder" : "head")
 
+type Read = Pick<Supervised.Batch, "ids" | "types">
+
 /** How far apart the encoders' outputs are: Σ p log p/q over the features of each token, p of θ and q of ω, a mean over tokens. */
 const divergence = (
-  { config }: Objective.Setting,
+  config: EncoderConfig.EncoderConfig,
   omega: Encoder.Params,
   theta: Encoder.Params,
-  { ids, types }: Supervised.Batch
+  { ids, types }: Read
 ): tf.Scalar => {
   const shares = (encoder: Encoder.Params) => {
     const states = Encoder.encode(config, encoder, { ids, types })
@@ -60,6 +63,12 @@ const divergence = (
   const mask = Encoder.maskOf(config, { ids })
   return tf.div(tf.sum(tf.mul(each, mask)), tf.sum(mask))
 }
+
+/** The proximal term: squared differences of parameters, their sum or mean, or the divergence of outputs on a batch. */
+export const distanceOf =
+  (proximal: Settings["proximal"], config: EncoderConfig.EncoderConfig) =>
+  (omega: Encoder.Params, theta: Encoder.Params, batch: Read): tf.Scalar =>
+    proximal === "kl" ? divergence(config, omega, theta, batch) : Losses.proximal(omega, theta, { reduction: proximal })
 
 /** The features of labelled rows with one head's answers: what a head on a frozen encoder is trained on. */
 export interface Features {
@@ -113,10 +122,7 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
   /** The same without dropout: what is measured is not shaken. */
   const measured = (omega: Omega, { ids, labels, types }: Supervised.Batch): tf.Scalar =>
     Supervised.lossOf(kind, Pooling.answers(setting, omega.encoder, omega.head, { ids, types }), labels)
-  const distance = (omega: Encoder.Params, theta: Encoder.Params, batch: Supervised.Batch): tf.Scalar =>
-    settings.proximal === "kl"
-      ? divergence(setting, omega, theta, batch)
-      : Losses.proximal(omega, theta, { reduction: settings.proximal })
+  const distance = distanceOf(settings.proximal, setting.config)
 
   /** Finetuning alone from an encoder: near it, which is equation 3 at the end of level I, or free of it. */
   const finetuning = (from: Encoder.HostParams, how: Exclude<Finetuning, "frozen">) => {
