@@ -7,6 +7,8 @@ import { reproduce } from "./commands/Reproduce.ts"
 import { landscape as languageLandscape } from "./language/Landscape.ts"
 import { language } from "./language/Language.ts"
 import { proximal } from "./language/Proximal.ts"
+import { auxiliary } from "./language/weights/Auxiliary.ts"
+import { roles } from "./language/weights/Roles.ts"
 import { landscape } from "./molecules/Landscape.ts"
 import { molecules } from "./molecules/Molecules.ts"
 import { zoo } from "./zoo/Zoo.ts"
@@ -21,6 +23,8 @@ Cli.run(
       "language-proximal": proximal,
       molecules,
       "molecules-landscape": landscape,
+      "language-roles": roles,
+      "language-auxiliary": auxiliary,
       ...Object.fromEntries(zoo.map(({ program }) => [program.name, program]))
     },
     commands: [data, reproduce]
