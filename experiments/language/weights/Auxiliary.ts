@@ -25,14 +25,17 @@ const prepare = Effect.fnUntraced(function* (settings: Settings) {
   )
   const [piboso, imdb] = [yield* Sources.task(settings.data, "piboso"), yield* Sources.task(settings.data, "imdb")]
   const { batch, labelled, length } = settings
-  return yield* Effect.forEach(Study.seeds(settings), (seed) =>
+  const drawn = yield* Effect.forEach(Study.seeds(settings), (seed) =>
     Effect.gen(function* () {
       const root = Seed.fold(Seed.make(seed), "auxiliary")
       const few = (name: string, { kind }: typeof piboso, from: ReadonlyArray<Example>, count: number) =>
         Subset.few(Seed.fold(root, name), kind, from, count)
-      const drawn = others.map((task) => ({ ...task, examples: few(task.name, task, task.parts.train.examples, most) }))
+      const helped = others.map((task) => ({
+        ...task,
+        examples: few(task.name, task, task.parts.train.examples, most)
+      }))
       // Unlabelled text: what the four have, without their labels.
-      const alone = drawn.flatMap(({ examples }) => examples.map((example) => [example]))
+      const alone = helped.flatMap(({ examples }) => examples.map((example) => [example]))
       const texts = yield* Sources.documents("texts", alone, whole.tokenizer)
       const pieces = Pieces.cut(whole, Pieces.counts(whole.tokenizer, [texts]), settings.vocabulary)
       const setting = { config: pieces.config, tokenizer: pieces.tokenizer, batch, length, pooling: "mean" as const }
@@ -60,7 +63,7 @@ const prepare = Effect.fnUntraced(function* (settings: Settings) {
         seed,
         pieces,
         objectives: [
-          ...drawn.map(({ examples, kind, name }) =>
+          ...helped.map(({ examples, kind, name }) =>
             Supervised.supervised(
               setting,
               {
@@ -92,6 +95,8 @@ const prepare = Effect.fnUntraced(function* (settings: Settings) {
       } satisfies Study.Drawn as Study.Drawn
     })
   )
+  const data = [...others, piboso, imdb].map(({ input }) => input)
+  return { drawn, inputs: { data, weights: [whole.input] } } satisfies Study.Data as Study.Data
 })
 
 /** Weights of four tasks and of masked tokens, for roles of sentences and for sentiment of reviews. */

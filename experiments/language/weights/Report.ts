@@ -1,7 +1,8 @@
 /** Tables of a study of weights. */
 import * as Effect from "effect/Effect"
-import { ComparisonText, type Comparison, LambdaChart, type Session, Statistics, TextTable } from "tapweight"
+import { ComparisonText, type Comparison, Config, LambdaChart, type Session, Statistics, TextTable } from "tapweight"
 import type { Settings } from "./Settings.ts"
+import * as Learning from "./Learning.ts"
 import * as Study from "./Study.ts"
 
 /** All methods, in the order of the table. */
@@ -14,7 +15,7 @@ export const methods = (objectives: ReadonlyArray<string>, draws: number): Reado
 
 export type Row = Comparison.Row<string, Study.Scores>
 
-const learners = ["one-step", "unrolled", "window", "branches"]
+const learners: ReadonlyArray<string> = Learning.ways
 const isFixed = (method: string) => method !== "none" && !learners.some((name) => method.endsWith(name))
 
 /** Of each seed the fixed weighting among these that validates best: an oracle that has to be paid for by trying them all. */
@@ -97,12 +98,24 @@ export const text = (
 export const run = Effect.fnUntraced(function* (
   session: Session.Session,
   settings: Settings,
-  drawn: ReadonlyArray<Study.Drawn>
+  { drawn, inputs }: Study.Data
 ) {
+  yield* session.inputs(inputs)
+  const names = drawn[0]!.objectives.map(({ name }) => name)
+  const known = [
+    "none",
+    ...Object.keys(Study.weightings(names, 0, settings.draws)),
+    ...learners,
+    ...learners.map((how) => `final-${how}`)
+  ]
+  const unheard = settings.methods.find((method) => !known.includes(method))
+  if (unheard !== undefined) {
+    const reason = `'${unheard}' is none of ${known.join(", ")}`
+    return yield* new Config.ConfigError({ key: "methods", origin: "all together", reason })
+  }
   const { failures, rows } = yield* Study.compared(session, settings, drawn, settings.methods, settings.draws)
-  const objectives = drawn[0]!.objectives.map(({ name }) => name)
   const targets = drawn[0]!.targets.map(({ name }) => name)
-  const tables = text(rows, settings.methods, objectives)
+  const tables = text(rows, settings.methods, names)
   const charts = yield* Effect.forEach(
     targets.flatMap((target) =>
       learners.filter((how) => settings.methods.includes(how)).map((how) => [target, how] as const)

@@ -15,10 +15,10 @@ import * as Study from "./Study.ts"
 /** What each seed draws. Of all abstracts but the test file's a fifth is for validation, and the others are the corpus. */
 const prepare = Effect.fnUntraced(function* (settings: Settings) {
   const whole = yield* Sources.encoder(settings.encoder)
-  const { classes, kind, parts } = yield* Sources.task(settings.data, "piboso")
+  const { classes, input, kind, parts } = yield* Sources.task(settings.data, "piboso")
   const known = [...parts.train.examples, ...parts.validation!.examples]
   const { batch, labelled, length } = settings
-  return yield* Effect.forEach(Study.seeds(settings), (seed) =>
+  const drawn = yield* Effect.forEach(Study.seeds(settings), (seed) =>
     Effect.gen(function* () {
       const root = Seed.fold(Seed.make(seed), "roles")
       const documents = Sources.shuffled(Seed.fold(root, "documents"), known)
@@ -52,6 +52,7 @@ const prepare = Effect.fnUntraced(function* (settings: Settings) {
       } satisfies Study.Drawn as Study.Drawn
     })
   )
+  return { drawn, inputs: { data: [input], weights: [whole.input] } } satisfies Study.Data as Study.Data
 })
 
 /** Weights of four objectives on abstracts, for the roles of their sentences. */

@@ -8,9 +8,10 @@ const schema = Schema.Struct({
   /** Seeds to compare over: `seed`, `seed` + 1, … A seed draws labels, the validation part and batches. */
   seeds: positive,
   /** Folder of an encoder as the hub has it, with a head for masked tokens. */
-  encoder: Schema.String,
+  encoder: Schema.NonEmptyString,
   /** Folder of the texts. */
-  data: Schema.String,
+  data: Schema.NonEmptyString,
+  /** `none`, `equal`, `NAME-only`, `NAME-mostly`, `random-1` …, a way of learning, or `final-` and one: its last weights from the start. */
   methods: Schema.Array(Schema.String),
   /** Draws of random weights. */
   draws: whole,
@@ -42,8 +43,8 @@ export const defaults: Settings = {
   seed: 0,
   seeds: 10,
   ticks: 150,
-  encoder: "",
-  data: "",
+  encoder: "encoder",
+  data: "data",
   methods: [],
   draws: 2,
   vocabulary: 8192,

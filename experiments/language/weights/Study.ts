@@ -1,15 +1,16 @@
 /** What weights are worth on a setting: every fixed weighting, and weights that are learned, each scored by the same probe. */
-import * as tf from "@tensorflow/tfjs-core"
+import type * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import {
   Comparison,
   type Dataset,
   type Encoder,
+  type Manifest,
   NdArray,
   Seed,
   type Session,
   Simplex,
-  Split,
+  type Split,
   type Trial
 } from "tapweight"
 import * as Finished from "../../common/Finished.ts"
@@ -36,6 +37,12 @@ export interface Drawn {
   readonly pieces: Pieces.Pieces
   readonly objectives: ReadonlyArray<Objective.Objective<Dataset.DataError>>
   readonly targets: ReadonlyArray<Target>
+}
+
+/** What a study reads: what each seed draws, and the files. */
+export interface Data {
+  readonly drawn: ReadonlyArray<Drawn>
+  readonly inputs: Manifest.Inputs
 }
 
 /** The seeds of a study. */
@@ -81,10 +88,7 @@ export const weightings = (
 }
 
 /** The problems of the first seed: equal weights, and every way of learning them. */
-export const problems = (
-  options: Learning.Options & { readonly methods: ReadonlyArray<string> },
-  drawn: ReadonlyArray<Drawn>
-) => {
+export const problems = (options: Learning.Options & { readonly methods: ReadonlyArray<string> }, { drawn }: Data) => {
   const { objectives, pieces, seed, targets } = drawn[0]!
   const start = { encoder: pieces.encoder, heads: Objective.together(objectives).heads(Seed.make(seed)) }
   const levels = Levels.make(options, pieces.config, objectives, start)
