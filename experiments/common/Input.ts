@@ -9,6 +9,10 @@ const unstated = "not stated"
 const hashOf = (file: string) =>
   Effect.tryPromise({ try: () => FileHash.sha256(file), catch: (error) => JsonFile.because(file)(error as Error) })
 
+/** Files in words: the first and the last of many. */
+const said = (files: ReadonlyArray<string>): string =>
+  files.length <= 8 ? files.join(", ") : `${files[0]} … ${files.at(-1)} (${files.length} files)`
+
 /** The hash of several files in order; of one alone its own. */
 const hashOfAll = (files: ReadonlyArray<string>) =>
   Effect.map(Effect.forEach(files, hashOf), (hashes) =>
@@ -26,7 +30,7 @@ export const ofFiles = ({
 }: Pick<Data, "dropped" | "name" | "read" | "split" | "version"> & {
   readonly files: ReadonlyArray<string>
   readonly licence?: string | undefined
-}) => Effect.map(hashOfAll(files), (sha256): Data => ({ ...rest, sha256, licence, source: files.join(", ") }))
+}) => Effect.map(hashOfAll(files), (sha256): Data => ({ ...rest, sha256, licence, source: said(files) }))
 
 /** {@link ofFiles} of one. */
 export const ofFile = ({ file, ...rest }: Omit<Parameters<typeof ofFiles>[0], "files"> & { readonly file: string }) =>

@@ -5,14 +5,15 @@ import { TableError } from "../../common/tables/TableError.ts"
 import { type Column, namesOf } from "../../common/tables/Column.ts"
 import type { Files, Form, Format } from "./TaskSchema.ts"
 
-const endings: ReadonlyArray<readonly [ending: string, format: Format]> = [
+const endings: ReadonlyArray<readonly [ending: string, format: Format | undefined]> = [
   [".tsv", "tsv"],
   [".csv", "csv"],
   [".jsonl", "jsonl"],
   [".ndjson", "jsonl"],
   [".json", "jsonl"],
   [".parquet", "parquet"],
-  [".txt", "abstracts"]
+  // Lines of what, only a schema says.
+  [".txt", undefined]
 ]
 
 /** The format that a file's name tells. */

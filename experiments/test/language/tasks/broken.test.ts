@@ -190,6 +190,11 @@ const broken: ReadonlyArray<Broken> = [
     message: /there is no row in it/
   },
   {
+    what: "columns of a text file",
+    contents: { "a.txt": csv },
+    message: /a.txt: its name does not tell its format: let it end in/
+  },
+  {
     what: "an ending that tells nothing",
     contents: { "a.dat": csv },
     schema: { files: { train: "a.dat" } },

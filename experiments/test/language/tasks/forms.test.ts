@@ -1,9 +1,10 @@
 /** Tasks in the forms in which people have them, and one's own by a schema. */
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { NodeServices } from "tapweight"
+import { NodeServices, Seed } from "tapweight"
 import * as Benchmarks from "../../../language/tasks/Benchmarks.ts"
 import * as Read from "../../../language/tasks/Read.ts"
 import type { Example } from "../../../language/tasks/Task.ts"
@@ -392,6 +393,36 @@ layer(NodeServices.layer)("tasks in the forms that people have", (it) => {
         { text: "u", pair: "v", label: 1, document: "7", place: { at: 1, of: 2 } },
         { text: "z", pair: "w", label: -1, document: "8", place: { at: 0, of: 1 } }
       ])
+    })
+  )
+})
+
+layer(NodeServices.layer)("what a manifest says of a task", (it) => {
+  it.effect("each part with its hash and rows; of many files the first and the last", () =>
+    Effect.gen(function* () {
+      const review = (part: string, i: number) => [
+        `aclImdb/${part}/${i % 2 ? "pos" : "neg"}/${i}_1.txt`,
+        `review ${part} ${i}`
+      ]
+      const reviews = (part: string, count: number) => Array.from({ length: count }, (_, i) => review(part, i))
+      const contents = Object.fromEntries([...reviews("train", 40), ...reviews("test", 4)])
+      const folder = yield* folderOf(contents)
+      const place = yield* Tasks.named(folder, "imdb")
+      const { inputs } = yield* Tasks.make(place, { seed: Seed.make(1) })
+      assert.deepStrictEqual(
+        inputs.map(({ licence, name, read }) => [name, read, licence]),
+        [
+          ["imdb train", 40, "not stated"],
+          ["imdb test", 4, "not stated"]
+        ]
+      )
+      assert.match(inputs[0]!.source, /train\/neg\/0_1\.txt … .*train\/pos\/39_1\.txt \(40 files\)$/)
+      assert.match(inputs[0]!.split.rule, /^imdb: 36 train, 4 validation, 4 test; validation 11\.1 % of rows$/)
+      // One letter of one review is another data set.
+      writeFileSync(join(folder, "aclImdb/train/pos/39_1.txt"), "review train 93")
+      const changed = yield* Tasks.make(place, { seed: Seed.make(1) })
+      assert.notStrictEqual(changed.inputs[0]!.sha256, inputs[0]!.sha256)
+      assert.strictEqual(changed.inputs[1]!.sha256, inputs[1]!.sha256)
     })
   )
 })
