@@ -105,7 +105,7 @@ const rank = (title: string): number => {
 
 /** Of what it is one, and which one: names of trials that differ in their last number alone are seeds of one method. */
 const seeded = (trial: string): readonly [method: string, seed: string] => {
-  const match = /^(.*?)[\s/_-]*(?:seed\s*|s)?(\d+)$/.exec(trial)
+  const match = /^(.*?)(?:[\s,/_-]+(?:seed\s*|s)?|seed\s*)(\d+)$/.exec(trial)
   return match === null ? [trial, ""] : [match[1]!, match[2]!]
 }
 
