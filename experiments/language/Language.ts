@@ -125,6 +125,7 @@ export const language = Program.make({
           objectives: names
         },
         scores: Summary.scores(rows, tasks),
+        tables: Summary.costs(rows, settings.methods),
         text: Summary.text({ averages, rows, failures: ComparisonText.failures(failures), seeds }, settings, data),
         charts: Object.fromEntries(charts.flat())
       }

@@ -134,22 +134,27 @@ const weights = (
         ])
       ])
 
-/** Table 8: training time over finetuning's, over all tasks and seeds, as trained and as with as many updates each. */
-const costs = (rows: ReadonlyArray<Row>, methods: ReadonlyArray<Method>): string => {
+/**
+ * Table 8: training time over finetuning's, over all tasks and seeds, as trained and as with as many updates each. None without
+ * finetuning alone to compare with.
+ */
+export const costs = (rows: ReadonlyArray<Row>, methods: ReadonlyArray<Method>) => {
   const over = (method: string, of: (row: Row) => number) =>
     Statistics.mean(rows.filter((row) => row.method === method).map(of))
   const base = over("finetune", trained)
   const update = Statistics.mean(rows.map(({ seconds, updates }) => seconds.finetuning / updates.finetuning))
   const others = methods.filter((method) => method !== "finetune" && rows.some((row) => row.method === method))
-  if (Number.isNaN(base) || others.length === 0) return ""
-  return Columns.numbers([
-    ["training time over finetuning's", "as trained", "equal updates", "paper, QQP"],
-    ...others.map((method) => {
-      const pretraining = over(method, ({ seconds, updates }) => seconds.pretraining / updates.pretraining)
-      return [said[method], ...[over(method, trained) / base, 1 + pretraining / update, Paper.costs[method]].map(times)]
-    })
-  ])
+  if (Number.isNaN(base) || others.length === 0) return []
+  const table = others.map((method) => {
+    const pretraining = over(method, ({ seconds, updates }) => seconds.pretraining / updates.pretraining)
+    return [said[method], ...[over(method, trained) / base, 1 + pretraining / update, Paper.costs[method]].map(times)]
+  })
+  const columns = ["training time over finetuning's", "as trained", "equal updates", "paper, QQP"]
+  return [{ title: "Cost beside the paper's table 8", columns, rows: table }]
 }
+
+const inText = (tables: ReturnType<typeof costs>): string =>
+  tables.map(({ columns, rows }) => Columns.numbers([columns, ...rows])).join("")
 
 /** What a run says. */
 export const text = (
@@ -185,7 +190,7 @@ export const text = (
     weights("λ at the end", final, names),
     weights("λ, mean of the last half", averages, names),
     final.length > 0 ? "λ was learned from the validation part: its scores there favour the methods that learn it" : "",
-    costs(rows, settings.methods),
+    inText(costs(rows, settings.methods)),
     failures
   ]
     .filter((part) => part !== "")

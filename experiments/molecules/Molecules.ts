@@ -131,6 +131,7 @@ export const molecules = Program.make({
           objectives
         },
         scores: Summary.scores(rows, tasks),
+        tables: Summary.costs(rows, settings.methods),
         text: [
           ...settings.finetunings.flatMap((how) => {
             const scored = Summary.under(rows, how)
@@ -143,7 +144,7 @@ export const molecules = Program.make({
           rows.some(({ lambda }) => lambda !== undefined)
             ? "λ was learned from the validation molecules: their scores favour the methods that learn it"
             : "",
-          Summary.costs(rows, settings.methods),
+          Summary.inText(Summary.costs(rows, settings.methods)),
           Summary.waiting(rows),
           ComparisonText.failures(failures)
         ]

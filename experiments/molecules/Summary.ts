@@ -123,16 +123,16 @@ export const ofSet = (
 
 /**
  * Table 9: training time over finetuning's, all sets and seeds together, as trained and as it would be if pretraining and
- * finetuning had as many updates each; the paper's beside it. Empty without finetuning alone to compare with.
+ * finetuning had as many updates each; the paper's beside it. None without finetuning alone to compare with.
  */
-export const costs = (found: ReadonlyArray<Row>, methods: ReadonlyArray<Method>): string => {
+export const costs = (found: ReadonlyArray<Row>, methods: ReadonlyArray<Method>) => {
   const over = (method: string, of: (one: Row) => number) =>
     Statistics.mean(found.filter((each) => each.method === method).map(of))
   const base = over("finetune", trained)
   // Finetuning's own updates, whatever came before it.
   const update = Statistics.mean(found.map(({ seconds, updates }) => seconds.finetuning / updates.finetuning))
   const others = methods.filter((method) => method !== "finetune" && found.some((each) => each.method === method))
-  if (Number.isNaN(base) || others.length === 0) return ""
+  if (Number.isNaN(base) || others.length === 0) return []
   const times = (x: number | undefined) => (x === undefined ? "-" : `×${x.toFixed(2)}`)
   const rows = others.map((method) => {
     const pretraining = over(method, ({ seconds, updates }) => seconds.pretraining / updates.pretraining)
@@ -140,9 +140,13 @@ export const costs = (found: ReadonlyArray<Row>, methods: ReadonlyArray<Method>)
     const measured = [over(method, trained) / base, 1 + pretraining / update]
     return [said[method], ...[...measured, muv, qm9].map(times)]
   })
-  const heading = ["training time over finetuning's", "as trained", "equal updates", "paper, MUV", "paper, Qm9"]
-  return Columns.numbers([heading, ...rows])
+  const columns = ["training time over finetuning's", "as trained", "equal updates", "paper, MUV", "paper, Qm9"]
+  return [{ title: "Cost beside the paper's table 9", columns, rows }]
 }
+
+/** {@link costs} as text. */
+export const inText = (tables: ReturnType<typeof costs>): string =>
+  tables.map(({ columns, rows }) => Columns.numbers([columns, ...rows])).join("")
 
 /**
  * In how many pairs of one set and seed TapWeight's test score is the better one, over all sets, and the p of a sign test that

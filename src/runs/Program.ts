@@ -10,6 +10,7 @@ import type { Engine } from "../engines/Engine.ts"
 import type * as Config from "./trial/Config.ts"
 import * as LambdaChart from "./view/LambdaChart.ts"
 import * as OutcomeText from "./view/OutcomeText.ts"
+import type { Table } from "./folder/ResultFile.ts"
 import type { Score } from "./folder/Score.ts"
 import * as Records from "./folder/Records.ts"
 import type { Session } from "./trial/Session.ts"
@@ -22,6 +23,8 @@ export interface Result {
   readonly text: string
   /** Of each method on each task with each seed: what `tapweight compare` reads. */
   readonly scores?: ReadonlyArray<Score>
+  /** Tables that a run's page shows beside what its levels cost. */
+  readonly tables?: ReadonlyArray<Table>
   readonly charts?: { readonly [file: string]: string }
 }
 

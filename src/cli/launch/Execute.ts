@@ -58,8 +58,9 @@ export const execute = Effect.fnUntraced(function* <E, R>(
       yield* JsonFile.replace(path.join(folder.path, name), new TextEncoder().encode(svg))
     }
     // Last, because a run that has a result is done.
-    const { result, scores, text } = said
-    yield* ResultFile.write(folder, { program, result, text, ...(scores === undefined ? {} : { scores }) })
+    const { result, scores, tables, text } = said
+    const more = { ...(scores === undefined ? {} : { scores }), ...(tables === undefined ? {} : { tables }) }
+    yield* ResultFile.write(folder, { program, result, text, ...more })
     return said
   }).pipe(Effect.scoped)
   return yield* work.pipe(

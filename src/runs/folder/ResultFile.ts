@@ -7,12 +7,21 @@ import * as JsonFile from "../../files/JsonFile.ts"
 import type { RunFolder } from "./RunFolder.ts"
 import { Score } from "./Score.ts"
 
+/** A table that says more than scores do, such as what methods cost beside a paper's figures. */
+export const Table = Schema.Struct({
+  title: Schema.String,
+  columns: Schema.Array(Schema.String),
+  rows: Schema.Array(Schema.Array(Schema.String))
+})
+export type Table = typeof Table.Type
+
 /** What is stored: numbers for scripts, the text for people, and scores that `compare` reads. */
 export const ResultFile = Schema.Struct({
   program: Schema.String,
   result: Schema.Json,
   text: Schema.String,
-  scores: Schema.optionalKey(Schema.Array(Score))
+  scores: Schema.optionalKey(Schema.Array(Score)),
+  tables: Schema.optionalKey(Schema.Array(Table))
 })
 export type ResultFile = typeof ResultFile.Type
 

@@ -9,6 +9,18 @@ export interface LevelCurves {
   readonly loss: ReadonlyArray<Point>
   readonly parts: ReadonlyArray<Series>
   readonly gradient: ReadonlyArray<Point>
+  /** Of the ticks that were looked at: norms of the gradient, of what the optimizer takes of it, and of the change. */
+  readonly norms: ReadonlyArray<Series>
+  readonly rates: ReadonlyArray<Series>
+}
+
+/** What a level cost: what a turn takes, at the middle of its records, and all of its turns. */
+export interface LevelCost {
+  readonly level: string
+  readonly turns: number
+  readonly milliseconds: number | undefined
+  readonly evaluations: number
+  readonly bytes: number | undefined
 }
 
 /** Tradeoff weights of one level over steps. */
@@ -30,11 +42,15 @@ export interface HyperCurves {
     readonly via: string
     readonly norm: ReadonlyArray<Point>
     readonly cosine: ReadonlyArray<Point>
+    readonly share: ReadonlyArray<Point>
   }>
   readonly solves: ReadonlyArray<{
     readonly solve: string
     readonly residual: ReadonlyArray<Point>
     readonly unmeasured: number
+    /** How often it was looked at, and how often its solver did not call it sound. */
+    readonly looks: number
+    readonly unsound: number
   }>
 }
 
@@ -44,6 +60,9 @@ export interface Curves {
   readonly lambda: ReadonlyArray<LambdaCurves>
   readonly hyper: ReadonlyArray<HyperCurves>
   readonly scores: ReadonlyArray<Series>
+  readonly costs: ReadonlyArray<LevelCost>
+  /** The most memory that the process held, in bytes; undefined where it was not noted. */
+  readonly peak: number | undefined
 }
 
 /** Points of a line at most: a picture has no more columns to show them in. */
@@ -87,13 +106,19 @@ const mean = (rows: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<number>
 /** The curves of a trial's records. */
 export const of = (records: ReadonlyArray<Line>): Curves => {
   const levels = grouped(only(records, "step")).map(([level, steps]): LevelCurves => {
-    const [own, parts] = [new Lines(), new Lines()]
-    for (const { gnorm, loss, parts: values = {}, tick } of steps) {
+    const [own, parts, norms, rates] = [new Lines(), new Lines(), new Lines(), new Lines()]
+    for (const { gnorm, loss, moved, parts: values = {}, rates: groups = {}, taken, tick } of steps) {
       own.add("loss", tick, loss)
       if (gnorm !== undefined) own.add("gradient", tick, gnorm)
       for (const [name, value] of Object.entries(values)) parts.add(name, tick, value)
+      for (const [name, value] of Object.entries(groups)) rates.add(name === "" ? "rate" : name, tick, value)
+      if (moved === undefined) continue
+      if (gnorm !== undefined) norms.add("gradient", tick, gnorm)
+      if (taken !== undefined) norms.add("gradient as taken", tick, taken)
+      norms.add("change", tick, moved)
     }
-    return { level, loss: own.of("loss"), gradient: own.of("gradient"), parts: parts.all() }
+    const lines = { parts: parts.all(), norms: norms.all(), rates: rates.all() }
+    return { level, loss: own.of("loss"), gradient: own.of("gradient"), ...lines }
   })
   const lambda = grouped(only(records, "lambda")).map(([level, rows]): LambdaCurves => {
     const weights = new Lines()
@@ -103,19 +128,24 @@ export const of = (records: ReadonlyArray<Line>): Curves => {
     return { level, weights: weights.all(), first: rows[0]!.lambda, last: rows.at(-1)!.lambda, late }
   })
   const hyper = grouped(only(records, "hyper")).map(([level, rows]): HyperCurves => {
-    const [own, norms, cosines, residuals] = [new Lines(), new Lines(), new Lines(), new Lines()]
-    const unmeasured = new Map<string, number>()
+    const [own, norms, cosines] = [new Lines(), new Lines(), new Lines()]
+    const [shares, residuals] = [new Lines(), new Lines()]
+    const solved = new Map<string, { unmeasured: number; looks: number; unsound: number }>()
     for (const { direct, k, norm, parts, solves } of rows) {
       own.add("norm", k, norm)
       own.add("direct", k, direct)
       for (const part of parts) {
         norms.add(part.via.join(" → "), k, part.norm)
         cosines.add(part.via.join(" → "), k, part.cos)
+        if (part.share !== undefined) shares.add(part.via.join(" → "), k, part.share)
       }
-      for (const { level, residual, solver } of solves) {
+      for (const { level, ok, residual, solver } of solves) {
         const name = `${level}: ${solver}`
-        if (!unmeasured.has(name)) unmeasured.set(name, 0)
-        if (residual === null) unmeasured.set(name, unmeasured.get(name)! + 1)
+        const known = solved.get(name) ?? { unmeasured: 0, looks: 0, unsound: 0 }
+        solved.set(name, known)
+        known.looks++
+        if (ok === false) known.unsound++
+        if (residual === null) known.unmeasured++
         else residuals.add(name, k, residual)
       }
     }
@@ -123,13 +153,25 @@ export const of = (records: ReadonlyArray<Line>): Curves => {
       level,
       norm: own.of("norm"),
       direct: own.of("direct"),
-      paths: norms.all().map(({ name, points }) => ({ via: name, norm: points, cosine: cosines.of(name) })),
-      solves: [...unmeasured].map(([solve, missing]) => ({ solve, residual: residuals.of(solve), unmeasured: missing }))
+      paths: norms
+        .all()
+        .map(({ name, points }) => ({ via: name, norm: points, cosine: cosines.of(name), share: shares.of(name) })),
+      solves: [...solved].map(([solve, counts]) => ({ solve, residual: residuals.of(solve), ...counts }))
     }
   })
   const scores = new Lines()
   for (const { k, level, metrics, split } of only(records, "eval")) {
     for (const [name, value] of Object.entries(metrics)) scores.add(`${level} ${name} (${split})`, k, value)
   }
-  return { levels, lambda, hyper, scores: scores.all() }
+  const costs = grouped(only(records, "cost")).map(([level, rows]): LevelCost => {
+    const times = rows.flatMap(({ ms }) => (ms === null ? [] : [ms])).sort((a, b) => a - b)
+    const { bytes, evaluations } = rows.at(-1)!
+    const turns = rows.reduce((sum, row) => sum + row.turns, 0)
+    return { level, turns, milliseconds: times[times.length >> 1], evaluations, bytes: bytes ?? undefined }
+  })
+  const peak = only(records, "memory").reduce<number | undefined>(
+    (most, row) => Math.max(most ?? 0, row.peak),
+    undefined
+  )
+  return { levels, lambda, hyper, scores: scores.all(), costs, peak }
 }

@@ -56,6 +56,19 @@ const trialOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder, name: 
   return { name, curves: Curves.of(records), training, waiting, attempts }
 })
 
+/** Solves that their solvers do not call sound, by how often. */
+const unsound = (
+  trials: ReadonlyArray<{ readonly name: string; readonly curves: Curves.Curves }>
+): ReadonlyArray<string> =>
+  trials.flatMap(({ curves, name }) =>
+    curves.hyper.flatMap(({ level, solves }) =>
+      solves.flatMap(({ looks, solve, unsound: times }) => {
+        const of = name === "" ? level : `${name}, ${level}`
+        return times === 0 ? [] : [`The solve ${solve} for ${of} was not sound at ${times} of ${looks} looks.`]
+      })
+    )
+  )
+
 /** Trials that are drawn: a page of more would be large, and nobody would read it. */
 const drawn = 24
 
@@ -83,6 +96,7 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
       const rows = dropped.reduce((sum, each) => sum + each.rows, 0)
       return rows === 0 ? [] : [`${rows} rows of ${name} were dropped.`]
     }),
+    ...unsound(trials),
     ...(undrawn > 0 ? [`Curves of ${undrawn} of ${all.length} trials are not drawn.`] : [])
   ]
   const { parent } = manifest
@@ -114,8 +128,8 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
     section("levels", "Levels", html`${planned.map(([of, plan]) => Sections.plan(of, plan))}`),
     section(
       "cost",
-      "Time",
-      table(
+      "Cost",
+      html`${Sections.tables(result?.tables ?? [])}${Sections.costs(trials)}${table(
         "Seconds of each trial",
         ["trial", "seconds", "of them waiting for data", "attempts"],
         all.map(({ attempts, name, training, waiting }) => [
@@ -124,7 +138,7 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
           waiting.toFixed(1),
           `${attempts}`
         ])
-      )
+      )}`
     ),
     section("provenance", "Provenance", Sections.provenance(manifest)),
     section("settings", "Settings", Sections.settings(entries)),

@@ -1,6 +1,7 @@
 /** The parts of a report, each from what it shows. */
 import type { Plan } from "../../runtime/plan/Plan.ts"
 import { computing, type Manifest } from "../folder/Manifest.ts"
+import type { Table } from "../folder/ResultFile.ts"
 import type { Entries } from "../trial/Config.ts"
 import type { Standings } from "../statistics/Standing.ts"
 import * as Paired from "../statistics/Paired.ts"
@@ -56,14 +57,19 @@ export const losses = (trial: string, { levels, scores }: Curves, folded: boolea
     : body
 }
 
+const isSteady = (lines: ReadonlyArray<{ readonly points: ReadonlyArray<Point> }>): boolean =>
+  lines.every(({ points }) => points.every(([, value]) => value === points[0]![1]))
+
 const lossesOf = (trial: string, { levels, scores }: Pick<Curves, "levels" | "scores">): Markup => {
   const of = (level: string) => (trial === "" ? level : `${trial}, ${level}`)
-  return html`${levels.map(({ gradient, level, loss, parts }) => {
+  return html`${levels.map(({ gradient, level, loss, norms, parts, rates }) => {
     const series = [{ name: "loss", points: loss }, ...parts]
     const [first, last] = [loss[0]?.[1], loss.at(-1)?.[1]]
     return html`<h3>${of(level)}</h3>
       <p>Loss ${number(first)} at first, ${number(last)} at last, over ${loss.at(-1)?.[0] ?? 0} updates.</p>
-      ${figure(Figures.lines(series, { label: `loss of ${of(level)} over its updates`, x: `updates of ${level}`, y: "loss" }), `loss of ${of(level)} over its own updates${parts.length > 0 ? ", with its parts" : ""}`, numbers(`loss of ${of(level)}`, "update", [...series, { name: "gradient norm", points: gradient }]))}`
+      ${figure(Figures.lines(series, { label: `loss of ${of(level)} over its updates`, x: `updates of ${level}`, y: "loss" }), `loss of ${of(level)} over its own updates${parts.length > 0 ? ", with its parts" : ""}`, numbers(`loss of ${of(level)}`, "update", [...series, { name: "gradient norm", points: gradient }]))}
+      ${norms.length === 0 ? nothing : figure(Figures.lines(norms, { label: `gradient and change of ${of(level)}`, x: `updates of ${level}`, y: "norm", log: true }), `norms of the gradient and of the change of ${of(level)}, where it was looked at`, numbers(`norms of ${of(level)}`, "update", norms))}
+      ${rates.length === 0 ? nothing : isSteady(rates) ? html`<p>Rate${rates.map(({ name, points }) => ` ${name === "rate" ? "" : `of ${name} `}${number(points[0]?.[1])}`).join(",")} throughout.</p>` : figure(Figures.lines(rates, { label: `learning rate of ${of(level)}`, x: `updates of ${level}`, y: "rate" }), `learning rate of ${of(level)}`, numbers(`learning rate of ${of(level)}`, "update", rates))}`
   })}${
     scores.length === 0
       ? nothing
@@ -89,16 +95,24 @@ export const hypergradients = (trial: string, { hyper }: Curves): Markup =>
       ...paths.map(({ norm, via }) => ({ name: `via ${via}`, points: norm }))
     ]
     const cosines = paths.map(({ cosine, via }) => ({ name: via, points: cosine }))
+    const shares = paths.flatMap(({ share, via }) => (share.length === 0 ? [] : [{ name: via, points: share }]))
     const residuals = solves.filter(({ residual }) => residual.length > 0)
     const drawn = residuals.map(({ residual, solve }) => ({ name: solve, points: residual }))
     return html`<h3>${of}</h3>
       ${figure(Figures.lines(sizes, { label: `hypergradient of ${of}`, x: "step", y: "norm", log: true }), `hypergradient of ${of}: its norm and its parts`, numbers(`hypergradient of ${of}`, "step", sizes))}
       ${cosines.length > 1 ? figure(Figures.lines(cosines, { label: `cosine of each path with the hypergradient of ${of}`, x: "step", y: "cosine", domain: [-1, 1] }), `cosine of each path with the whole, ${of}`, numbers(`cosines of ${of}`, "step", cosines)) : nothing}
+      ${shares.length > 1 ? figure(Figures.lines(shares, { label: `share of each path in the hypergradient of ${of}`, x: "step", y: "share" }), `share of each path in the whole, ${of}`, numbers(`shares of ${of}`, "step", shares)) : nothing}
       ${drawn.length > 0 ? figure(Figures.lines(drawn, { label: `residuals of the solves of ${of}`, x: "step", y: "residual", log: true }), `relative residual of each solve, ${of}`, numbers(`residuals of ${of}`, "step", drawn)) : nothing}
       ${table(
         `solves of ${of}`,
-        ["solve", "last residual", "not measured"],
-        solves.map(({ residual, solve, unmeasured }) => [solve, number(residual.at(-1)?.[1]), `${unmeasured} times`])
+        ["solve", "last residual", "looked at", "not measured", "not sound"],
+        solves.map(({ looks, residual, solve, unmeasured, unsound }) => [
+          solve,
+          number(residual.at(-1)?.[1]),
+          `${looks}`,
+          `${unmeasured}`,
+          `${unsound}`
+        ])
       )}`
   })}`
 
@@ -129,6 +143,30 @@ export const plan = (names: string, planned: Plan): Markup => {
       })
     )}`
 }
+
+/** What levels of trials cost: how long a turn takes, its gradients, the state it carries; and the memory of all. */
+export const costs = (all: ReadonlyArray<{ readonly name: string; readonly curves: Curves }>): Markup => {
+  const rows = all.flatMap(({ curves, name }) => {
+    const spent = (cost: Curves["costs"][number]) => cost.turns * (cost.milliseconds ?? 0)
+    const whole = curves.costs.reduce((sum, cost) => sum + spent(cost), 0)
+    return curves.costs.map((cost) => [
+      name === "" ? cost.level : `${name}, ${cost.level}`,
+      `${cost.turns}`,
+      number(cost.milliseconds),
+      whole > 0 ? `${((100 * spent(cost)) / whole).toFixed(0)} %` : "-",
+      number(cost.evaluations),
+      number(cost.bytes)
+    ])
+  })
+  const peak = all.reduce((most, { curves }) => Math.max(most, curves.peak ?? 0), 0)
+  return html`${rows.length === 0 ? nothing : table("Cost of each level", ["level", "turns", "ms a turn", "share of time", "gradients a turn", "bytes of state"], rows)}
+  ${rows.length === 0 ? nothing : html`<p class="soft">Time is what ticks with a level take more than those without; levels that only act together share theirs by the gradients that the plan counts.</p>`}
+  ${peak > 0 ? html`<p>The process held ${(peak / 2 ** 20).toFixed(0)} MiB at most.</p>` : nothing}`
+}
+
+/** Tables that a program gives with its result. */
+export const tables = (all: ReadonlyArray<Table>): Markup =>
+  html`${all.map(({ columns, rows, title }) => table(title, columns, rows))}`
 
 /** Methods side by side, a dot for each seed. */
 export const standings = (all: ReadonlyArray<Standings>): Markup =>

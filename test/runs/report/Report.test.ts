@@ -68,6 +68,10 @@ const scores = ["none", hostile].flatMap((method, m) =>
   }))
 )
 
+const tables = [
+  { title: `Cost ${hostile}`, columns: ["method", "as trained", "paper"], rows: [[hostile, "×3.50", "×3.76"]] }
+]
+
 const records = (many: number): string => {
   const lines: Array<object> = [{ t: "head", v: 1, run: "r", attempt: 1, from: 0, at: "2026-01-01T00:00:00Z" }]
   for (let k = 1; k <= many; k++) {
@@ -79,7 +83,8 @@ const records = (many: number): string => {
       tick: k,
       loss: k === 7 ? "NaN" : 1 / k,
       gnorm: 1,
-      parts: { [hostile]: 2 }
+      parts: { [hostile]: 2 },
+      ...(k % 10 === 0 ? { rates: { "": 0.1 / k }, moved: 0.5, taken: 0.7 } : {})
     })
     lines.push({
       t: "lambda",
@@ -97,9 +102,18 @@ const records = (many: number): string => {
       level: "upper",
       norm: 1 + k,
       direct: 0,
-      parts: [{ via: ["lower"], norm: 1, cos: 1 }],
-      solves: [{ level: "lower", solver: hostile, residual: k % 2 === 0 ? null : 0.01 }]
+      parts: [
+        { via: ["lower"], norm: 1, cos: 1, share: 0.75 },
+        { via: [hostile], norm: 1, cos: 1, share: 0.25 }
+      ],
+      solves: [{ level: "lower", solver: hostile, residual: k % 2 === 0 ? null : 0.01, ok: k % 4 !== 0 }]
     })
+    if (k % 100 > 0) continue
+    lines.push(
+      { t: "cost", k, level: "lower", w: k, turns: 100, ms: 2 + (k % 3), evaluations: 1, bytes: 4096 },
+      { t: "cost", k, level: "upper", w: k, turns: 100, ms: 9, evaluations: 3.5, bytes: null },
+      { t: "memory", k, w: k, resident: 2 ** 28, peak: 3 * 2 ** 28, heap: 2 ** 20, arrays: 4 }
+    )
   }
   return lines.map((line) => `${JSON.stringify(line)}\n`).join("")
 }
@@ -138,7 +152,7 @@ beforeAll(async () => {
       })
       yield* PlanFile.write(folder, { problems: { [hostile]: plan } })
       yield* Status.write(folder, { state: "done", tick: 9, attempt: 1, exit: 0, error: hostile })
-      yield* ResultFile.write(folder, { program: hostile, result: null, text: `all well ${hostile}`, scores })
+      yield* ResultFile.write(folder, { program: hostile, result: null, text: `all well ${hostile}`, scores, tables })
     })
   )
   writeFileSync(join(folder.path, "metrics-1.ndjson"), records(2000))
@@ -181,11 +195,37 @@ describe("a report", () => {
     assert.include(document.querySelector("#settings")!.textContent, '"<img src=x onerror=alert(1)>')
     assert.include(document.querySelector("header")!.textContent, "done")
     assert.include(document.querySelector("#result")!.textContent, "2 rows of")
-    assert.include(document.querySelector("#hypergradient")!.textContent, "1000 times")
+    assert.include(document.querySelector("#hypergradient")!.textContent, "2000")
+    assert.include(document.querySelector("#result")!.textContent, "was not sound at 500 of 2000 looks")
     assert.include(
       document.querySelector("#comparison")!.textContent,
       "4 seeds give no corrected p below 0.125: it takes 6"
     )
+  })
+
+  it("says what levels cost, beside the tables that the program gave, to the letter; rates, norms and shares are drawn", async () => {
+    const document = new DOMParser().parseFromString(await page(), "text/html")
+    const cells = [...document.querySelectorAll("#cost tr")].map((row) =>
+      [...row.querySelectorAll("th, td")].map((cell) => `${cell.textContent}`.trim())
+    )
+    const stored = (await run(ResultFile.read(folderOf("one"))))!.tables!
+    assert.deepStrictEqual(stored, tables)
+    const said = (text: string) => text.replace("\u001b", "\\u001b").replace("\u202e", "\\u202e")
+    for (const { columns, rows } of stored)
+      for (const row of [columns, ...rows]) assert.deepInclude(cells, row.map(said))
+    assert.deepInclude(cells, ["lower", "2000", "3", "25 %", "1", "4096"])
+    assert.deepInclude(cells, ["upper", "2000", "9", "75 %", "3.5", "-"])
+    assert.include(document.querySelector("#cost")!.textContent, "768 MiB at most")
+    const captions = [...document.querySelectorAll("figcaption")].map((caption) => `${caption.textContent}`.trim())
+    for (const words of [
+      "share of each path in the whole",
+      "learning rate of lower",
+      "norms of the gradient and of the change"
+    ])
+      assert.isTrue(
+        captions.some((caption) => caption.includes(words)),
+        words
+      )
   })
 
   it("every figure has a name and its numbers, and every part a heading that it is named by", async () => {
