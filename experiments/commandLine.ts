@@ -2,6 +2,7 @@
 import { Cli } from "tapweight/cli"
 import { control } from "./brown/Control.ts"
 import { brown } from "./brown/Brown.ts"
+import { digits } from "./digits/Program.ts"
 import { data } from "./commands/Data.ts"
 import { reproduce } from "./commands/Reproduce.ts"
 import { landscape as languageLandscape } from "./language/Landscape.ts"
@@ -18,6 +19,7 @@ Cli.run(
     programs: {
       brown,
       "brown-control": control,
+      digits,
       language,
       "language-landscape": languageLandscape,
       "language-proximal": proximal,
