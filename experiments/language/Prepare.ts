@@ -19,15 +19,13 @@ import type * as Pcp from "./prompts/Pcp.ts"
 import * as Prompt from "./prompts/Prompt.ts"
 import { prompts } from "./prompts/Prompts.ts"
 import type { Example, Task } from "./tasks/Task.ts"
+import * as Parting from "./tasks/Parting.ts"
 import * as Tasks from "./tasks/Tasks.ts"
 import * as Pieces from "./tokenizers/Pieces.ts"
 import * as Tokenizer from "./tokenizers/Tokenizer.ts"
 
-// Parts are of the task: the same for every seed. Seeds draw labels from them.
-const partsSeed = Seed.fold(Seed.make(0), "parts")
-
-const readTask = ({ data }: Settings, name: string) =>
-  Effect.flatMap(Tasks.named(data, name), (place) => Tasks.make(place, { seed: partsSeed }))
+const readTask = ({ data, parts }: Settings, name: string) =>
+  Effect.flatMap(Tasks.named(data, name), (place) => Tasks.make(place, { ...parts, seed: Parting.defaultSeed }))
 
 /** A name of an objective: of lower-case letters, digits and dashes. */
 const plain = (name: string): string =>

@@ -1,6 +1,7 @@
 import * as Schema from "effect/Schema"
 import { Config, Program } from "tapweight"
 import * as TextFiles from "./corpora/TextFiles.ts"
+import * as Parting from "./tasks/Parting.ts"
 import { positive, rate, several, share, whole } from "../common/Fields.ts"
 import { Prompt } from "./prompts/Prompt.ts"
 
@@ -53,6 +54,8 @@ const schema = Schema.Struct({
   data: Schema.NonEmptyString,
   /** Names of known tasks, and .json files that hold schemas of others. */
   tasks: Schema.NonEmptyArray(Schema.NonEmptyString).check(Schema.isUnique()),
+  /** How their parts are made, see `Parting`. */
+  parts: Parting.Rules,
   /** Unlabelled text: files, and `task` for the task's own training texts. */
   corpora: Schema.NonEmptyArray(Schema.NonEmptyString).check(Schema.isUnique()),
   /** What a line of a corpus is: a sentence of the document that blank lines end, a document, or a text that stands alone. */
@@ -175,6 +178,7 @@ export const small: Settings = {
   head: "checkpoint",
   vocabulary: 8192,
   data: "data",
+  parts: Parting.paper,
   tasks: ["cola"],
   corpora: [ofTask],
   lines: "sentence",

@@ -1,9 +1,9 @@
 /** The parts of a task: those that its files have, and those that are drawn from training. */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { Dataset, Seed, Split } from "tapweight"
 import * as Partition from "../../common/Partition.ts"
 import type { Loaded } from "./Read.ts"
-import * as Subset from "./Subset.ts"
 import type { Example, Kind, Task } from "./Task.ts"
 
 type Examples = ReadonlyArray<Example>
@@ -12,15 +12,21 @@ type Examples = ReadonlyArray<Example>
 export const defaultSeed = Seed.fold(Seed.make(0), "parts")
 
 /** How parts are made. */
-export interface Options {
-  readonly seed: Seed.Seed
+export const Rules = Schema.Struct({
   /** Whether validation is what the files have for it (`own`, where they have it), or is drawn from all rows that are not for the test. */
-  readonly validation?: "own" | "drawn"
-  /** The share of rows, or of documents, that is drawn for validation: a ninth where absent, the paper's 8 : 1. */
-  readonly share?: number
+  validation: Schema.Literals(["own", "drawn"]),
+  /** The share of rows, or of documents, that is drawn for validation. */
+  share: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThan(1)),
   /** Whether training and validation may have texts of the test part, as published splits do (`keep`), or not. */
-  readonly overlap?: "keep" | "drop"
-}
+  overlap: Schema.Literals(["keep", "drop"])
+})
+export type Rules = typeof Rules.Type
+
+/** The paper's parts: 8 : 1 where files have no validation. */
+export const paper: Rules = { validation: "own", share: 1 / 9, overlap: "keep" }
+
+/** The rules, those of the paper where absent, and what is drawn by. */
+export type Options = Partial<Rules> & { readonly seed: Seed.Seed }
 
 /** Rows that belong together: those of one document, or one that is of none. */
 const groupsOf = (examples: Examples): ReadonlyArray<Examples> => {
@@ -77,8 +83,9 @@ const said = (share: number): string => `${Number((100 * share).toFixed(1))} %`
  */
 export const make = (
   { kind, parts: read, schema }: Loaded,
-  { overlap = "keep", seed, share = 1 / 9, validation = "own" }: Options
+  options: Options
 ): Effect.Effect<Omit<Task, "inputs">, Dataset.DataError> => {
+  const { overlap, seed, share, validation } = { ...paper, ...options }
   if (!(share > 0 && share < 1))
     throw new RangeError(`Parting.make: share ${share} for validation; give one between 0 and 1`)
   const { metric, name } = schema
@@ -112,20 +119,4 @@ export const make = (
     ...(both === 0 ? [] : [`${both} rows for training and validation have texts of the test part`])
   ].join("; ")
   return Effect.succeed({ name, kind, metric, summary, ...Split.apart({ train, validation: chosen, test }) })
-}
-
-/** Rows of each part; all where absent. */
-export type Counts = { readonly [P in Split.Part]?: number }
-
-/**
- * A task with few of its rows, drawn by the seed: see {@link Subset.few}. Parts stay what they are, so that what validation has is in
- * documents of its own.
- */
-export const few = <T extends Omit<Task, "inputs">>(task: T, seed: Seed.Seed, counts: Counts): T => {
-  const split = Split.map(task, (rows, part) => {
-    const count = counts[part]
-    return count === undefined ? rows : Subset.few(Seed.fold(seed, part), task.kind, rows, count)
-  })
-  const said = Object.entries(counts).map(([part, count]) => `${count} for ${part}`)
-  return { ...task, ...split, summary: `${task.summary}; of these ${said.join(", ")}` }
 }
