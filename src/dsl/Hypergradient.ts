@@ -25,6 +25,8 @@ export interface Solver {
   readonly cost: SolverCost
   /** Whether it uses the preconditioner: the run then keeps the last update of the level. */
   readonly preconditioned: boolean
+  /** Whether what it keeps in its state changes its solutions: such a solve is made once an update, and not differentiated. */
+  readonly keeps?: boolean
   readonly init: (like: Tree) => Tree
   readonly update: <T extends Tree>(
     product: (u: T) => T,

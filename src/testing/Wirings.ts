@@ -10,6 +10,13 @@ export const implicit: Estimator = {
   evaluationsPerElement: 0,
   steps: 1
 }
+/** An implicit estimator whose solve can be differentiated, so that responses contain responses. */
+export const solving: Estimator = {
+  ...implicit,
+  name: "cg(3) × fd",
+  evaluations: 8,
+  solve: { products: 3, productsPerElement: 0, evaluations: 2, differentiable: true }
+}
 /** An estimator that lets no gradient through. */
 export const detached: Estimator = {
   kind: "detached",
@@ -47,7 +54,7 @@ export const random = (seed: Seed.Seed, levels?: number): Wiring => {
     variable: draw.chance(0.02) ? draw.pick(variables) : variables[i]!,
     upstream: names.filter((_, j) => (j < i ? draw.chance(j === i - 1 ? 0.85 : 0.4) : draw.chance(0.01))),
     given: variables.filter((_, j) => (j > i ? draw.chance(0.25) : draw.chance(0.015))),
-    estimator: draw.chance(0.1) ? null : draw.chance(0.3) ? detached : implicit,
+    estimator: draw.chance(0.1) ? null : draw.chance(0.3) ? detached : draw.chance(0.4) ? solving : implicit,
     unroll: draw.chance(0.01) ? 0 : 1 + draw.below(3),
     ...(draw.chance(0.1) ? { buffers: draw.chance(0.05) ? draw.pick([...variables, "b0"]) : `b${i}` } : {})
   }))

@@ -20,11 +20,18 @@ export const swept = <V extends Var.Any, E, R>(problem: Problem<V, E, R>, seed =
       const name = problem.top.name
       const feed = yield* Feed.open(problem, Seed.make(seed))
       const batches = yield* feed(Object.fromEntries(plan.levels.map((l) => [l.name, [0]])))
-      const sweep = plan.sweeps.find((s) => s.level === name)!
       const state = yield* engine.start(initial(problem, plan), initialVars(problem, Seed.make(seed)))
       const observe = yield* engine.observe((s: State, b: Sweep.Batches) => {
         const moment = { acting: [name], restarting: [], frozen: [], past: {}, diagnostics: true }
-        const found = Sweep.direction(levels.get(name)!, levels, sweep, s, b[name]!.at(-1)!, b, moment)
+        const found = Sweep.direction(
+          levels.get(name)!,
+          levels,
+          new Map(plan.sweeps.map((each) => [each.level, each])),
+          s,
+          b[name]!.at(-1)!,
+          b,
+          moment
+        )
         return { gradient: found.gradient, report: found.metrics.report } as never as {
           gradient: Tree.Tree
           report: Sweep.Report

@@ -60,7 +60,8 @@ export const defects = (wiring: Wiring): ReadonlySet<WiringError["kind"]> => {
   for (const members of parts) {
     for (const m of members) {
       if (levels[m]!.estimator === null) found.add("NoEstimator")
-      if (parts[m]!.length > 0) found.add("ResponseOfResponse")
+      const deep = parts[m]!.concat(...parts[m]!.map((k) => parts[k]!))
+      if (deep.some((k) => levels[k]!.estimator?.solve?.differentiable !== true)) found.add("ResponseOfResponse")
     }
   }
   return found

@@ -44,6 +44,7 @@ export const descent = (optimizer: Optimizer, options: DescentOptions = {}): Sol
     name: `descent(${[optimizer.name, ...details].join(", ")})`,
     cost: { products: steps, productsPerElement: 0 },
     preconditioned: false,
+    keeps: true,
     unsound: ranAway,
     init: (like) => ({
       solution: Vector.zeros(like),

@@ -28,6 +28,7 @@ export const warm = (solver: Solver): Solver => ({
   name: `warm ${solver.name}`,
   cost: { ...solver.cost, products: solver.cost.products + 1 },
   preconditioned: solver.preconditioned,
+  keeps: true,
   ...(solver.strict === true ? { strict: true } : {}),
   unsound:
     solver.unsound === undefined || solver.strict === true

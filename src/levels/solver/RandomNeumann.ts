@@ -32,6 +32,7 @@ export const randomNeumann = (options: {
     name: `randomNeumann(${terms}, ${rate}${seed === undefined ? "" : `, seed=${seed}`})`,
     cost: { products: terms - 1, productsPerElement: 0 },
     preconditioned: false,
+    keeps: true,
     init: () => ({ drawn: tf.scalar(0, "int32") }),
     update: (product, v, state) => {
       const { drawn } = state as { readonly drawn: tf.Scalar }

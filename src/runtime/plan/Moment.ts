@@ -78,7 +78,9 @@ const needed = (plan: Plan, moment: Moment): ReadonlyArray<number> => {
   const known = needs.get(moment)
   if (known !== undefined) return known
   const sweeps = Plans.sweepsWhile(plan, new Set(moment.frozen))
-  const swept = new Set(moment.acting.flatMap((name) => sweeps.get(name)!.hops.map((hop) => hop.level)))
+  const swept = new Set(
+    moment.acting.flatMap((name) => sweeps.get(name)!.hops.flatMap((hop) => [hop.level, ...(hop.moving ?? [])]))
+  )
   const counts = plan.levels.map((level) => {
     const taken = moment.acting.includes(level.name) ? level.repeat : 0
     const past = level.estimator?.kind === "forward" ? 0 : (moment.past[level.name] ?? 1)

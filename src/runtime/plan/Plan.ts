@@ -4,6 +4,7 @@ import type { Problem } from "../../dsl/Problem.ts"
 import * as Carriable from "./Carriable.ts"
 import * as Defects from "./Defects.ts"
 import type { Definition } from "../../dsl/Level.ts"
+import * as Price from "./Price.ts"
 import { uncut } from "./Rows.ts"
 import { unsolvable } from "./Solvable.ts"
 import { type Index, type Sweep, sweeps } from "./Sweep.ts"
@@ -18,6 +19,8 @@ const PlannedSweep = Schema.Struct({
       level: Schema.String,
       variable: Schema.String,
       into: Schema.Array(Schema.String),
+      /** Levels whose responses the level's own gradient contains, in the order in which they follow it. */
+      moving: Schema.optionalKey(Schema.Array(Schema.String)),
       /** Where it begins with the evaluation of the level's own update, on engines that compute equal things once. */
       shared: Schema.optionalKey(Schema.Literal(true))
     })
@@ -32,7 +35,7 @@ export type PlannedLevel = typeof PlannedLevel.Type
 const Cost = Schema.Struct({
   level: Schema.String,
   evaluations: Schema.Finite,
-  /** Further evaluations per element of the named levels' variables (dense solves, derivatives carried forward). */
+  /** Further evaluations per element of the named levels' variables, of `"m × w"` for each of both (dense solves, derivatives carried forward). */
   evaluationsPerElement: Schema.Record(Schema.String, Schema.Finite),
   /** Average per tick, what is per element left out. */
   perTick: Schema.Finite
@@ -163,23 +166,31 @@ const costOf = (
   level: PlannedLevel,
   sweep: Sweep,
   index: Index,
-  reader: PlannedLevel | undefined
+  reader: PlannedLevel | undefined,
+  priceOf: ReturnType<typeof Price.prices>
 ): typeof Cost.Type => {
   const estimators = sweep.hops.map((hop) => [hop.level, index.byName.get(hop.level)!.estimator!] as const)
   const shared = sweep.hops.map((hop, i) => (hop.shared === true ? estimators[i]![1].shareable! : 0))
   const carrying = Carriable.costOf(level, reader)
   const carried = carrying === undefined ? [] : [[reader!.name, carrying.perElement * level.repeat] as const]
   const own = (level.accumulate ?? 1) + (carrying?.once ?? 0)
-  const once = own + estimators.reduce((sum, [, e], i) => sum + e.evaluations - shared[i]!, 0)
+  const prices = sweep.hops.map((hop, i) => {
+    if (hop.moving !== undefined) return priceOf(hop)
+    const [name, { evaluations, evaluationsPerElement }] = estimators[i]!
+    return new Map([
+      ["", evaluations - shared[i]!],
+      ...(evaluationsPerElement > 0 ? [[name, evaluationsPerElement] as const] : [])
+    ])
+  })
+  const once = own + prices.reduce((sum, price) => sum + (price.get("") ?? 0), 0)
+  const perElement = new Map<string, number>()
+  for (const price of prices)
+    for (const [key, count] of price)
+      if (key !== "" && count > 0) perElement.set(key, (perElement.get(key) ?? 0) + count * level.repeat)
   return {
     level: level.name,
     evaluations: once * level.repeat,
-    evaluationsPerElement: Object.fromEntries([
-      ...estimators.flatMap(([name, e]) =>
-        e.evaluationsPerElement > 0 ? [[name, e.evaluationsPerElement * level.repeat] as const] : []
-      ),
-      ...carried
-    ]),
+    evaluationsPerElement: Object.fromEntries([...perElement, ...carried]),
     perTick: (once * level.repeat) / level.period
   }
 }
@@ -202,12 +213,13 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
     const defect = absent(sweep, planned)
     if (defect !== undefined) return Result.fail(defect)
     const hops = sweep.hops.map((hop) =>
-      sharing(wiring, planned.get(hop.level)!) ? { ...hop, shared: true as const } : hop
+      hop.moving === undefined && sharing(wiring, planned.get(hop.level)!) ? { ...hop, shared: true as const } : hop
     )
     found.set(name, { ...sweep, hops })
   }
   const uncarried = Carriable.uncarried([...found.values()], planned)
   if (uncarried !== undefined) return Result.fail(uncarried)
+  const priceOf = Price.prices(levels, found)
   const readerOf = (name: string) => planned.get(Carriable.sweepThrough(found.values(), name)?.level ?? "")
   return Result.succeed({
     version: 1,
@@ -216,7 +228,7 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
     levels,
     fixed: [...wiring.fixed].sort(),
     sweeps: [...found.values()],
-    cost: levels.map((level) => costOf(level, found.get(level.name)!, index, readerOf(level.name)))
+    cost: levels.map((level) => costOf(level, found.get(level.name)!, index, readerOf(level.name), priceOf))
   })
 }
 

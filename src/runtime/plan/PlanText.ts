@@ -71,7 +71,11 @@ export const text = (plan: Plan): string => {
           `  solve at ${hop.level}`,
           estimators.get(hop.level)!,
           `→ ${hop.into.join(", ")}`,
-          hop.shared === true ? `begins with the evaluation of ${hop.level}'s own update` : ""
+          hop.moving !== undefined
+            ? `while ${hop.moving.join(", ")} ${hop.moving.length === 1 ? "follows" : "follow"}`
+            : hop.shared === true
+              ? `begins with the evaluation of ${hop.level}'s own update`
+              : ""
         ])
       )
     ])

@@ -1,3 +1,4 @@
+import type { Shape } from "./Reduced.ts"
 import type { LevelWiring } from "./Wiring.ts"
 import { WiringError } from "./Wiring.ts"
 
@@ -6,6 +7,8 @@ export interface Hop {
   readonly level: string
   readonly variable: string
   readonly into: ReadonlyArray<string>
+  /** Levels whose responses the level's own gradient contains, in the order in which they follow it; absent where there are none. */
+  readonly moving?: ReadonlyArray<string>
   /** Whether it begins with the evaluation of the level's own update. */
   readonly shared?: true
 }
@@ -27,6 +30,7 @@ export interface Index {
   readonly below: ReadonlyMap<string, ReadonlySet<string>>
 }
 
+/** What a level reads: solutions below it and what it is given. */
 const readsOf = (level: LevelWiring, index: Index): ReadonlyArray<string> => [
   ...level.upstream.map((name) => index.byName.get(name)!.variable),
   ...level.given
@@ -36,12 +40,58 @@ const readsOf = (level: LevelWiring, index: Index): ReadonlyArray<string> => [
 const responds = (level: LevelWiring, frozen: ReadonlySet<string>): boolean =>
   level.estimator?.kind !== "detached" && !frozen.has(level.name)
 
+/** The levels that follow a level: those of its sweep, each before those that follow it in turn. */
+export const followers = ({ hops }: Sweep): ReadonlyArray<string> => [
+  ...new Set(hops.toReversed().flatMap((hop) => [hop.level, ...(hop.moving ?? [])]))
+]
+
+/** Why the response of a level cannot be had whose own gradient contains responses. */
+const inflexible = (
+  level: LevelWiring,
+  node: LevelWiring,
+  following: ReadonlyArray<LevelWiring>
+): WiringError | undefined => {
+  if (following.length === 0) return undefined
+  const refuse = (found: string, remedy: string) =>
+    new WiringError({
+      kind: "ResponseOfResponse",
+      level: level.name,
+      found:
+        `it needs the response of '${node.name}', whose own gradient already contains the response of ` +
+        `'${following[0]!.name}' to '${node.variable}', and ${found}`,
+      remedy
+    })
+  const { estimator } = node
+  if (estimator?.kind !== "implicit" || estimator.atUpdate === true) {
+    const found = `'${estimator?.name}' of '${node.name}' does not differentiate its optimality at its present value`
+    return refuse(found, `give '${node.name}' Hypergradient.implicit, or Hypergradient.detached`)
+  }
+  const stiff = following.find((each) => each.estimator?.solve?.differentiable !== true)
+  if (stiff === undefined) return undefined
+  return refuse(
+    `'${stiff.estimator?.name}' of '${stiff.name}' is no solve that can be differentiated`,
+    `give '${stiff.name}' Hypergradient.implicit with a solver that solves anew each time (exact, conjugateGradient, minres, neumann, ` +
+      `nystrom), or give it or '${node.name}' Hypergradient.detached`
+  )
+}
+
+/** What the reduced gradient of a level reads: what it and the levels that follow it do, these left out. */
+export const readsWith = (
+  level: { readonly variable: string },
+  reads: ReadonlyArray<string>,
+  following: ReadonlyArray<{ readonly variable: string; readonly reads: ReadonlyArray<string> }>
+): ReadonlyArray<string> => {
+  const eliminated = new Set([level.variable, ...following.map(({ variable }) => variable)])
+  return [...new Set([reads, ...following.map((each) => each.reads)].flat())]
+    .filter((variable) => !eliminated.has(variable))
+    .toSorted()
+}
+
 /**
  * The reverse sweep of one level.
  *
- * A level below takes part if a cotangent reaches it from `level` and its solution depends on `level`'s variable. Its
- * own optimality must be first-order: where its gradient is itself a hypergradient, its response would need a response
- * of a response, which is refused here rather than answered with a silent zero.
+ * A level below takes part if a cotangent reaches it from `level` and its solution depends on `level`'s variable. Where its own
+ * gradient contains responses, its optimality is that of the reduced gradient, with the levels that follow it eliminated.
  */
 const sweepOf = (
   level: LevelWiring,
@@ -71,13 +121,23 @@ const sweepOf = (
     }
   }
   // Sorted, so that the order in which cotangents are summed does not follow the order of declaration.
+  const following = (node: LevelWiring): ReadonlyArray<string> => {
+    const own = done.get(node.name)
+    return own === undefined ? [] : followers(own)
+  }
+  const reduced = (node: LevelWiring): ReadonlyArray<string> => {
+    const others = following(node).map((name) => index.byName.get(name)!)
+    return readsWith(
+      node,
+      readsOf(node, index),
+      others.map((other) => ({ variable: other.variable, reads: readsOf(other, index) }))
+    )
+  }
   const targets = (node: LevelWiring): ReadonlyArray<LevelWiring> =>
-    readsOf(node, index)
-      .toSorted()
-      .flatMap((variable) => {
-        const owner = inside(variable)
-        return owner !== undefined && dependent.has(owner.name) ? [owner] : []
-      })
+    reduced(node).flatMap((variable) => {
+      const owner = inside(variable)
+      return owner !== undefined && dependent.has(owner.name) ? [owner] : []
+    })
   // Depth-first from the level: finished last means that every reader's cotangent comes before.
   const finished: Array<LevelWiring> = []
   const state = new Map<string, "open" | "closed">()
@@ -92,19 +152,6 @@ const sweepOf = (
       })
     }
     state.set(node.name, "open")
-    const own = done.get(node.name)
-    if (own !== undefined && own.hops.length > 0) {
-      return new WiringError({
-        kind: "ResponseOfResponse",
-        level: level.name,
-        found:
-          `it needs the response of '${node.name}', whose own gradient already contains the response of ` +
-          `'${own.hops[0]!.level}' to '${node.variable}'`,
-        remedy:
-          "a response of a response needs third derivatives that no estimator here computes: give " +
-          `'${own.hops[0]!.level}' or '${node.name}' Hypergradient.detached, or merge the two levels`
-      })
-    }
     if (node.estimator === null) {
       return new WiringError({
         kind: "NoEstimator",
@@ -113,6 +160,12 @@ const sweepOf = (
         remedy: "add Level.hypergradient(…) to it: Hypergradient.implicit, unrolled, forward or detached"
       })
     }
+    const rigid = inflexible(
+      level,
+      node,
+      following(node).map((name) => index.byName.get(name)!)
+    )
+    if (rigid !== undefined) return rigid
     for (const next of targets(node)) {
       const defect = visit(next)
       if (defect !== undefined) return defect
@@ -129,14 +182,18 @@ const sweepOf = (
   return {
     level: level.name,
     reads: first.map((node) => node.variable),
-    hops: finished.toReversed().map((node) => ({
-      level: node.name,
-      variable: node.variable,
-      into: [
-        ...targets(node).map((next) => next.variable),
-        ...(readsOf(node, index).includes(level.variable) ? [level.variable] : [])
-      ].sort()
-    }))
+    hops: finished.toReversed().map((node) => {
+      const moving = following(node)
+      return {
+        level: node.name,
+        variable: node.variable,
+        into: [
+          ...targets(node).map((next) => next.variable),
+          ...(reduced(node).includes(level.variable) ? [level.variable] : [])
+        ].sort(),
+        ...(moving.length === 0 ? {} : { moving })
+      }
+    })
   }
 }
 
@@ -152,4 +209,25 @@ export const sweeps = (
     done.set(level.name, sweep)
   }
   return done
+}
+
+/** What the expansion of reduced gradients needs to know of these levels. */
+export const shapesOf = (
+  levels: ReadonlyArray<{ readonly name: string; readonly variable: string; readonly reads: ReadonlyArray<string> }>,
+  sweeps: ReadonlyMap<string, Sweep>
+): ReadonlyMap<string, Shape> => {
+  const byName = new Map(levels.map((level) => [level.name, level]))
+  return new Map(
+    levels.map((level) => {
+      const sweep = sweeps.get(level.name)!
+      const following = followers(sweep)
+      const reduced = readsWith(
+        level,
+        level.reads,
+        following.map((name) => byName.get(name)!)
+      )
+      const { reads, variable } = level
+      return [level.name, { variable, reads, hops: sweep.hops.map((hop) => hop.level), followers: following, reduced }]
+    })
+  )
 }

@@ -20,6 +20,16 @@ export const Estimator = Schema.Struct({
   steps: Schema.Int,
   /** Whether it uses the derivative of the level's last update. */
   preconditioned: Schema.optionalKey(Schema.Boolean),
+  /** Of an implicit estimator: products of a solve, and evaluations of one. */
+  solve: Schema.optionalKey(
+    Schema.Struct({
+      products: Schema.Finite,
+      productsPerElement: Schema.Finite,
+      evaluations: Schema.Finite,
+      /** Whether the response can itself be differentiated: it solves, anew each time, for a point that the gradient alone says. */
+      differentiable: Schema.Boolean
+    })
+  ),
   /** Whether it is differentiated where its last update was made from; absent where at its present value. */
   atUpdate: Schema.optionalKey(Schema.Literal(true)),
   /** Of the `evaluations`, those of the whole batch at the point itself: where the level's own update made them, it costs none. */
@@ -114,6 +124,23 @@ const fractionOf = ({ rows }: Hypergradient.Products): number => rows?.fraction 
 const shareableOf = (atPoint: number, fraction: number): { readonly shareable?: number } =>
   atPoint > 0 && fraction === 1 ? { shareable: atPoint } : {}
 
+/** What a solve takes, and whether its solution can be differentiated in turn. */
+const solveOf = (
+  { at, solver }: Extract<Hypergradient.Hypergradient, { readonly _tag: "Implicit" }>,
+  { seen, unsolvable }: NonNullable<Optimizer["stationarity"]>,
+  evaluations: number
+): NonNullable<Estimator["solve"]> => {
+  const { products, productsPerElement } = solver.cost
+  const solves = products > 0 || productsPerElement > 0
+  const anew = solver.keeps !== true && !solver.preconditioned && at !== "update"
+  return {
+    products,
+    productsPerElement,
+    evaluations,
+    differentiable: solves && anew && seen === undefined && unsolvable === undefined
+  }
+}
+
 const estimatorOf = (
   estimator: Hypergradient.Hypergradient,
   { stationarity }: Optimizer,
@@ -137,7 +164,8 @@ const estimatorOf = (
         steps: 1,
         ...(estimator.at === "update" ? { atUpdate: true as const } : {}),
         ...shareableOf(atPoint, fraction),
-        ...(estimator.solver.preconditioned ? { preconditioned: true } : {})
+        ...(estimator.solver.preconditioned ? { preconditioned: true } : {}),
+        solve: solveOf(estimator, stationarity ?? {}, each)
       }
     }
     case "Unrolled": {

@@ -215,7 +215,7 @@ export const verify = <V extends Var.Any, E, R>(
         const { gradient, solver } = Sweep.direction(
           level,
           levels,
-          sweep,
+          new Map(plan.sweeps.map((each) => [each.level, each])),
           state,
           b[name]!.at(-1)!,
           b,

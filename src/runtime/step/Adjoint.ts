@@ -38,10 +38,19 @@ export interface Handed {
   readonly soundness: tf.Scalar | undefined
 }
 
+/** A level's reduced gradient: with the levels eliminated whose responses it contains. */
+export interface Reduced {
+  /** Its value, at the present value of the level's variable. */
+  readonly gradient: (x: Tree) => Tree
+  /** Its derivative along a direction of the level's variable, by these variables. */
+  readonly along: (direction: Tree, by: ReadonlyArray<string>) => Vars
+}
+
 /**
  * Cotangents through a solution defined by `∇ₓL(x, y) = 0` (implicit function theorem; the paper's appendix A):
  * with `H u = v`, what flows to `y` is `−∂ᵧ⟨∇ₓL, u⟩`. Where the optimizer's update stands still elsewhere, it is that
  * point's system which is solved, on one batch: of micro-batches the last. `last` is the level's last update, for solvers that use it.
+ * Where the level's own gradient contains responses, ∇L is the reduced gradient, and `reduced` has its derivatives.
  */
 export const implicit = (
   level: Definition,
@@ -52,13 +61,17 @@ export const implicit = (
   v: Tree,
   state: Tree,
   last: Past | undefined,
-  measure: boolean
+  measure: boolean,
+  reduced?: Reduced
 ): Handed => {
   const own = level.own.name
   const batch = seenOf(level, rows, whole)
   const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
     Objective.gradient(level, { ...vars, [own]: x }, batch, wrt).gradient
-  const system = Stationary.system(level.optimizer, product, vars[own]!, (x) => gradientOf([own])(x)[own]!)
+  const system =
+    reduced === undefined
+      ? Stationary.system(level.optimizer, product, vars[own]!, (x) => gradientOf([own])(x)[own]!)
+      : Stationary.system(level.optimizer, product, vars[own]!, reduced.gradient, (w) => reduced.along(w, [own])[own]!)
   const right = system.restrict(v)
   const [u, next, soundness, least] = solver.update(
     system.operator,
@@ -66,6 +79,11 @@ export const implicit = (
     state,
     last === undefined ? unstated(solver) : preconditioner(level, last)
   )
+  const measurement = measure ? measured(system.operator(u), u, right, least) : { residual: undefined }
+  if (reduced !== undefined) {
+    const handed = reduced.along(system.embed(system.direction(u)), into)
+    return { cotangents: Vector.scale(-1, handed), touched: into, state: next, ...measurement, soundness }
+  }
   let touched: ReadonlyArray<string> = []
   const mixedOf = (x: Tree) => {
     const found = Objective.gradient(level, { ...vars, [own]: system.at(x) }, batch, into)
@@ -77,7 +95,7 @@ export const implicit = (
     cotangents: Vector.scale(-1, mixed),
     touched,
     state: next,
-    ...(measure ? measured(system.operator(u), u, right, least) : { residual: undefined }),
+    ...measurement,
     soundness
   }
 }

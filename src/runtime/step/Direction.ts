@@ -8,6 +8,7 @@ import * as Objective from "./Evaluation.ts"
 import * as Branch from "./Branch.ts"
 import * as Forward from "./Forward.ts"
 import * as Failure from "./Failure.ts"
+import * as Reduced from "./Reduced.ts"
 import * as LossScale from "./LossScale.ts"
 import type { State, Vars } from "./State.ts"
 import type { Sweep } from "../plan/Sweep.ts"
@@ -72,7 +73,7 @@ export type Departures = { readonly [level: string]: Vars }
 export const direction = (
   level: Definition,
   levels: ReadonlyMap<string, Definition>,
-  sweep: Sweep,
+  sweeps: ReadonlyMap<string, Sweep>,
   state: State,
   batch: Objective.UpdateBatch,
   batches: Batches,
@@ -80,6 +81,7 @@ export const direction = (
   departures: Departures = {}
 ): Direction => {
   const own = level.own.name
+  const sweep = sweeps.get(level.name)!
   const { buffers, gradient, loss, metrics, touched } = Objective.ownGradient(
     level,
     state.vars,
@@ -87,6 +89,8 @@ export const direction = (
     [own, ...sweep.reads],
     state.lossScale[level.name]?.scale
   )
+  let known: ReturnType<typeof Reduced.at> | undefined
+  const reduced = () => (known ??= Reduced.at(levels, sweeps, state.vars, batches))
   const cotangents: { [variable: string]: Tree } = { ...gradient }
   const reached = new Set(touched)
   const solver: { [lower: string]: Tree } = {}
@@ -108,7 +112,8 @@ export const direction = (
         moment,
         departures[lower.name] ?? state.vars,
         level,
-        batch
+        batch,
+        hop.moving === undefined ? undefined : reduced()(lower)
       )
     )
     if (reached.has(hop.variable)) for (const variable of handed.touched) reached.add(variable)
@@ -181,7 +186,8 @@ const adjoint = (
   moment: Moment,
   departure: Vars,
   reader: Definition,
-  read: Objective.UpdateBatch
+  read: Objective.UpdateBatch,
+  reduced: Adjoint.Reduced | undefined
 ): Adjoint.Handed => {
   const estimator = lower.hypergradient!
   switch (estimator._tag) {
@@ -195,7 +201,8 @@ const adjoint = (
         v,
         solver,
         state.tape[lower.name]?.at(-1),
-        moment.diagnostics
+        moment.diagnostics,
+        reduced
       )
     case "Unrolled": {
       const steps = moment.past[lower.name]!

@@ -25,13 +25,24 @@ export interface System {
   readonly at: (x: Tree.Tree) => Tree.Tree
   /** The moving part of the variable. */
   readonly x: Tree.Tree
+  /** A direction of the moving part as one of the variable. */
+  readonly embed: (u: Tree.Tree) => Tree.Tree
 }
 
 type Map = (u: Tree.Tree) => Tree.Tree
 const same: Map = (u) => u
 
-/** The system at `own`, whose gradient there is `gradient(own)`, a tree of its structure. */
-export const system = (optimizer: Optimizer, product: Product, own: Tree.Tree, gradient: Map): System => {
+/**
+ * The system at `own`, whose gradient there is `gradient(own)`, a tree of its structure. `reduced` takes products with the curvature
+ * where that is not simply the gradient's derivative.
+ */
+export const system = (
+  optimizer: Optimizer,
+  product: Product,
+  own: Tree.Tree,
+  gradient: Map,
+  reduced?: Map
+): System => {
   const { added, free, moves, seen }: Stationarity = optimizer.stationarity ?? {}
   const part: Map = (tree) => moving(optimizer, tree)
   const x = part(own)
@@ -40,12 +51,16 @@ export const system = (optimizer: Optimizer, product: Product, own: Tree.Tree, g
   const project: Map = mask === undefined ? same : (u) => Tree.zipWith(u, mask, (a, b) => tf.mul(a, b))
   const here = seen === undefined ? undefined : part(gradient(own))
   const bend: Map = here === undefined ? same : (u) => Gradient.pullback(seen!, here, u)
-  const curvature: Map = (w) => product.derivative((moved: Tree.Tree) => part(gradient(at(moved))), x, w)
+  const embed: Map = moves === undefined ? same : (u) => Tree.replace(Vector.zeros(own), u)
+  const curvature: Map =
+    reduced === undefined
+      ? (w) => product.derivative((moved: Tree.Tree) => part(gradient(at(moved))), x, w)
+      : (w) => part(reduced(embed(w)))
   const operator: Map = (u) => {
     const inside = project(u)
     const image = curvature(bend(inside))
     const whole = added === undefined ? image : Vector.add(image, Gradient.pullback(added, x, inside))
     return mask === undefined ? whole : Vector.add(project(whole), Vector.subtract(u, inside))
   }
-  return { restrict: (v) => project(part(v)), operator, direction: (u) => bend(project(u)), at, x }
+  return { restrict: (v) => project(part(v)), operator, direction: (u) => bend(project(u)), at, x, embed }
 }

@@ -102,7 +102,7 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
     const level = levels.get(planned.name)!
     const batch = fresh(planned, batches, j)
     return Objective.inLevel(level.name, () =>
-      Sweep.direction(level, levels, sweeps.get(level.name)!, seen, batch, batches, moment, departures)
+      Sweep.direction(level, levels, sweeps, seen, batch, batches, moment, departures)
     )
   }
   const apply = (
