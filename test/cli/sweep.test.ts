@@ -185,8 +185,9 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
       ["queued", "done"]
     )
     assert.strictEqual(tapweight("sweep", "exec", "sweep.ts", "--index", "2", "--engine", "cpu").code, 2)
-    const slurm = tapweight("sweep", "start", "sweep.ts", "--slurm").out
+    const slurm = tapweight("sweep", "start", "sweep.ts", "--slurm", "--engine", "cpu").out
     assert.include(slurm, "#SBATCH --array=0-1")
+    assert.include(slurm, "sweep exec sweep.ts --runs runs --engine cpu --index $SLURM_ARRAY_TASK_ID")
     assert.strictEqual(spawnSync("bash", ["-n"], { input: slurm }).status, 0)
     assert.include(tapweight("sweep", "start", "sweep.ts", "--k8s", "img:1").out, "completions: 2")
     assert.strictEqual(starts(), 1)

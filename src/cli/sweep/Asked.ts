@@ -1,6 +1,8 @@
 /** A sweep's file read, and each of its runs by its id. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import type * as Precision from "../../dsl/Precision.ts"
 import * as Sentence from "../../dsl/errors/Sentence.ts"
 import * as Config from "../../runs/trial/Config.ts"
 import * as Sweep from "../../runs/sweep/Sweep.ts"
@@ -28,7 +30,11 @@ const load = Effect.fnUntraced(function* (file: string) {
  * What a sweep's file asks for. Every combination of settings is resolved and its problems are planned once, so that a setting
  * which is none is an error before anything runs; a run's id is a hash of that, its settings and its seed.
  */
-export const asked = Effect.fnUntraced(function* (programs: Load.Programs, file: string) {
+export const asked = Effect.fnUntraced(function* (
+  programs: Load.Programs,
+  file: string,
+  precision: Option.Option<Precision.Name> = Option.none()
+) {
   const path = yield* Path.Path
   const sweep = yield* load(file)
   const source = /^\.\.?[/\\]/.test(sweep.program)
@@ -44,7 +50,7 @@ export const asked = Effect.fnUntraced(function* (programs: Load.Programs, file:
   const all = Sweep.settings(sweep)
   for (const settings of all) {
     const { value } = yield* resolve(settings, first)
-    const { planned } = yield* Effect.scoped(Launch.ready(loaded, value))
+    const { planned } = yield* Effect.scoped(Launch.ready(loaded, value, precision))
     fingerprints.set(settings, Launch.fingerprintsOf(planned))
   }
   const entries = yield* Effect.forEach(

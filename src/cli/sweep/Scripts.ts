@@ -6,12 +6,14 @@ export interface Job {
   readonly name: string
   readonly file: string
   readonly runs: string
+  /** What the runs compute with, as `sweep exec` takes it. */
+  readonly args: ReadonlyArray<string>
   readonly count: number
   readonly cwd: string
 }
 
-const command = ({ file, runs }: Job, index: string): string =>
-  `npx tapweight sweep exec ${Shell.word(file)} --runs ${Shell.word(runs)} --index ${index}`
+const command = ({ args, file, runs }: Job, index: string): string =>
+  `npx tapweight sweep exec ${Shell.word(file)} --runs ${Shell.word(runs)} ${args.map(Shell.word).join(" ")} --index ${index}`
 
 /** SLURM's array job. One that is stopped before its time is up saves a checkpoint, and is queued again. */
 export const slurm = (job: Job): string =>

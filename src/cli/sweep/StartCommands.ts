@@ -82,7 +82,7 @@ export const start = (programs: Load.Programs) =>
     },
     Effect.fnUntraced(function* (options) {
       const path = yield* Path.Path
-      const { file, sweep } = yield* asked(programs, options.sweep)
+      const { file, sweep } = yield* asked(programs, options.sweep, options.precision)
       const refuse = (reason: string) => new SweepError({ sweep: sweep.name, reason, failed: false })
       const printed = options.slurm || Option.isSome(options.k8s)
       const named = printed || Option.isSome(options.local) ? Option.none() : options.db
@@ -92,13 +92,18 @@ export const start = (programs: Load.Programs) =>
         return yield* refuse("--plugin is a file of one machine: name it to each runner in TAPWEIGHT_PJRT_PLUGIN")
       const folder = yield* SweepFolder.pathOf(path.resolve(options.runs), sweep.name)
       const args = argsOf(options)
+      const before = (yield* SweepFolder.read(folder))?.args?.join(" ")
+      if (before !== undefined && before !== args.join(" "))
+        yield* Effect.logWarning(
+          `it was started with ${before} before: what is done stays as it is, and is compared with what ${args.join(" ")} computes`
+        )
       const { entries, fresh } = yield* SweepFolder.add(folder, { ...file, args })
       if (Option.isSome(named)) {
         const { start } = yield* inDatabase
         return yield* start(named.value.url, file, args, options.pool, options.format)
       }
       const cwd = process.cwd()
-      const job = { name: sweep.name, file: options.sweep, runs: options.runs, count: entries.length, cwd }
+      const job = { name: sweep.name, file: options.sweep, runs: options.runs, args, count: entries.length, cwd }
       if (options.slurm) return yield* Launch.print("text", Scripts.slurm(job), null)
       if (Option.isSome(options.k8s))
         return yield* Launch.print("text", Scripts.kubernetes(job, options.k8s.value), null)
@@ -136,7 +141,7 @@ export const exec = (programs: Load.Programs) =>
       runs: Options.runs
     },
     Effect.fnUntraced(function* (options) {
-      const { file, sweep } = yield* asked(programs, options.sweep)
+      const { file, sweep } = yield* asked(programs, options.sweep, options.precision)
       const folder = yield* SweepFolder.pathOf((yield* Path.Path).resolve(options.runs), sweep.name)
       const { entries } = yield* SweepFolder.add(folder, file)
       const entry = entries[options.index]

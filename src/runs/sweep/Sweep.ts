@@ -93,6 +93,8 @@ export const make = (spec: {
   if (new Set(spec.seeds).size < spec.seeds.length) return refuse("a seed twice")
   for (const seed of spec.seeds) whole("Sweep: a seed", seed, -Infinity)
   if (random !== undefined) whole("Sweep: random.n", random.n, 1)
+  if (Object.hasOwn(grid ?? random?.space ?? {}, "seed"))
+    return refuse("'seed' is no setting of a sweep, whose runs have its seeds: give them as seeds")
   const empty = Object.entries(grid ?? {}).find(([, values]) => values.length === 0)
   if (empty !== undefined) return refuse(`no values of '${empty[0]}'`)
   const space: Space =

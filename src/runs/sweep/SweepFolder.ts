@@ -144,10 +144,16 @@ export const cancel = Effect.fnUntraced(function* (sweep: string, cancelled: boo
 })
 
 /** The state of one entry. */
-export const stateOf = (sweep: string, folder: RunFolder) =>
-  Effect.map(FolderLock.isHeld(folder.path), (held): State => {
-    if (existsSync(`${folder.path}/result.json`)) return "done"
-    if (held) return "running"
-    if (failures(folder).given) return "failed"
-    return isCancelled(sweep, folder) ? "cancelled" : "queued"
-  })
+export const stateOf = Effect.fnUntraced(function* (sweep: string, folder: RunFolder) {
+  const state: State = existsSync(`${folder.path}/result.json`)
+    ? "done"
+    : (yield* FolderLock.isHeld(folder.path))
+      ? "running"
+      : failures(folder).given
+        ? "failed"
+        : isCancelled(sweep, folder)
+          ? "cancelled"
+          : "queued"
+  // It may have come while the lock was let go.
+  return state !== "running" && existsSync(`${folder.path}/result.json`) ? "done" : state
+})
