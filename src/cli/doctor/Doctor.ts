@@ -8,9 +8,11 @@ import * as Flag from "effect/cli/Flag"
 import { CheckError } from "../Check.ts"
 import * as Launch from "../launch/Launch.ts"
 import * as Options from "../Options.ts"
+import * as DatabaseFlags from "../sweep/database/DatabaseFlags.ts"
 import { Check, fault, text } from "./Check.ts"
 import * as Engines from "./Engines.ts"
 import * as Host from "./Host.ts"
+import * as SweepDatabase from "./SweepDatabase.ts"
 
 const Found = Schema.fromJsonString(Schema.Struct({ checks: Schema.Array(Check) }))
 
@@ -47,9 +49,14 @@ const aside = (name: Options.EngineName, plugin: Option.Option<string>): Effect.
   )
 
 /** Two at once: each takes a core to start on. */
-const everything = Effect.fnUntraced(function* (runs: string, plugin: Option.Option<string>) {
+const everything = Effect.fnUntraced(function* (
+  runs: string,
+  plugin: Option.Option<string>,
+  db: Option.Option<DatabaseFlags.Named>
+) {
+  const database = yield* SweepDatabase.check(db)
   const engines = yield* Effect.forEach(Options.engines, (name) => aside(name, plugin), { concurrency: 2 })
-  return [...Host.checks(Launch.version, runs), ...engines.flat()]
+  return [...Host.checks(Launch.version, runs), database, ...engines.flat()]
 })
 
 /** Why a doctor's visit is no success: what is broken, or, of an engine that was asked for, what is not there. */
@@ -69,12 +76,13 @@ export const doctor = Command.make(
       Flag.optional
     ),
     plugin: Options.plugin,
+    db: DatabaseFlags.db,
     runs: Options.runs,
     format: Options.format
   },
-  Effect.fnUntraced(function* ({ engine, format, plugin, runs }) {
+  Effect.fnUntraced(function* ({ db, engine, format, plugin, runs }) {
     const checks = yield* Option.match(engine, {
-      onNone: () => everything(runs, plugin),
+      onNone: () => everything(runs, plugin, db),
       onSome: (name) => Engines.checksOf(name, plugin)
     })
     yield* Launch.print(format, text(checks), { checks })
@@ -83,6 +91,6 @@ export const doctor = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Says what works here: Node, machine, folders, and each engine, which is started; and what to install"
+    "Says what works here: Node, machine, folders, a database of sweeps, and each engine, which is started; and what to install"
   )
 )

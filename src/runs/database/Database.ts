@@ -47,10 +47,20 @@ const open = Effect.fnUntraced(function* (url: Redacted.Redacted, connections: n
   const context = yield* Effect.mapError(Layer.build(layer(options)), because(url, "Unreachable"))
   const sql = Context.get(context, SqlClient.SqlClient)
   const [row] = yield* sql<{ readonly version: string }>`SELECT current_setting('server_version') AS version`.pipe(
-    Effect.timeout(Duration.seconds(patience)),
+    Effect.timeoutOrElse({
+      duration: Duration.seconds(patience),
+      orElse: () => Effect.fail(`it does not answer within ${patience} seconds`)
+    }),
     Effect.mapError(because(url, "Unreachable"))
   )
   return { sql, server: row!.version }
+})
+
+/** Refuses tables that a later version has made. */
+const refuseLater = Effect.fnUntraced(function* (url: Redacted.Redacted, tables: number) {
+  if (tables <= Tables.version) return
+  const reason = `its tables are of version ${tables}, and this TapWeight knows version ${Tables.version}: update it`
+  return yield* because(url, "Later")(reason)
 })
 
 /** What is there, for whoever only wants to know: the server's version and that of the tables, 0 where there are none. */
@@ -61,6 +71,7 @@ export const inspect = (url: Redacted.Redacted) =>
       Effect.provideService(SqlClient.SqlClient, sql),
       Effect.mapError(because(url, "Refused"))
     )
+    yield* refuseLater(url, tables)
     return { server, tables }
   }).pipe(Effect.scoped)
 
@@ -80,10 +91,7 @@ export const connect = Effect.fnUntraced(function* (
   const tables = yield* asked(
     Effect.andThen(Tables.migrate, Tables.present).pipe(Effect.provideService(SqlClient.SqlClient, sql))
   )
-  if (tables > Tables.version) {
-    const reason = `its tables are of version ${tables}, and this TapWeight knows version ${Tables.version}: update it`
-    return yield* because(url, "Later")(reason)
-  }
+  yield* refuseLater(url, tables)
   const store = PersistedQueue.layerStoreSql({
     tableName: "tapweight_queue",
     pollInterval: "1 second",

@@ -1,5 +1,6 @@
 /** What goes wrong with the database that hands a sweep's runs out. */
 import { errorExitCode } from "effect/Runtime"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ExitCode from "../../dsl/errors/ExitCode.ts"
@@ -56,10 +57,21 @@ const sentenceOf = (error: unknown): string => {
   return said.join(": ")
 }
 
-/** Whatever went wrong, as a {@link DatabaseError} that names no secret. */
+/** Whether it is the connection that failed, or whoever connects, or neither. */
+const kindOf = (error: unknown): DatabaseError["kind"] | undefined => {
+  const reason = Predicate.hasProperty(error, "reason") ? error.reason : undefined
+  if (Predicate.isTagged(reason, "ConnectionError")) return "Unreachable"
+  return Predicate.isTagged(reason, "AuthenticationError") ? "Refused" : undefined
+}
+
+/** Whatever went wrong, as a {@link DatabaseError} that names no secret; of this kind where the error does not say which. */
 export const because =
   (url: Redacted.Redacted, kind: DatabaseError["kind"]) =>
   (error: unknown): DatabaseError =>
     error instanceof DatabaseError
       ? error
-      : new DatabaseError({ kind, address: address(url), reason: without(url, sentenceOf(error)) })
+      : new DatabaseError({
+          kind: kindOf(error) ?? kind,
+          address: address(url),
+          reason: without(url, sentenceOf(error))
+        })

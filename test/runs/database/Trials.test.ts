@@ -1,8 +1,10 @@
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { errorExitCode } from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import * as SweepDatabase from "../../../src/cli/doctor/SweepDatabase.ts"
 import * as Database from "../../../src/runs/database/Database.ts"
 import { because } from "../../../src/runs/database/DatabaseError.ts"
 import * as Leases from "../../../src/runs/database/Leases.ts"
@@ -14,8 +16,8 @@ import { installed, server, type Server } from "../../support/postgres.ts"
 describe.skipIf(!installed)("a sweep in a database", () => {
   let postgres: Server
   let made = 0
-  beforeAll(async () => void (postgres = await server()), 60_000)
-  afterAll(() => postgres?.remove())
+  beforeAll(async () => void (postgres = await server()), 120_000)
+  afterAll(() => postgres?.remove(), 120_000)
 
   const run = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Effect.scoped(effect))
   /** A connection to a database of its own. */
@@ -262,6 +264,44 @@ describe.skipIf(!installed)("a sweep in a database", () => {
         for (const { message } of [later, silent, none, odd, worse]) assert.notMatch(message, /geheim|nis|secret/)
         const quoted = because(Redacted.make("postgresql://me:a%24b@host/x"), "Refused")(new Error("no a$b, nor a%24b"))
         assert.strictEqual(quoted.message, "database me@host/x: no …, nor …")
+      })
+    ))
+
+  it("is told of by doctor, which makes nothing in it", () =>
+    run(
+      Effect.gen(function* () {
+        const url = postgres.database("visited")
+        const check = (text: string) => SweepDatabase.check(Option.some({ url: Redacted.make(text), flag: true }))
+        const empty = yield* check(url)
+        assert.deepInclude(empty, { status: "ok", remedy: null })
+        assert.match(empty.says, /^owner@127\.0\.0\.1:\d+\/visited: PostgreSQL \d+.*, no sweep yet/)
+        assert.strictEqual(postgres.ask("visited", "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0")
+        yield* Database.connect(Redacted.make(url))
+        assert.match((yield* check(url)).says, /, tables of version 1$/)
+        postgres.ask("visited", "INSERT INTO tapweight_migrations VALUES (99, now(), 'later')")
+        const nobody = yield* check("postgresql://me:geheim@127.0.0.1:1/x")
+        for (const one of [yield* check(url), nobody, yield* check("nothing")]) {
+          assert.strictEqual(one.status, "fault")
+          assert.isNotNull(one.remedy)
+          assert.notMatch(one.says, /geheim|secret/)
+        }
+        assert.strictEqual((yield* SweepDatabase.check(Option.none())).status, "absent")
+      })
+    ))
+
+  it("says of a thousand runs what they are in less than a second", () =>
+    run(
+      Effect.gen(function* () {
+        const database = yield* fresh
+        const entries = Array.from({ length: 1000 }, (_, seed) => entry(seed))
+        assert.strictEqual(yield* Trials.add(database, asked(entries)), 1000)
+        const rates: Array<number> = []
+        for (let i = 0; i < 5; i++) {
+          const before = performance.now()
+          assert.strictEqual((yield* Trials.rows(database, "rates")).length, 1000)
+          rates.push(performance.now() - before)
+        }
+        assert.isBelow(Math.min(...rates), 1000)
       })
     ))
 })

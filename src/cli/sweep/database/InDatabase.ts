@@ -113,3 +113,10 @@ export const rebuild = Effect.fnUntraced(function* (url: Redacted.Redacted, name
   ]
   yield* Launch.print("text", text.join("\n"), null)
 }, Effect.scoped)
+
+/** What of a database works, in words. */
+export const inspect = (url: Redacted.Redacted) =>
+  Effect.map(Database.inspect(url), ({ server, tables }) => {
+    const made = tables === 0 ? "no sweep yet: the first makes its tables" : `tables of version ${tables}`
+    return `${address(url)}: PostgreSQL ${server}, ${made}`
+  })

@@ -15,6 +15,7 @@ import { DatabaseError } from "../../../runs/database/DatabaseError.ts"
 import * as Leases from "../../../runs/database/Leases.ts"
 import * as Trials from "../../../runs/database/Trials.ts"
 import * as Claim from "../../../runs/folder/Claim.ts"
+import * as FolderLock from "../../../runs/folder/FolderLock.ts"
 import * as ResultFile from "../../../runs/folder/ResultFile.ts"
 import type { RunFolder } from "../../../runs/folder/RunFolder.ts"
 import * as SweepFolder from "../../../runs/sweep/SweepFolder.ts"
@@ -39,6 +40,8 @@ const limitOf = (lease: number): number => (lease * 2) / 3
 
 /** The failure of an item that another runner, or a later time, is for: its queue hands it out again. */
 const givenBack = "given back"
+
+const occupied = "another process works in its folder"
 
 const say = (text: string) => Console.error(Printable.lines(text))
 
@@ -123,7 +126,8 @@ const work = (standing: Standing, database: Database.Database, item: Database.It
           Effect.retry(Schedule.spaced("1 second").pipe(Schedule.upTo({ duration: Duration.seconds(lease) }))),
           Effect.orElseSucceed(() => "stale" as const)
         )
-        over = state !== "queued"
+        // Where the row does not say that it is over, its item stays in the queue: an answer may have been lost.
+        over = state === "done" || state === "failed" || state === "cancelled"
         yield* say(`${words}: ${state === "stale" ? "no longer this runner's to speak of" : state}`)
       })
       const untouched = (why: string) =>
@@ -131,7 +135,7 @@ const work = (standing: Standing, database: Database.Database, item: Database.It
       const key = `${program} ${entry.levels}`
       const ended = Effect.fnUntraced(function* (how: Attempt.Ended) {
         const exit = Attempt.exitOf(how)
-        if (exit === undefined) return yield* untouched("another process works in its folder")
+        if (exit === undefined) return yield* untouched(occupied)
         if (how._tag === "OtherProgram") {
           others.add(key)
           return yield* untouched("the program is another one here. Bring it up to date, and start the runner again")
@@ -145,6 +149,7 @@ const work = (standing: Standing, database: Database.Database, item: Database.It
       const found = yield* programAt(programs, program)
       if (found.program === undefined) yield* untouched(found.refused)
       else if (others.has(key)) yield* untouched("the program is another one here")
+      else if (yield* FolderLock.isHeld(folder.path)) yield* untouched(occupied)
       else {
         yield* say(`${words}: started, claim ${claim}`)
         // Whoever queued it again has forgiven what its folder remembers.
