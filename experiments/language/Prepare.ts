@@ -156,15 +156,24 @@ export const prepare = Effect.fnUntraced(function* (settings: Settings) {
   }
   const promptsOf = Effect.fnUntraced(function* (task: Task, prompt: Prompt.Prompt | undefined) {
     if (prompt === undefined) return undefined
-    const tokens = yield* Effect.try({
-      try: () => Prompt.make(tokenizer, prompt, length.task),
+    const [tokens, lines] = yield* Effect.try({
+      try: () => [length.task, length.pretrain].map((longest) => Prompt.make(tokenizer, prompt, longest)),
       catch: (error) => new Dataset.DataError({ dataset: task.name, reason: `its prompt: ${(error as Error).message}` })
     })
     const { kind } = task
+    const all: ReadonlyArray<Example> = task.train
     const seeded = (seed: number): Pcp.Task => ({
       kind,
-      tokens,
-      texts: task.train as ReadonlyArray<Example>,
+      tokens: tokens!,
+      lines: lines!,
+      // As many as pretraining comes to see: a draw of all, each of which it would see once.
+      texts: Array.from(
+        Seed.permutation(Seed.fold(Seed.make(seed), "prompts"), all.length).subarray(
+          0,
+          settings.ticks * batch.pretrain
+        ),
+        (at) => all[at]!
+      ),
       ...Split.map(examplesOf(settings, task, seed), (texts) => ({ texts, labels: labelsOf(kind, texts) }))
     })
     return { seeded, model: { encoder: pieces.encoder, masked: pieces.head! } }

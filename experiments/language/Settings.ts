@@ -136,6 +136,11 @@ const schema = Schema.Struct({
     ({ auxiliary, objectives }) =>
       objectives.length + auxiliary.length > 0 || "expected an objective: give objectives or auxiliary"
   ),
+  // Its labels would be those of a target, all of them, where targets have few.
+  Schema.makeFilter(({ auxiliary, tasks }) => {
+    const both = auxiliary.find((name) => tasks.includes(name))
+    return both === undefined || `auxiliary has '${both}', which is one of the tasks: take it out of one of them`
+  }),
   Schema.makeFilter(
     ({ methods, objectives }) =>
       !methods.some((method) => method === "tapt" || method === "simcse") ||

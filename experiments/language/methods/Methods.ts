@@ -221,12 +221,23 @@ export const make = (
       Effect.map(after(name, trial, outcome), (row): Trained => ({ ...row, lambda }))
     )
 
-  /** Continued pretraining from the start at the weights that a method's own trial ends with. */
+  /** Continued pretraining from the start at the weights that a method's own trial ends with; the cost is that of both. */
   const final = Effect.fnUntraced(function* (name: "final" | "solved-final", of: Learner) {
-    const { lambda } = yield* learn(of)
+    const { lambda, outcome: search } = yield* learn(of)
     const trial = `${folder}/${name}/pretrain`
     const outcome = yield* once(trial, { problem: levels.pretraining(lambda), ticks, seed })
-    return { ...(yield* after(name, trial, outcome)), lambda } satisfies Trained as Trained
+    const row = yield* after(name, trial, outcome)
+    const { training, waiting } = search.seconds
+    return {
+      ...row,
+      seconds: {
+        ...row.seconds,
+        pretraining: row.seconds.pretraining + training,
+        waiting: row.seconds.waiting + waiting
+      },
+      updates: { ...row.updates, pretraining: 2 * ticks },
+      lambda
+    } satisfies Trained as Trained
   })
 
   /** Several weightings, of which each finetuning takes the one that is best on validation rows; the cost is that of all. */

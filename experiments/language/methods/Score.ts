@@ -28,7 +28,7 @@ const each = Effect.fnUntraced(function* <E, R>(
 ) {
   const out = new Float32Array(rows.length * width)
   const sizes = rows.map(({ ids }) => ids.length)
-  const longest = Math.max(...sizes)
+  const longest = sizes.reduce((most, size) => Math.max(most, size), 1)
   for (const { length, rows: at } of LengthBuckets.evaluation(sizes, LengthBuckets.lengths(longest), batch)) {
     const own = at.map((row) => rows[row]!)
     const { ids, types } = LengthBuckets.padded(own, length, tokenizer, batch)

@@ -15,7 +15,9 @@ import * as Prompted from "./Prompted.ts"
 export interface Task extends Split.Split<Prompted.Labelled> {
   readonly kind: Kind
   readonly tokens: Tokens
-  /** The texts of the whole training part, whatever labels are known. */
+  /** The prompt in rows of pretraining, which may be shorter. */
+  readonly lines: Tokens
+  /** Texts of the training part, whatever labels are known. */
   readonly texts: ReadonlyArray<Texts>
 }
 
@@ -25,7 +27,7 @@ type Vars = { readonly omega: Prompted.Model }
 export const make = (
   setting: Objective.Setting,
   optimizer: Optimizer.Optimizer,
-  { kind, texts, tokens, train }: Task
+  { kind, lines, texts, tokens, train }: Task
 ) => {
   const batch = (labelled: Prompted.Labelled) => Math.min(setting.batch, labelled.texts.length)
   const data = Split.ofTrain(train, (labelled) =>
@@ -68,6 +70,6 @@ export const make = (
       labels: ReadonlyArray<number>,
       head: Prompted.HostModel["masked"]
     ): Objective.Objective<Dataset.DataError> =>
-      masked(pretraining, Prompted.sentences("prompts with words", tokens, { texts, labels }, kind), { head })
+      masked(pretraining, Prompted.sentences("prompts with words", lines, { texts, labels }, kind), { head })
   }
 }

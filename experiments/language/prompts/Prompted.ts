@@ -127,7 +127,8 @@ export const predicted = Effect.fnUntraced(function* <E, R>(
   const asked = texts.map(tokens.asked)
   const sizes = asked.map(({ row }) => row.ids.length)
   const out = Array<number>(texts.length)
-  for (const { length, rows } of LengthBuckets.evaluation(sizes, LengthBuckets.lengths(Math.max(...sizes)), batch)) {
+  const longest = sizes.reduce((most, size) => Math.max(most, size), 1)
+  for (const { length, rows } of LengthBuckets.evaluation(sizes, LengthBuckets.lengths(longest), batch)) {
     const own = rows.map((row) => asked[row]!)
     const { ids, types } = LengthBuckets.padded(
       own.map(({ row }) => row),

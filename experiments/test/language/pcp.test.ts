@@ -21,6 +21,7 @@ const labelled = (examples: typeof all) => ({ texts: examples, labels: examples.
 const task: Pcp.Task = {
   kind,
   tokens,
+  lines: tokens,
   texts: all,
   ...Split.apart({
     train: labelled(all.slice(0, 16)),
