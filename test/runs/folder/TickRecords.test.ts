@@ -19,6 +19,7 @@ import * as Optimizer from "../../../src/levels/Optimizer.ts"
 import * as Product from "../../../src/levels/Product.ts"
 import * as Rate from "../../../src/levels/Rate.ts"
 import * as Solver from "../../../src/levels/Solver.ts"
+import * as Curves from "../../../src/runs/report/Curves.ts"
 import * as Records from "../../../src/runs/folder/Records.ts"
 import * as Trial from "../../../src/runs/trial/Trial.ts"
 import { triLevel } from "../../support/programs.ts"
@@ -170,6 +171,12 @@ describe("the records of a tick that is looked at", () => {
       assert.strictEqual(joined.filter(({ t }) => t === "head").length, 3)
       assert.deepStrictEqual(said(joined), said(whole))
       assert.isAbove(only(whole, "hyper").length, 4)
+      // As curves they are the same lines, each step once and in order.
+      const { costs: _, peak: __, ...curves } = Curves.of(joined)
+      const { costs: _1, peak: _2, ...undisturbed } = Curves.of(whole)
+      assert.deepStrictEqual(curves, undisturbed)
+      for (const { loss } of curves.levels)
+        for (const [i, [x]] of loss.entries()) assert.isAbove(x, loss[i - 1]?.[0] ?? 0)
     }).pipe(Effect.scoped, eager)
   )
 })
