@@ -128,7 +128,8 @@ const linesOf = (own: ReadonlyArray<Series>, overlaid: boolean): ReadonlyArray<L
       return { series, label: what, colour: i, dash: i }
     }
     const [method, seed] = seeded(trial)
-    const label = [method, ...(seed === "" ? [] : [`seed ${seed}`]), ...(names.size > 1 ? [what] : [])].join(", ")
+    const words = [method, seed === "" ? "" : `seed ${seed}`, names.size > 1 ? what : ""]
+    const label = words.filter((word) => word !== "").join(", ")
     return { series, label, colour: at(colours, `${method} | ${level} ${name}`), dash: at(dashes, seed) }
   })
 }
