@@ -1,10 +1,12 @@
 /** What the settings name: an encoder, tasks and corpora, read once. */
 import * as Effect from "effect/Effect"
-import { Dataset, EncoderFolder, MaskedHead, Seed, Split } from "tapweight"
+import * as Path from "effect/Path"
+import { Dataset, EncoderFolder, JsonFile, MaskedHead, Seed, Split } from "tapweight"
 import * as Input from "../common/Input.ts"
 import * as Corpus from "./corpora/Corpus.ts"
 import * as TextFiles from "./corpora/TextFiles.ts"
 import * as Tokens from "./corpora/Tokens.ts"
+import * as Card from "./methods/Card.ts"
 import type { Base } from "./methods/Levels.ts"
 import type { Given } from "./methods/Methods.ts"
 import { examplesOf, labelled, labelsOf, ofSeed, rowsBy } from "./methods/Task.ts"
@@ -145,15 +147,17 @@ export const prepare = Effect.fnUntraced(function* (settings: Settings) {
   const auxiliary = others.map(({ kind, name, train }) =>
     supervised(setting, labelled(rowsBy(tokenizer, length.pretrain), kind, train), kind, { name: plain(name) })
   )
-  const keep: Given["keep"] = (at, { encoder, heads }) => {
+  const keep: Given["keep"] = Effect.fnUntraced(function* (at, { encoder, heads }, card) {
     const now = pieces.whole(encoder, (heads?.["mlm"] ?? pieces.head) as MaskedHead.HostParams | undefined)
-    return EncoderFolder.write(at, {
+    yield* EncoderFolder.write(at, {
       config: folder.config,
       encoder: now.encoder,
       ...(now.head === undefined ? {} : { head: { masked: now.head } }),
       tokenizer: settings.encoder
     })
-  }
+    const said = Card.text(card, { encoder: settings.encoder, corpora: names })
+    yield* JsonFile.replace((yield* Path.Path).join(at, "README.md"), new TextEncoder().encode(said))
+  })
   const promptsOf = Effect.fnUntraced(function* (task: Task, prompt: Prompt.Prompt | undefined) {
     if (prompt === undefined) return undefined
     const [tokens, lines] = yield* Effect.try({

@@ -18,6 +18,7 @@ import type * as Objectives from "../objectives/Objective.ts"
 import type { Finetuning, Method, Settings } from "../Settings.ts"
 import * as Pcp from "../prompts/Pcp.ts"
 import type * as Prompted from "../prompts/Prompted.ts"
+import type * as Card from "./Card.ts"
 import * as Levels from "./Levels.ts"
 import * as Score from "./Score.ts"
 import { settingOf, type Task } from "./Task.ts"
@@ -65,7 +66,7 @@ export interface Given {
   /** What the corpora are called that trials are told apart by: tasks share pretraining under fixed weights unless they read a task's text. */
   readonly scope: string
   /** Writes an encoder in the form in which it was read. */
-  readonly keep: (folder: string, theta: HostTheta) => ReturnType<typeof EncoderFolder.write>
+  readonly keep: (folder: string, theta: HostTheta, card: Card.Card) => ReturnType<typeof EncoderFolder.write>
 }
 
 /** Everything that one task and one seed are tried with, from one encoder. */
@@ -175,7 +176,8 @@ export const make = (
   ) {
     const { theta } = outcome.vars
     if (seed === settings.seed && settings.keep.some((method) => method === name)) {
-      yield* keep(`${Session.trialFolder(session.folder, trial).path}/encoder`, theta)
+      const card = { method: name, task: task.name, seed, ticks, objectives: names, trial, run: session.folder.id }
+      yield* keep(`${Session.trialFolder(session.folder, trial).path}/encoder`, theta, card)
     }
     const row = yield* finetuned(name, theta.encoder, finetunings)
     const { training, waiting } = outcome.seconds
