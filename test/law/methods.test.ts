@@ -105,6 +105,13 @@ describe("methods after three ticks", () => {
       [0.97828718, -0.96478562],
       [-0.33994783, 0.78682694],
       []
+    ],
+    [
+      "F2SA of two steps",
+      problem().pipe(Method.f2sa({ lowerSteps: 2, multiplier: 1, growth: 0.1 })),
+      [0.98654478, -0.97493668],
+      [-0.44761674, 0.80337418],
+      []
     ]
   ]
   for (const [name, made, x, z, v] of cases) {
@@ -187,5 +194,45 @@ describe("orders within a tick", () => {
       )
     )
     assert.isTrue(Result.isFailure(again))
+  })
+})
+
+describe("state of methods", () => {
+  it.live("is in the run's: stopped and resumed is never stopped, bit for bit", () =>
+    Effect.gen(function* () {
+      for (const method of [
+        Method.soba({ rate: 0.1 }),
+        Method.ttsa({ rate: 0.1, terms: 3 }),
+        Method.f2sa({ lowerSteps: 2 })
+      ]) {
+        const made = problem().pipe(method) as Problem.Problem<any>
+        const last = (ticks: number, from?: { readonly tick: number; readonly state: Run.Snapshot }) =>
+          Run.ticks(made, { ticks, seed: 3, ...(from === undefined ? {} : { from }) }).pipe(
+            Stream.filter((tick) => tick.index === ticks),
+            Stream.mapEffect((tick) => tick.snapshot),
+            Stream.runHead,
+            Effect.map(Option.getOrThrow)
+          )
+        const whole = yield* last(6)
+        const half = yield* last(3)
+        assert.deepStrictEqual(yield* last(6, { tick: 3, state: half }), whole)
+      }
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+
+  it("a penalty is refused where it is none", () => {
+    const one = Problem.close(
+      Level.minimize(
+        Var.make("z", () => NdArray.scalar(0)),
+        {
+          data: Dataset.none,
+          optimizer: Optimizer.sgd(0.1),
+          objective: ({ z }) => tf.square(z)
+        }
+      )
+    )
+    assert.throws(() => one.pipe(Method.f2sa()), /it is for one level on one other/)
+    assert.throws(() => problem().pipe(Problem.simultaneous, Method.f2sa()), /an order of its own/)
+    assert.throws(() => Method.f2sa({ multiplier: 0 })(problem()), RangeError)
   })
 })
