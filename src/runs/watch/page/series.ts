@@ -130,7 +130,12 @@ const linesOf = (own: ReadonlyArray<Series>, overlaid: boolean): ReadonlyArray<L
     const [method, seed] = seeded(trial)
     const words = [method, seed === "" ? "" : `seed ${seed}`, names.size > 1 ? what : ""]
     const label = words.filter((word) => word !== "").join(", ")
-    return { series, label, colour: at(colours, `${method} | ${level} ${name}`), dash: at(dashes, seed) }
+    return {
+      series,
+      label: label === "" ? what : label,
+      colour: at(colours, `${method} | ${level} ${name}`),
+      dash: at(dashes, seed)
+    }
   })
 }
 
