@@ -85,6 +85,8 @@ export * as XlaEngine from "./engines/xla/XlaEngine.ts"
 export * as Checkpoint from "./runtime/run/Checkpoint.ts"
 /** A problem run as a stream of ticks. */
 export * as Run from "./runtime/run/Run.ts"
+/** How far a hypergradient can be trusted: other estimators, better solves, other batches, time scales. */
+export * as Diagnose from "./diagnose/Diagnose.ts"
 /** Hypergradients beside differences of the problem that they are of. */
 export * as Verify from "./runtime/run/Verify.ts"
 /** What watches a run: scores, selection, early stopping, sinks. */

@@ -39,6 +39,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   "engines/compiled": [...graphs, "compiler/webassembly", "engines/onnx", "engines/webassembly"],
   "engines/xla": [...ground, "runtime/step", ...compiler, "engines"],
   "runtime/run": [...ground, "runtime/plan", "runtime/step", "engines"],
+  diagnose: [...ground, "levels", "runtime/plan", "runtime/step", "runtime/run", "engines"],
   "runs/folder": ["dsl", "files", "runtime/plan", "runtime/run"],
   "runs/trial": [...ground, "compiler", "runtime/plan", "runtime/step", "runtime/run", "engines", "runs/folder"],
   "runs/statistics": ["dsl", "files", "engines", "runs/folder", "runs/trial"],
@@ -51,6 +52,7 @@ const may: { readonly [room: string]: ReadonlyArray<string> } = {
   runs: ["dsl", "engines", "runs/folder", "runs/trial", "runs/statistics", "runs/view"],
   cli: [
     ...ground,
+    "diagnose",
     "compiler",
     "runtime/plan",
     "runtime/step",

@@ -5,7 +5,6 @@ import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Verify from "../runtime/run/Verify.ts"
 import * as Config from "../runs/trial/Config.ts"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Printable from "../files/Printable.ts"
@@ -14,10 +13,10 @@ import type * as PlanFile from "../runs/folder/PlanFile.ts"
 import * as Records from "../runs/folder/Records.ts"
 import * as ResultFile from "../runs/folder/ResultFile.ts"
 import * as RunFolder from "../runs/folder/RunFolder.ts"
-import { CheckError } from "./Check.ts"
 import * as Computing from "./Computing.ts"
 import { doctor } from "./doctor/Doctor.ts"
 import { fork } from "./Fork.ts"
+import { diagnose, verify } from "./Hypergradients.ts"
 import * as Launch from "./launch/Launch.ts"
 import * as Expected from "./launch/Expected.ts"
 import * as Load from "./launch/Load.ts"
@@ -181,84 +180,6 @@ const plan = (programs: Load.Programs) =>
     )
   )
 
-const verify = (programs: Load.Programs) =>
-  Command.make(
-    "verify",
-    {
-      program: Options.program(Object.keys(programs)),
-      ...Options.settings,
-      engine: Options.engine,
-      plugin: Options.plugin,
-      precision: Options.precision,
-      devices: Options.devices,
-      shardOptimizer: Options.shardOptimizer,
-      format: Options.format,
-      problem: Flag.String("problem").pipe(
-        Flag.withDescription(
-          "The problem that is checked, of a program with several; the first with a hypergradient where absent"
-        ),
-        Flag.optional
-      ),
-      level: Flag.String("level").pipe(
-        Flag.withDescription("The level whose gradient is checked; the top one where absent"),
-        Flag.optional
-      ),
-      directions: Flag.Int("directions").pipe(
-        Flag.withDescription(`Directions to compare along (default: ${Verify.defaults.directions})`),
-        Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
-        Flag.withDefault(Verify.defaults.directions)
-      ),
-      solve: Flag.Int("solve").pipe(
-        Flag.withDescription(
-          `Ticks given to the levels below to solve their problems (default: ${Verify.defaults.solveTicks})`
-        ),
-        Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
-        Flag.withDefault(Verify.defaults.solveTicks)
-      ),
-      radius: Flag.Finite("radius").pipe(
-        Flag.withDescription(
-          `Step of the central difference, a distance in the variable (default: ${Verify.defaults.radius})`
-        ),
-        Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
-        Flag.withDefault(Verify.defaults.radius)
-      ),
-      require: Flag.Finite("require").pipe(
-        Flag.withDescription(
-          "Exits with 3 if the relative error is above this, or that of the direction where an estimator claims no size"
-        ),
-        Flag.optional
-      )
-    },
-    Effect.fnUntraced(function* (options) {
-      const loaded = yield* Load.load(programs, options.program)
-      const { value } = yield* Launch.resolve(loaded, options)
-      const { planned } = yield* Launch.ready(loaded, value, options.precision)
-      const name = Option.getOrUndefined(options.problem)
-      const chosen =
-        name === undefined
-          ? (planned.find(({ plan }) => plan.sweeps.some(({ hops }) => hops.length > 0)) ?? planned[0])
-          : planned.find((one) => one.name === name)
-      if (chosen === undefined) {
-        const reason = `there is no problem '${name}': there is ${planned.map((one) => one.name).join(", ")}`
-        return yield* new Load.ProgramError({ program: loaded.source, reason })
-      }
-      const found = yield* Verify.verify(chosen.problem, {
-        seed: value.seed,
-        directions: options.directions,
-        solveTicks: options.solve,
-        radius: options.radius,
-        ...(Option.isSome(options.level) ? { level: options.level.value } : {})
-      }).pipe(Effect.provide(Options.engineLayer(options.engine, options)))
-      yield* Launch.print(options.format, Verify.text(found), found)
-      const reason = Option.isSome(options.require) ? Verify.failing(found, options.require.value) : undefined
-      if (reason !== undefined) return yield* new CheckError({ reason })
-    }, Effect.scoped)
-  ).pipe(
-    Command.withDescription(
-      "Compares a program's hypergradient with central differences of what its estimators claim: the solved problem, or the last updates"
-    )
-  )
-
 /** What every command line offers. */
 export const commands = (programs: Load.Programs) =>
   [
@@ -267,6 +188,7 @@ export const commands = (programs: Load.Programs) =>
     resume(programs),
     fork(programs),
     verify(programs),
+    diagnose(programs),
     doctor,
     ...runCommands,
     sweepCommand(programs),
