@@ -2,6 +2,7 @@
 import { Cli } from "tapweight/cli"
 import { control } from "./brown/Control.ts"
 import { brown } from "./brown/Brown.ts"
+import { landscape as digitsLandscape } from "./digits/Landscape.ts"
 import { digits } from "./digits/Program.ts"
 import { data } from "./commands/Data.ts"
 import { reproduce } from "./commands/Reproduce.ts"
@@ -20,6 +21,7 @@ Cli.run(
       brown,
       "brown-control": control,
       digits,
+      "digits-landscape": digitsLandscape,
       language,
       "language-landscape": languageLandscape,
       "language-proximal": proximal,

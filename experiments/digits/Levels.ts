@@ -102,7 +102,12 @@ export const make = (settings: Settings, task: Task) => {
           name: "probe",
           data: Dataset.fromRows("features", { features, labels: both(task).labels }, { batch: rows }),
           optimizer: Optimizer.adam(Rate.linear({ peak: rate.probe, warmup: 0, total: probeTicks })),
-          objective: ({ head }, { features, labels }) => Objective.crossEntropy(Mlp.affine(head, features), labels)
+          // Logistic regression with the usual strength: half a squared weight for all rows together.
+          objective: ({ head }, { features, labels }) =>
+            tf.add(
+              Objective.crossEntropy(Mlp.affine(head, features), labels),
+              tf.mul(0.5 / rows, tf.sum(tf.square(head.w)))
+            )
         })
       )
   }

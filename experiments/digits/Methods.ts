@@ -18,7 +18,7 @@ export const methods = {
 export type Method = keyof typeof methods
 export const names = Object.keys(methods) as ReadonlyArray<Method>
 
-/** What a method gave with one seed. */
+/** What an encoder gave with one seed. */
 export interface Scores {
   /** Accuracy on validation digits of the head that is solved on training digits. */
   readonly validation: number
@@ -46,12 +46,14 @@ interface Found {
   readonly lambda?: Objectives.Shares
 }
 
-/** The same share for every objective, or all of it for one. */
-export const equal = Object.fromEntries(
-  Objectives.names.map((name) => [name, 1 / Objectives.names.length])
-) as Objectives.Shares
-const corner = (one: Objectives.Name) =>
-  Object.fromEntries(Objectives.names.map((name) => [name, name === one ? 1 : 0])) as Objectives.Shares
+/** The same share for each of some objectives, and none for the others. */
+export const shared = (some: ReadonlyArray<Objectives.Name>): Objectives.Shares =>
+  Object.fromEntries(
+    Objectives.names.map((name) => [name, some.includes(name) ? 1 / some.length : 0])
+  ) as Objectives.Shares
+
+/** The same share for every objective. */
+export const equal = shared(Objectives.names)
 
 /** Weights drawn evenly from all that there are (a flat Dirichlet distribution). */
 export const random = (seed: number): Objectives.Shares => {
@@ -61,75 +63,95 @@ export const random = (seed: number): Objectives.Shares => {
   return Object.fromEntries(Objectives.names.map((name, i) => [name, parts[i]! / sum])) as Objectives.Shares
 }
 
-/** Where a method's weights were learned. */
+/** Where a seed's weights were learned. */
 export const search = (seed: number) => `seed-${seed}/learned`
 
-/** One method with one seed: an encoder, judged on validation digits, and tested once. */
-export const train = Effect.fnUntraced(function* (
-  method: Method,
+/** Everything that one seed is tried with. */
+export const make = (
   settings: Settings,
   { levels, seed, task }: Seeded,
   score: Score.Score,
-  { shared, trial }: Comparison.Trials
-) {
-  const { ticks } = settings
+  trials: Comparison.Trials
+) => {
+  const { probeTicks, ticks } = settings
   const judged = (encoder: Score.HostEncoder) => score.held(encoder, Levels.labelled(task))
 
-  /** Level I under fixed weights. */
   const pretrained = Effect.fnUntraced(function* (name: string, problem: ReturnType<typeof levels.pretraining>) {
-    const { seconds, vars } = yield* shared(`seed-${seed}/${name}`, { problem, ticks, seed })
-    const encoder = vars.theta.encoder
-    return { encoder, seconds: seconds.training, ...(yield* judged(encoder)) }
+    const { seconds, vars } = yield* trials.shared(`seed-${seed}/${name}`, { problem, ticks, seed })
+    const { encoder } = vars.theta
+    return { encoder, seconds: seconds.training, ...(yield* judged(encoder)) } satisfies Found as Found
   })
+
+  /** Level I under fixed weights, in a trial of this name. */
+  const weighted = (name: string, lambda: Objectives.Shares) => pretrained(name, levels.pretraining(lambda))
+  /** One objective alone. */
+  const alone = (name: Objectives.Name) =>
+    Effect.map(pretrained(`alone/${name}`, levels.alone(name)), (one): Found => ({ ...one, lambda: shared([name]) }))
+  /** The encoder that pretraining starts from. */
+  const none = Effect.suspend(() => {
+    const { encoder } = Var.initial(levels.theta, Seed.make(seed))
+    return Effect.map(judged(encoder), (scores): Found => ({ encoder, seconds: 0, ...scores }))
+  })
+  /** Level I under weights that level III learns. */
   const learned = Effect.gen(function* () {
-    const { seconds, vars } = yield* shared(search(seed), { problem: levels.learning, ticks, seed })
-    const encoder = vars.theta.encoder
-    const lambda = Simplex.shares(levels.beta, vars.beta)
+    const { seconds, vars } = yield* trials.shared(search(seed), { problem: levels.learning, ticks, seed })
+    const { encoder } = vars.theta
+    const lambda: Objectives.Shares = Simplex.shares(levels.beta, vars.beta)
     return { encoder, seconds: seconds.training, lambda, ...(yield* judged(encoder)) }
   })
-
-  const found: Found = yield* Effect.gen(function* () {
-    switch (method) {
-      case "none": {
-        const { encoder } = Var.initial(levels.theta, Seed.make(seed))
-        return { encoder, seconds: 0, ...(yield* judged(encoder)) }
-      }
-      case "equal":
-        return yield* pretrained("equal", levels.pretraining(equal))
-      case "random": {
-        const lambda = random(seed)
-        return { lambda, ...(yield* pretrained("random", levels.pretraining(lambda))) }
-      }
-      case "fixed": {
-        const centre = { lambda: equal, ...(yield* pretrained("equal", levels.pretraining(equal))) }
-        const corners = yield* Effect.forEach(Objectives.names, (name) =>
-          Effect.map(pretrained(`alone/${name}`, levels.alone(name)), (one) => ({ lambda: corner(name), ...one }))
-        )
-        const tried = [centre, ...corners]
-        const best = tried.reduce((a, b) => (b.loss < a.loss ? b : a))
-        return { ...best, seconds: tried.reduce((sum, { seconds }) => sum + seconds, 0) }
-      }
-      case "learned":
-        return yield* learned
-      case "final": {
-        const { lambda, seconds } = yield* learned
-        const again = yield* pretrained("final", levels.pretraining(lambda))
-        return { lambda, ...again, seconds: seconds + again.seconds }
-      }
-    }
+  /** Of equal weights and every objective alone, what has the lowest validation loss. */
+  const fixed = Effect.gen(function* () {
+    const centre: Found = { ...(yield* weighted("equal", equal)), lambda: equal }
+    const tried = [centre, ...(yield* Effect.forEach(Objectives.names, alone))]
+    const best = tried.reduce((a, b) => (b.loss < a.loss ? b : a))
+    return { ...best, seconds: tried.reduce((sum, { seconds }) => sum + seconds, 0) }
+  })
+  /** Level I from the start, under the weights that were learned. */
+  const final = Effect.gen(function* () {
+    const { lambda, seconds } = yield* learned
+    const again = yield* weighted("final", lambda)
+    return { ...again, lambda, seconds: seconds + again.seconds }
   })
 
-  const features = yield* score.features(found.encoder, Levels.both(task).pictures)
-  const outcome = yield* trial(`seed-${seed}/${method}/probe`, {
-    problem: levels.probing(features),
-    ticks: settings.probeTicks,
-    seed
-  })
-  const test = yield* outcome.test(task.test, ({ labels, pictures }, { head }) =>
-    Effect.map(score.features(found.encoder, pictures), (features) =>
-      Metrics.accuracy(labels.data, Score.classesOf(head, features))
+  /** A last head on an encoder, tested once. */
+  const tested = Effect.fnUntraced(function* (name: string, { accuracy, encoder, lambda, seconds }: Found) {
+    const features = yield* score.features(encoder, Levels.both(task).pictures)
+    const problem = levels.probing(features)
+    const outcome = yield* trials.trial(`seed-${seed}/${name}/probe`, { problem, ticks: probeTicks, seed })
+    const test = yield* outcome.test(task.test, ({ labels, pictures }, { head }) =>
+      Effect.map(score.features(encoder, pictures), (features) =>
+        Metrics.accuracy(labels.data, Score.classesOf(head, features))
+      )
     )
-  )
-  const { accuracy, lambda, seconds } = found
-  return { seconds, validation: accuracy, test, ...(lambda === undefined ? {} : { lambda }) } satisfies Scores as Scores
-})
+    return {
+      seconds,
+      validation: accuracy,
+      test,
+      ...(lambda === undefined ? {} : { lambda })
+    } satisfies Scores as Scores
+  })
+
+  const of = (method: Method): Effect.Effect<Found, Effect.Error<typeof learned>, Effect.Services<typeof learned>> => {
+    switch (method) {
+      case "none":
+        return none
+      case "equal":
+        return weighted("equal", equal)
+      case "random":
+        return Effect.map(weighted("random", random(seed)), (found) => ({ ...found, lambda: random(seed) }))
+      case "fixed":
+        return fixed
+      case "learned":
+        return learned
+      case "final":
+        return final
+    }
+  }
+  return {
+    /** One of the methods compared: an encoder, judged on validation digits, and tested once. */
+    train: (method: Method) => Effect.flatMap(of(method), (found) => tested(method, found)),
+    /** Any fixed weights. */
+    weighted: (name: string, lambda: Objectives.Shares) =>
+      Effect.flatMap(weighted(name, lambda), (found) => tested(name, found))
+  }
+}

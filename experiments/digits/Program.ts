@@ -11,7 +11,7 @@ import * as Summary from "./Summary.ts"
 import * as Task from "./Task.ts"
 
 /** The digits, and each seed's task and problems. */
-const prepare = (settings: Settings) =>
+export const prepare = (settings: Settings) =>
   Effect.gen(function* () {
     const pictures = yield* Digits.all
     const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)
@@ -38,21 +38,23 @@ const inputs = ({ pictures, tasks }: Data) => {
   return { data: [data], weights: [] }
 }
 
-/** Trains all methods with all seeds. */
-const compared = (session: Session.Session, settings: Settings, { tasks }: Data) =>
+/** Every method with every seed. */
+export const compared = <M extends string>(
+  session: Session.Session,
+  settings: Settings,
+  { tasks }: Data,
+  methods: ReadonlyArray<M>,
+  train: (method: M, one: ReturnType<typeof Methods.make>) => ReturnType<ReturnType<typeof Methods.make>["train"]>
+) =>
   Effect.flatMap(Score.make(settings), (score) =>
     Comparison.run(session, {
-      methods: Methods.names,
+      methods,
       tasks: [{ name: "digits" }],
       seeds: tasks.map(({ seed }) => seed),
-      train: ({ method, seed }, trials) =>
-        Methods.train(
-          method,
-          settings,
-          tasks.find((one) => one.seed === seed)!,
-          score,
-          trials
-        )
+      train: ({ method, seed }, trials) => {
+        const own = tasks.find((one) => one.seed === seed)!
+        return train(method, Methods.make(settings, own, score, trials))
+      }
     })
   )
 
@@ -78,7 +80,9 @@ export const digits = Program.make({
   run: (session, { data, settings }) =>
     Effect.gen(function* () {
       yield* session.inputs(inputs(data))
-      const { failures, rows } = yield* compared(session, settings, data)
+      const { failures, rows } = yield* compared(session, settings, data, Methods.names, (method, one) =>
+        one.train(method)
+      )
       const searches = rows.flatMap(({ method, seed }) => (method === "learned" ? [Methods.search(seed)] : []))
       const of = searches.length === 1 ? "one seed" : `mean of ${searches.length} seeds`
       const lambda = yield* LambdaChart.make(session.folder, searches, of)
