@@ -190,7 +190,8 @@ export const text = (
     weights("λ at the end", final, names),
     weights("λ, mean of the last half", averages, names),
     final.length > 0 ? "λ was learned from the validation part: its scores there favour the methods that learn it" : "",
-    inText(costs(rows, settings.methods)),
+    // A head alone takes so little time that nothing compares with it.
+    settings.finetunings.every((how) => how === "frozen") ? "" : inText(costs(rows, settings.methods)),
     failures
   ]
     .filter((part) => part !== "")
