@@ -191,7 +191,7 @@ export const workplace = (postgres?: Server) => {
       assert.isAtLeast(claims.length, times.length)
       assert.strictEqual(existsSync(join(folder(id), "result.json")), state === "done", name)
       assert.deepStrictEqual(
-        readdirSync(folder(id)).filter((file) => file.startsWith(".tmp-")),
+        (existsSync(folder(id)) ? readdirSync(folder(id)) : []).filter((file) => file.startsWith(".tmp-")),
         []
       )
     }
