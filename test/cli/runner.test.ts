@@ -323,7 +323,8 @@ describe.skipIf(!installed)("a sweep that runners of a database have", { timeout
       assert.sameDeepMembers(entries, written.entries.slice(0, 2))
       place.start()
       assert.strictEqual(await place.runner().end(), 0)
-      const found = place.holds(4)
+      // Rows that were made again know no claims: a runner asks the folder for those.
+      const found = place.rows()
       assert.strictEqual(place.starts().length, 4)
       assert.deepInclude(place.outcome(found), before)
       // On a disk where nothing of it is, the file comes from the rows, and what other machines have done stays done.
