@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as RunChecks from "../../runs/folder/Checks.ts"
 import { CheckError } from "../Check.ts"
 import * as Launch from "../launch/Launch.ts"
 import * as Options from "../Options.ts"
@@ -54,9 +55,10 @@ const everything = Effect.fnUntraced(function* (
   plugin: Option.Option<string>,
   db: Option.Option<DatabaseFlags.Named>
 ) {
+  const kept = yield* RunChecks.checks(runs)
   const database = yield* SweepDatabase.check(db)
   const engines = yield* Effect.forEach(Options.engines, (name) => aside(name, plugin), { concurrency: 2 })
-  return [...Host.checks(Launch.version, runs), database, ...engines.flat()]
+  return [...Host.checks(Launch.version, runs), ...kept, database, ...engines.flat()]
 })
 
 /** Why a doctor's visit is no success: what is broken, or, of an engine that was asked for, what is not there. */
