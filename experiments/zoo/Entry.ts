@@ -22,14 +22,14 @@ export interface Card {
 
 /** One number that a seed's runs end with. Every seed is held to its bounds. */
 export interface Figure<Vars> {
-  readonly of: (vars: Vars, seed: number) => number
+  readonly of: (vars: Vars, seed: number) => number | Effect.Effect<number, unknown, FileSystem.FileSystem | Path.Path>
   readonly atMost?: number
   readonly atLeast?: number
   /** Why the bound is what it is. */
   readonly because: string
 }
 
-type Problems = { readonly [name: string]: Problem.Problem<Var.Var.Any, unknown> }
+type Problems = { readonly [name: string]: Problem.Problem<Var.Var.Any, unknown, FileSystem.FileSystem | Path.Path> }
 type VarsOf<P> =
   P extends Problem.Problem<infer V extends Var.Var.Any, unknown, unknown> ? Run.HostVars<Var.Var.Named<V>> : never
 /** Final values of each problem's variables, on the host. */
@@ -130,8 +130,12 @@ export const make = <P extends Problems>(spec: Spec<P>): Entry => {
                 seed
               })).vars
             }
-            const of = Object.entries(figures).map(([name, figure]) => [name, figure.of(finals as Finals<P>, seed)])
-            rows.push({ seed, figures: Object.fromEntries(of) })
+            const own: { [figure: string]: number } = {}
+            for (const [name, figure] of Object.entries(figures)) {
+              const value = figure.of(finals as Finals<P>, seed)
+              own[name] = typeof value === "number" ? value : yield* value
+            }
+            rows.push({ seed, figures: own })
           }
           return {
             result: { seeds: rows.map((row) => ({ ...row })) },

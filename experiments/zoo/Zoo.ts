@@ -3,6 +3,9 @@ import { autoLora } from "./architecture/autoLora.ts"
 import { darts } from "./architecture/darts.ts"
 import { equilibrium } from "./architecture/equilibrium.ts"
 import { pruning } from "./architecture/pruning.ts"
+import { cleaning } from "./digits/cleaning.ts"
+import { distillation } from "./digits/distillation.ts"
+import { metaWeightNet } from "./digits/metaWeightNet.ts"
 import type { Entry } from "./Entry.ts"
 import { logistic } from "./hyperparameters/logistic.ts"
 import { ridge } from "./hyperparameters/ridge.ts"
@@ -18,6 +21,9 @@ export const zoo: ReadonlyArray<Entry> = [
   ridge,
   logistic,
   selfTuning,
+  cleaning,
+  metaWeightNet,
+  distillation,
   maml,
   imaml,
   reptile,
