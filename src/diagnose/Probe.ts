@@ -174,7 +174,7 @@ export const open = <V extends Var.Any, E, R>(
         let found = yield* asked(cell.state, batches)
         // A warm solver comes to its answer over as many ticks as it is asked.
         const isWarm = Object.values(found.solver).some((tree) => Tree.hostEntries(tree as Tree.HostTree).length > 0)
-        for (let i = 1; isWarm && i < ticks; i++) {
+        for (let i = 1; i < (isWarm ? ticks : 1); i++) {
           const host = yield* engine.download(cell.state)
           yield* engine.release(cell.state)
           cell.state = yield* Effect.uninterruptible(
