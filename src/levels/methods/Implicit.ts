@@ -55,7 +55,7 @@ const solving = (solver: Solver, { lowerSteps = 1, product = exact }: Common): M
  * })
  * const problem = Problem.close(upper).pipe(Method.soba({ rate: 0.1 }))
  * const plan = await Effect.runPromise(Effect.fromResult(Plan.make(problem)))
- * plan.levels[1]?.estimator?.name // => "descent(sgd(0.1), hands=before) × exact"
+ * plan.levels[0]?.estimator?.name // => "descent(sgd(0.1), hands=before) × exact"
  * ```
  */
 export const soba =
