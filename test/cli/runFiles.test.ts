@@ -17,6 +17,7 @@ import * as Sentence from "../../src/dsl/errors/Sentence.ts"
 import * as RunFolder from "../../src/runs/folder/RunFolder.ts"
 import { filling } from "../support/failingDisk.ts"
 import unruly from "../support/unruly.ts"
+import { long } from "../support/long.ts"
 
 const command = Command.make("tapweight").pipe(Command.withSubcommands(commands({ unruly })))
 const silent: Console.Console = { ...console, log: () => {}, error: () => {} }
@@ -44,7 +45,7 @@ const bytes = (folder: string) =>
   ["final.safetensors", "result.json"].map((name) => readFileSync(join(folder, name)).toString("base64"))
 
 describe("a disk that is full from any moment of a run on", () => {
-  it.live("leaves a run that goes on to the same bytes, or none, and says what is the matter", () =>
+  it.live.skipIf(!long)("leaves a run that goes on to the same bytes, or none, and says what is the matter", () =>
     Effect.gen(function* () {
       const root = mkdtempSync(join(tmpdir(), "tapweight-full-"))
       try {

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { Exit } from "tapweight/cli"
+import { long } from "../../../test/support/long.ts"
 
 const main = fileURLToPath(new URL("../../../experiments/main.ts", import.meta.url))
 let scratch = ""
@@ -87,7 +88,7 @@ describe("tapweight data", () => {
     )
   })
 
-  it("prints nothing of a table that a terminal would obey", () => {
+  it.skipIf(!long)("prints nothing of a table that a terminal would obey", () => {
     const schema = { name: "rogue", about: "made", smiles: "smiles", labels: ["y"], task: "regression", metric: "mae" }
     writeFileSync(join(scratch, "rogue.json"), JSON.stringify(schema))
     const check = (text: string) => {
@@ -122,47 +123,57 @@ describe("tapweight data", () => {
     }
   })
 
-  it("fetches a set that a schema file describes, and says what to do where there is no connection", async () => {
-    const server = createServer((_, response) => response.writeHead(200, { "Content-Length": table.length }).end(table))
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/.bashrc`
-    const own = {
-      name: "own",
-      about: "one label",
-      smiles: "smiles",
-      labels: ["p_np"],
-      task: "classification",
-      metric: "roc-auc",
-      source: { url }
+  it.skipIf(!long)(
+    "fetches a set that a schema file describes, and says what to do where there is no connection",
+    async () => {
+      const server = createServer((_, response) =>
+        response.writeHead(200, { "Content-Length": table.length }).end(table)
+      )
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/.bashrc`
+      const own = {
+        name: "own",
+        about: "one label",
+        smiles: "smiles",
+        labels: ["p_np"],
+        task: "classification",
+        metric: "roc-auc",
+        source: { url }
+      }
+      writeFileSync(join(scratch, "own.json"), JSON.stringify(own))
+      // The server lives in this process: it must not be blocked by waiting for the other.
+      const fetched = () =>
+        new Promise<{ readonly code: number | null; readonly out: string; readonly err: string }>((resolve) => {
+          const child = spawn(process.execPath, [main, "data", "fetch", "own.json", "--to", "fetched"], {
+            cwd: scratch
+          })
+          let [out, err] = ["", ""]
+          child.stdout.on("data", (text) => (out += text))
+          child.stderr.on("data", (text) => (err += text))
+          child.on("close", (code) => resolve({ code, out, err }))
+        })
+      const first = await fetched()
+      assert.strictEqual(first.code, 0, first.err)
+      assert.match(first.out, /own {2}fetched\/own\.csv\n5 rows; 1 label each \(no hash is declared/)
+      assert.match(first.err, /sha256 [0-9a-f]{64}/)
+      assert.match((await fetched()).err, /is there already/)
+      const declared = { ...own, source: { url, sha256: "0".repeat(64) } }
+      writeFileSync(join(scratch, "own.json"), JSON.stringify(declared))
+      const other = await fetched()
+      assert.strictEqual(other.code, Exit.codes.refused, other.err)
+      assert.match(
+        other.err,
+        /own\.csv has the SHA-256 [0-9a-f]{64} in place of 0{64}: move it away and fetch it again/
+      )
+      writeFileSync(join(scratch, "own.json"), JSON.stringify(own))
+      await new Promise((resolve) => server.close(resolve))
+      rmSync(join(scratch, "fetched"), { recursive: true })
+      const without = await fetched()
+      assert.strictEqual(without.code, Exit.codes.refused)
+      assert.match(
+        without.err,
+        /no connection to .*put it at fetched\/own\.csv, then: tapweight data check own\.json --data fetched/
+      )
     }
-    writeFileSync(join(scratch, "own.json"), JSON.stringify(own))
-    // The server lives in this process: it must not be blocked by waiting for the other.
-    const fetched = () =>
-      new Promise<{ readonly code: number | null; readonly out: string; readonly err: string }>((resolve) => {
-        const child = spawn(process.execPath, [main, "data", "fetch", "own.json", "--to", "fetched"], { cwd: scratch })
-        let [out, err] = ["", ""]
-        child.stdout.on("data", (text) => (out += text))
-        child.stderr.on("data", (text) => (err += text))
-        child.on("close", (code) => resolve({ code, out, err }))
-      })
-    const first = await fetched()
-    assert.strictEqual(first.code, 0, first.err)
-    assert.match(first.out, /own {2}fetched\/own\.csv\n5 rows; 1 label each \(no hash is declared/)
-    assert.match(first.err, /sha256 [0-9a-f]{64}/)
-    assert.match((await fetched()).err, /is there already/)
-    const declared = { ...own, source: { url, sha256: "0".repeat(64) } }
-    writeFileSync(join(scratch, "own.json"), JSON.stringify(declared))
-    const other = await fetched()
-    assert.strictEqual(other.code, Exit.codes.refused, other.err)
-    assert.match(other.err, /own\.csv has the SHA-256 [0-9a-f]{64} in place of 0{64}: move it away and fetch it again/)
-    writeFileSync(join(scratch, "own.json"), JSON.stringify(own))
-    await new Promise((resolve) => server.close(resolve))
-    rmSync(join(scratch, "fetched"), { recursive: true })
-    const without = await fetched()
-    assert.strictEqual(without.code, Exit.codes.refused)
-    assert.match(
-      without.err,
-      /no connection to .*put it at fetched\/own\.csv, then: tapweight data check own\.json --data fetched/
-    )
-  })
+  )
 })

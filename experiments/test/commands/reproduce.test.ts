@@ -62,7 +62,7 @@ const tiny = [
   .flatMap((setting) => ["-s", setting])
 
 describe("tapweight reproduce", () => {
-  it("says what it lacks, and which tables there are", async () => {
+  it.skipIf(!long)("says what it lacks, and which tables there are", async () => {
     const none = await reproduce("table2", "--data", ".", "--sets", "esol")
     assert.strictEqual(none.code, Exit.codes.refused, none.err)
     assert.match(none.err, /'muv' is called muv\.csv or muv\.csv\.gz.*tapweight data fetch muv/)

@@ -12,6 +12,7 @@ import * as Score from "../../digits/Score.ts"
 import { defaults, type Settings } from "../../digits/Settings.ts"
 import * as Summary from "../../digits/Summary.ts"
 import * as Task from "../../digits/Task.ts"
+import { long } from "../../../test/support/long.ts"
 
 const services = Layer.merge(CompiledEngine.layer({ threads: 1 }), NodeServices.layer)
 
@@ -46,7 +47,7 @@ const compared = Effect.gen(function* () {
 })
 
 describe("the comparison", () => {
-  it.live("gives every method's scores, weights where it looks for any, and the same again", () =>
+  it.live.skipIf(!long)("gives every method's scores, weights where it looks for any, and the same again", () =>
     Effect.gen(function* () {
       const { rows, text } = yield* compared
       assert.strictEqual(rows.length, 2 * Methods.names.length)

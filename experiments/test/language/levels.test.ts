@@ -11,6 +11,7 @@ import { order } from "../../language/objectives/Order.ts"
 import * as Levels from "../../language/methods/Levels.ts"
 import type { Settings } from "../../language/Settings.ts"
 import { documents, encoder, head, setting, settings, task } from "../support/language.ts"
+import { long } from "../../../test/support/long.ts"
 
 const texts = documents(30)
 const objectives = [masked(setting, texts, { head }), contrast(setting, texts), order(setting, texts)]
@@ -55,7 +56,7 @@ describe("the levels on language", () => {
     for (const problem of [tapweight(), solved()]) await expect(problem).toObey(Law.resume, { cases: 1, ticks: 5 })
   })
 
-  it.live("λ moves with each estimator and each proximal term", () =>
+  it.live.skipIf(!long)("λ moves with each estimator and each proximal term", () =>
     Effect.gen(function* () {
       const ways: ReadonlyArray<Partial<Settings>> = [
         { estimator: "identity", product: "difference" },

@@ -11,6 +11,7 @@ import { Feed } from "../../../src/runs/watch/Feed.ts"
 import type { News, Stepped } from "../../../src/runs/watch/News.ts"
 import * as Server from "../../../src/runs/watch/Server.ts"
 import { absent, launch, serious, watched } from "../../support/browser.ts"
+import { long } from "../../support/long.ts"
 
 const hostile = `<img src=x onerror=alert(1)>`
 const root = mkdtempSync(join(tmpdir(), "tapweight-many-"))
@@ -171,66 +172,71 @@ describe.skipIf(absent !== undefined)(
       })
     })
 
-    it("200 series of 20,000 points stay fluid: what an update costs is far from what a quarter of a second has", async () => {
-      const [trials, levels, length] = [10, 20, 20_000]
-      const keys = Array.from({ length: trials * levels }, (_, i) => ({
-        trial: `method ${i % 5} seed ${Math.floor((i % trials) / 5)}`,
-        level: `level ${Math.floor(i / trials)}`,
-        name: "loss"
-      }))
-      const value = (series: number, k: number) => Math.sin(k / 500 + series) + Math.sin(k * 12.9898 + series) / 4
-      const points = keys.map((_, series) =>
-        Array.from({ length }, (_, k): Stepped => [k + 1, value(series, k + 1), k + 1, 1])
-      )
-      let [number, step] = [0, length]
-      const news = (changes: News["changes"]): News => ({ number, changes, words: [], statuses: [], pictures: [] })
-      const source: Server.Source = {
-        title: "many",
-        behind: () => false,
-        poll: () => {
-          number++
-          step++
-          const point = (series: number): Stepped => [step, value(series, step), step, 1]
-          return news(keys.map((key, series) => ({ ...key, anew: false, points: [point(series)] })))
-        },
-        // As a feed thins them.
-        whole: () => news(keys.map((key, i) => ({ ...key, anew: true, points: thin(points[i]!, 1000) }))),
-        since: () => []
-      }
-      await serving(source, 250, async (url) => {
-        const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
-        const client = await page.context().newCDPSession(page)
-        // Processor time of the page's thread: how long it takes beside that depends on who else computes.
-        await client.send("Performance.enable", { timeDomain: "threadTicks" })
-        const spent = async () => {
-          const { metrics } = await client.send("Performance.getMetrics")
-          return metrics.find(({ name }) => name === "TaskDuration")!.value
-        }
-        await page.goto(url)
-        await page.selectOption("#trial", "*")
-        await page.waitForFunction(() => (globalThis as any).document.querySelectorAll(".panel canvas").length >= 4)
-        assert.strictEqual(await page.locator(".panel").count(), levels)
-        const loaded = await spent()
-        const from = number
-        await page.waitForFunction((wanted) => (globalThis as any).performance.now() > wanted, 0)
-        for (let i = 0; i < 4; i++) {
-          await page.mouse.wheel(0, 400)
-          await page.waitForTimeout(1000)
-        }
-        const updates = number - from
-        const each = (1000 * ((await spent()) - loaded)) / updates
-        if (process.env["TAPWEIGHT_TESTS"] === "long")
-          process.stdout.write(`loaded in ${loaded.toFixed(2)} s, an update ${each.toFixed(1)} ms of processor time\n`)
-        assert.isAtLeast(updates, 3)
-        assert.isBelow(loaded, 5)
-        assert.isBelow(each, 125)
-        // What was asked for meanwhile was answered: the page draws what it shows now.
-        await page.selectOption("#trial", keys[0]!.trial)
-        await page.waitForFunction(
-          () => (globalThis as any).document.querySelectorAll(".panel .u-legend tr").length >= 2
+    it.skipIf(!long)(
+      "200 series of 20,000 points stay fluid: what an update costs is far from what a quarter of a second has",
+      async () => {
+        const [trials, levels, length] = [10, 20, 20_000]
+        const keys = Array.from({ length: trials * levels }, (_, i) => ({
+          trial: `method ${i % 5} seed ${Math.floor((i % trials) / 5)}`,
+          level: `level ${Math.floor(i / trials)}`,
+          name: "loss"
+        }))
+        const value = (series: number, k: number) => Math.sin(k / 500 + series) + Math.sin(k * 12.9898 + series) / 4
+        const points = keys.map((_, series) =>
+          Array.from({ length }, (_, k): Stepped => [k + 1, value(series, k + 1), k + 1, 1])
         )
-        await page.close()
-      })
-    })
+        let [number, step] = [0, length]
+        const news = (changes: News["changes"]): News => ({ number, changes, words: [], statuses: [], pictures: [] })
+        const source: Server.Source = {
+          title: "many",
+          behind: () => false,
+          poll: () => {
+            number++
+            step++
+            const point = (series: number): Stepped => [step, value(series, step), step, 1]
+            return news(keys.map((key, series) => ({ ...key, anew: false, points: [point(series)] })))
+          },
+          // As a feed thins them.
+          whole: () => news(keys.map((key, i) => ({ ...key, anew: true, points: thin(points[i]!, 1000) }))),
+          since: () => []
+        }
+        await serving(source, 250, async (url) => {
+          const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
+          const client = await page.context().newCDPSession(page)
+          // Processor time of the page's thread: how long it takes beside that depends on who else computes.
+          await client.send("Performance.enable", { timeDomain: "threadTicks" })
+          const spent = async () => {
+            const { metrics } = await client.send("Performance.getMetrics")
+            return metrics.find(({ name }) => name === "TaskDuration")!.value
+          }
+          await page.goto(url)
+          await page.selectOption("#trial", "*")
+          await page.waitForFunction(() => (globalThis as any).document.querySelectorAll(".panel canvas").length >= 4)
+          assert.strictEqual(await page.locator(".panel").count(), levels)
+          const loaded = await spent()
+          const from = number
+          await page.waitForFunction((wanted) => (globalThis as any).performance.now() > wanted, 0)
+          for (let i = 0; i < 4; i++) {
+            await page.mouse.wheel(0, 400)
+            await page.waitForTimeout(1000)
+          }
+          const updates = number - from
+          const each = (1000 * ((await spent()) - loaded)) / updates
+          if (process.env["TAPWEIGHT_TESTS"] === "long")
+            process.stdout.write(
+              `loaded in ${loaded.toFixed(2)} s, an update ${each.toFixed(1)} ms of processor time\n`
+            )
+          assert.isAtLeast(updates, 3)
+          assert.isBelow(loaded, 5)
+          assert.isBelow(each, 125)
+          // What was asked for meanwhile was answered: the page draws what it shows now.
+          await page.selectOption("#trial", keys[0]!.trial)
+          await page.waitForFunction(
+            () => (globalThis as any).document.querySelectorAll(".panel .u-legend tr").length >= 2
+          )
+          await page.close()
+        })
+      }
+    )
   }
 )
