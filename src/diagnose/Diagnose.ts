@@ -39,15 +39,16 @@ export interface Table {
 /** How much a table may differ before it raises, and in what. */
 export const tolerance = 0.05
 
-const reading = (name: string, g: HostVector, reference: HostVector): Reading => {
-  const apart = g.map((leaf, i) => leaf.map((value, j) => value - reference[i]![j]!))
-  return {
-    name,
-    norm: norm(g),
-    cosine: dot(g, reference) / (norm(g) * norm(reference)),
-    relative: norm(apart) / norm(reference)
-  }
-}
+/** ‖g − reference‖ / ‖reference‖. */
+const apart = (g: HostVector, reference: HostVector): number =>
+  norm(g.map((leaf, i) => leaf.map((value, j) => value - reference[i]![j]!))) / norm(reference)
+
+const reading = (name: string, g: HostVector, reference: HostVector): Reading => ({
+  name,
+  norm: norm(g),
+  cosine: dot(g, reference) / (norm(g) * norm(reference)),
+  relative: apart(g, reference)
+})
 
 const tableOf = (
   title: string,
@@ -196,7 +197,7 @@ export const timeScale = <E>(probe: Probe.Probe<E>, solveTicks = Probe.solveTick
     yield* probe.solve(solveTicks)
     const after = yield* probe.gradient()
     yield* probe.put(from)
-    const change = reading("", after, before).relative
+    const change = apart(after, before)
     const of = (norms: typeof first) => Math.hypot(...Object.values(norms))
     const closed = of(first) === 0 ? 1 : Math.max(0, 1 - of(second) / of(first))
     const ratio = change / closed

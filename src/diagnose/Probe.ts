@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { DataError } from "../dsl/Dataset.ts"
 import * as ExitCode from "../dsl/errors/ExitCode.ts"
 import { whole } from "../dsl/errors/Numbers.ts"
@@ -117,6 +117,7 @@ export const open = <V extends Var.Any, E, R>(
       })),
       ({ state }) => engine.release(state)
     )
+    const scope = yield* Effect.scope
     const step = (acting: ReadonlyArray<string>) => engine.compile(Step.make(problem, single, still(acting)))
     const [lower, own] = [yield* step(below), yield* step([name])]
     const put = Effect.fnUntraced(function* (vars: HostVars) {
@@ -140,38 +141,51 @@ export const open = <V extends Var.Any, E, R>(
       }
       return norms
     }, Effect.mapError(told))
+    /** A problem whose levels below are changed, made ready to be asked, until the scope ends. */
+    const ready = Effect.fnUntraced(function* (change: (level: Definition) => Definition) {
+      // Of levels below alone: the one that is looked at keeps what it is.
+      const other = problem.pipe(Problem.mapLevels((each) => (each.name === name ? each : change(each))))
+      const planned = yield* Effect.fromResult(Plan.make(other))
+      const definitions = levelsOf(other)
+      const sweeps = new Map(planned.sweeps.map((each) => [each.level, each]))
+      for (const hop of sweeps.get(name)!.hops) {
+        const { hypergradient } = definitions.get(hop.level)!
+        if (hypergradient?._tag === "Implicit") continue
+        const reason = `'${hop.level}' has an estimator that looks back (${hypergradient?._tag ?? "none"}), which has no answer at one point: give it an implicit one to look at`
+        return yield* new DiagnoseError({ reason })
+      }
+      const ask = yield* engine.observe((state: State, b: Direction.Batches) => {
+        const own = definitions.get(name)!
+        const found = Direction.direction(own, definitions, sweeps, state, b[name]!.at(-1)!, b, still([name]))
+        return { gradient: found.gradient, solver: found.solver }
+      })
+      return { ask, begin: initial(other, planned) }
+    })
+    type Ready = Effect.Success<ReturnType<typeof ready>>
+    /** The problem as it stands is asked most: it is made ready once. */
+    let stated: Ready | undefined
+    const readyAs = (change: ((level: Definition) => Definition) | undefined) => {
+      if (change !== undefined) return ready(change)
+      return stated === undefined
+        ? Effect.tap(
+            Scope.provide(
+              ready((each) => each),
+              scope
+            ),
+            (made) => Effect.sync(() => (stated = made))
+          )
+        : Effect.succeed(stated)
+    }
     const gradient = Effect.fnUntraced(
-      function* (change: (level: Definition) => Definition = (each) => each, batch = 0) {
-        // Of one level alone: the top keeps what it is.
-        const other = problem.pipe(Problem.mapLevels((each) => (each.name === name ? each : change(each))))
-        const planned = yield* Effect.fromResult(Plan.make(other))
-        const definitions = levelsOf(other)
-        const sweeps = new Map(planned.sweeps.map((each) => [each.level, each]))
-        for (const hop of sweeps.get(name)!.hops) {
-          const { hypergradient } = definitions.get(hop.level)!
-          if (hypergradient?._tag === "Implicit") continue
-          const reason = `'${hop.level}' has an estimator that looks back (${hypergradient?._tag ?? "none"}), which has no answer at one point: give it an implicit one to look at`
-          return yield* new DiagnoseError({ reason })
-        }
+      function* (change?: (level: Definition) => Definition, batch = 0) {
+        const { ask, begin } = yield* readyAs(change)
         const batches = yield* batchesAt(batch)
         const values = (yield* engine.download(began.state)).vars
         const cell = yield* Effect.acquireRelease(
-          Effect.map(engine.start(initial(other, planned), values), (state) => ({ state })),
+          Effect.map(engine.start(begin, values), (state) => ({ state })),
           ({ state }) => engine.release(state)
         )
-        const asked = yield* engine.observe((state: State, b: Direction.Batches) => {
-          const found = Direction.direction(
-            definitions.get(name)!,
-            definitions,
-            sweeps,
-            state,
-            b[name]!.at(-1)!,
-            b,
-            still([name])
-          )
-          return { gradient: found.gradient, solver: found.solver }
-        })
-        let found = yield* asked(cell.state, batches)
+        let found = yield* ask(cell.state, batches)
         // A warm solver comes to its answer over as many ticks as it is asked.
         const isWarm = Object.values(found.solver).some((tree) => Tree.hostEntries(tree as Tree.HostTree).length > 0)
         for (let i = 1; i < (isWarm ? ticks : 1); i++) {
@@ -183,7 +197,7 @@ export const open = <V extends Var.Any, E, R>(
               solver: { ...host.solver, [name]: { ...host.solver[name], ...found.solver } }
             })
           )
-          found = yield* asked(cell.state, batches)
+          found = yield* ask(cell.state, batches)
         }
         return Tree.hostEntries(found.gradient as Tree.HostTree).map(([, leaf]) => Float32Array.from(leaf.data))
       },
