@@ -33,6 +33,7 @@ import * as Step from "../../src/runtime/step/Step.ts"
 import * as Law from "../../src/testing/Law.ts"
 import * as M from "../../src/testing/Matrix.ts"
 import { matrixFlops } from "../support/flops.ts"
+import { type Update, updates } from "../support/updates.ts"
 
 const eager = Eager.layer("cpu")
 const compiler = CompiledEngine.layer()
@@ -44,25 +45,6 @@ const start = [0.4, -0.9]
 const at = [0.7, -0.4]
 const goal = [0.2, 0.5]
 const steps = 6
-
-// float64 re-enactment of the program below.
-type Update = (x: number, g: number, s: Array<number>, t: number) => number
-const updates: { readonly [name: string]: { readonly optimizer: Optimizing; readonly update: Update } } = {
-  sgd: { optimizer: Optimizer.sgd(0.3), update: (x, g) => x - 0.3 * g },
-  momentum: {
-    optimizer: Optimizer.momentum(0.2, { momentum: 0.8 }),
-    update: (x, g, s) => x - 0.2 * (s[0] = 0.8 * (s[0] ?? 0) + g)
-  },
-  "adam with weight decay": {
-    optimizer: Optimizer.adam(0.1).pipe(Optimizer.weightDecay(0.05)),
-    update: (x, raw, s, t) => {
-      const g = raw + 0.05 * x
-      s[0] = 0.9 * (s[0] ?? 0) + 0.1 * g
-      s[1] = 0.999 * (s[1] ?? 0) + 0.001 * g * g
-      return x - (0.1 * (s[0] / (1 - 0.9 ** t))) / (Math.sqrt(s[1] / (1 - 0.999 ** t)) + 1e-8)
-    }
-  }
-}
 
 /** ½Σ eᵞx² − Σ xᵢ eᵞ¹⁻ⁱ, so that y bends both the curvature and the pull. */
 const slope = (x: M.Vector, y: M.Vector): M.Vector => x.map((v, i) => Math.exp(y[i]!) * v - Math.exp(y[1 - i]!))

@@ -9,13 +9,13 @@ import * as Level from "../../src/dsl/Level.ts"
 import * as NdArray from "../../src/dsl/values/NdArray.ts"
 import * as Problem from "../../src/dsl/Problem.ts"
 import * as Var from "../../src/dsl/Var.ts"
-import type { Optimizer as Optimizing } from "../../src/dsl/Optimizer.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
 import * as Compiled from "../../src/engines/onnx/OnnxEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
 import * as M from "../../src/testing/Matrix.ts"
+import { type Update, updates } from "../support/updates.ts"
 
 const a = [
   [1.5, 0.3],
@@ -31,23 +31,6 @@ const goal = [0.2, 0.5]
 const steps = 6
 
 // float64 re-enactment of the program below: inner steps from `start`, then the outer loss.
-type Update = (x: number, g: number, s: Array<number>, t: number) => number
-const updates: { readonly [name: string]: { readonly optimizer: Optimizing; readonly update: Update } } = {
-  sgd: { optimizer: Optimizer.sgd(0.3), update: (x, g) => x - 0.3 * g },
-  momentum: {
-    optimizer: Optimizer.momentum(0.2, { momentum: 0.8 }),
-    update: (x, g, s) => x - 0.2 * (s[0] = 0.8 * (s[0] ?? 0) + g)
-  },
-  "adam with weight decay": {
-    optimizer: Optimizer.adam(0.1).pipe(Optimizer.weightDecay(0.05)),
-    update: (x, raw, s, t) => {
-      const g = raw + 0.05 * x
-      s[0] = 0.9 * (s[0] ?? 0) + 0.1 * g
-      s[1] = 0.999 * (s[1] ?? 0) + 0.001 * g * g
-      return x - (0.1 * (s[0] / (1 - 0.9 ** t))) / (Math.sqrt(s[1] / (1 - 0.999 ** t)) + 1e-8)
-    }
-  }
-}
 const reenact = (update: Update, y: M.Vector): number => {
   let x: M.Vector = start
   const states: Array<Array<number>> = [[], []]
