@@ -3,6 +3,7 @@ import { ComparisonText, type Score, Statistics, TextTable as Columns } from "ta
 import type { Row, Scores } from "./methods/Methods.ts"
 import * as Paper from "./Paper.ts"
 import type { Finetuning, Method, Settings } from "./Settings.ts"
+import { ofRows } from "../common/Scores.ts"
 
 type Scored = Row & Scores
 
@@ -36,31 +37,11 @@ export const under = (rows: ReadonlyArray<Row>, finetuning: Finetuning): Readonl
     row.scores.filter((scores) => scores.finetuning === finetuning).map((scores) => ({ ...row, ...scores }))
   )
 
-/** Every score, for comparing with other runs; a metric is told apart by the kind of finetuning. */
+/** Every score, for comparing with other runs. */
 export const scores = (
   rows: ReadonlyArray<Row>,
   tasks: ReadonlyArray<{ readonly name: string; readonly metric: string }>
-): ReadonlyArray<Score.Score> =>
-  rows.flatMap(({ method, scores, seed, task }) => {
-    const { metric } = tasks.find(({ name }) => name === task)!
-    return scores.flatMap((score) =>
-      (["validation", "test"] as const).flatMap((split) =>
-        Number.isNaN(score[split])
-          ? []
-          : [
-              {
-                method,
-                task,
-                seed,
-                metric: `${metric}, ${score.finetuning}`,
-                split,
-                better: "more" as const,
-                value: score[split]
-              }
-            ]
-      )
-    )
-  })
+): ReadonlyArray<Score.Score> => ofRows(rows, tasks, () => "more")
 
 const trained = ({ seconds }: Row): number => seconds.pretraining + seconds.finetuning
 const times = (x: number | undefined): string => (x === undefined || !Number.isFinite(x) ? "-" : `×${x.toFixed(2)}`)

@@ -3,6 +3,7 @@ import { ComparisonText, type Score, Statistics, TextTable as Columns } from "ta
 import type { Row, Scores } from "./Methods.ts"
 import * as Paper from "./Paper.ts"
 import type { Finetuning, Method } from "./Settings.ts"
+import { ofRows } from "../common/Scores.ts"
 
 type Scored = Row & Scores
 
@@ -39,31 +40,11 @@ const compared = (one: ReadonlyArray<Scored>, other: ReadonlyArray<Scored>, metr
   return `${ComparisonText.signed(Statistics.mean(differences), unitOf(metric))}${ComparisonText.paired(differences)}`
 }
 
-/** Every score, for comparing with other runs; a metric is told apart by the kind of finetuning. */
+/** Every score, for comparing with other runs. */
 export const scores = (
-  found: ReadonlyArray<Row>,
+  rows: ReadonlyArray<Row>,
   tasks: ReadonlyArray<{ readonly name: string; readonly metric: string }>
-): ReadonlyArray<Score.Score> =>
-  found.flatMap(({ method, scores, seed, task }) => {
-    const { metric } = tasks.find(({ name }) => name === task)!
-    return scores.flatMap((score) =>
-      (["validation", "test"] as const).flatMap((split) =>
-        Number.isNaN(score[split])
-          ? []
-          : [
-              {
-                method,
-                task,
-                seed,
-                metric: `${metric}, ${score.finetuning}`,
-                split,
-                better: isPercent(metric) ? ("more" as const) : ("less" as const),
-                value: score[split]
-              }
-            ]
-      )
-    )
-  })
+): ReadonlyArray<Score.Score> => ofRows(rows, tasks, (metric) => (isPercent(metric) ? "more" : "less"))
 
 const trained = ({ seconds }: Row): number => seconds.pretraining + seconds.finetuning
 
