@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
-import { figuresFile, measured, page, pageFile, source } from "../experiments/zoo/Page.ts"
+import { figuresFile, fileOf, measured, page, pageFile, source } from "../experiments/zoo/Page.ts"
 import { zoo } from "../experiments/zoo/Zoo.ts"
 
 const main = fileURLToPath(new URL("tapweight", import.meta.url))
@@ -21,7 +21,7 @@ for (const name of Object.keys(figures)) if (!zoo.some((entry) => entry.name ===
 for (const entry of zoo) {
   if (named.length > 0 && !named.includes(entry.name)) continue
   const started = performance.now()
-  const { status, stdout } = spawnSync("sh", [main, "run", entry.program.name, "--quiet", "--format", "json"], {
+  const { status, stdout } = spawnSync("sh", [main, "run", fileOf(entry), "--quiet", "--format", "json"], {
     cwd: dirname(dirname(main)),
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"]

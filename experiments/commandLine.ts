@@ -13,7 +13,6 @@ import { auxiliary } from "./language/weights/Auxiliary.ts"
 import { roles } from "./language/weights/Roles.ts"
 import { landscape } from "./molecules/Landscape.ts"
 import { molecules } from "./molecules/Molecules.ts"
-import { zoo } from "./zoo/Zoo.ts"
 
 Cli.run(
   Cli.make({
@@ -28,8 +27,7 @@ Cli.run(
       molecules,
       "molecules-landscape": landscape,
       "language-roles": roles,
-      "language-auxiliary": auxiliary,
-      ...Object.fromEntries(zoo.map(({ program }) => [program.name, program]))
+      "language-auxiliary": auxiliary
     },
     commands: [data, reproduce]
   })

@@ -40,7 +40,3 @@ export const softmax = (logits: ArrayLike<number>): ReadonlyArray<number> => {
   const sum = raised.reduce((a, b) => a + b, 0)
   return raised.map((each) => each / sum)
 }
-
-/** How many of n shares count: 1 / Σ shareᵢ², from 1 to n. */
-export const effective = (shares: ReadonlyArray<number>): number =>
-  1 / shares.reduce((sum, each) => sum + each * each, 0)

@@ -84,16 +84,26 @@ export const SeedFigures = Schema.Struct({
 })
 export type SeedFigures = typeof SeedFigures.Type
 
-/** One line a figure: mean ± deviation over the seeds, and what it is held to. */
-export const table = (bound: Entry["bounds"], seeds: ReadonlyArray<SeedFigures>): string => {
-  const rows = Object.entries(bound).map(([name, each]) => {
+/** By figure: mean ± deviation over the seeds, what it is held to, how many seeds are within that, and why. */
+export const summary = (
+  bound: Entry["bounds"],
+  seeds: ReadonlyArray<SeedFigures>
+): ReadonlyArray<ReadonlyArray<string>> =>
+  Object.entries(bound).map(([name, each]) => {
     const values = seeds.map(({ figures }) => figures[name]!)
     const within = values.filter((value) => holds(value, each)).length
     const spread = values.length > 1 ? ` ± ${short(Statistics.deviation(values))}` : ""
-    return [name, `${short(Statistics.mean(values))}${spread}`, bounds(each), `${within} of ${values.length} seeds`]
+    return [
+      name,
+      `${short(Statistics.mean(values))}${spread}`,
+      bounds(each),
+      `${within} of ${values.length}`,
+      each.because
+    ]
   })
-  return TextTable.words([["figure", "mean ± deviation", "has to be", "is in"], ...rows])
-}
+
+/** The heads of {@link summary}'s columns. */
+export const heads = ["figure", "mean ± deviation", "has to be", "seeds within", "because"]
 
 /** An entry from its card and its problems. */
 export const make = <P extends Problems>(spec: Spec<P>): Entry => {
@@ -139,7 +149,7 @@ export const make = <P extends Problems>(spec: Spec<P>): Entry => {
           }
           return {
             result: { seeds: rows.map((row) => ({ ...row })) },
-            text: table(figures, rows),
+            text: TextTable.words([heads, ...summary(figures, rows)].map((row) => row.slice(0, -1))),
             scores: rows.flatMap((row) =>
               Object.entries(row.figures).map(([metric, value]) => ({
                 method: spec.name,

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Plan, PlanText, Statistics } from "tapweight"
-import { bounds, type Entry, holds, SeedFigures, short } from "./Entry.ts"
+import { Plan, PlanText } from "tapweight"
+import { type Entry, heads, SeedFigures, summary } from "./Entry.ts"
 import { zoo } from "./Zoo.ts"
 
 const here = fileURLToPath(new URL(".", import.meta.url))
@@ -30,32 +30,31 @@ export type Measured = typeof Measured.Type
 export const measured = (): Measured =>
   Schema.decodeUnknownSync(Schema.fromJsonString(Measured))(readFileSync(figuresFile, "utf8"))
 
-const files = readdirSync(here, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"))
+/** Texts of the zoo's files, by their paths from this folder. */
+const files = readdirSync(here, { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => [file, readFileSync(here + file, "utf8")] as const)
 
-/** The file that states an entry, from this folder. */
-export const fileOf = (entry: Entry): string => {
-  const file = files.find((each) => readFileSync(here + each, "utf8").includes(`\n  name: "${entry.name}",\n  card:`))
-  if (file === undefined) throw new Error(`no file of the zoo states '${entry.name}'`)
-  return file
+const stating = (entry: Entry): (typeof files)[number] => {
+  const found = files.find(([, text]) => text.includes(`\n  name: "${entry.name}",\n  card:`))
+  if (found === undefined) throw new Error(`no file of the zoo states '${entry.name}'`)
+  return found
 }
 
+/** The file that states an entry, from the project's folder. */
+export const fileOf = (entry: Entry): string => `experiments/zoo/${stating(entry)[0]}`
+
 /** Hash of the file that states an entry. */
-export const source = (entry: Entry): string => hash("sha256", readFileSync(here + fileOf(entry), "utf8")).slice(0, 16)
+export const source = (entry: Entry): string => hash("sha256", stating(entry)[1]).slice(0, 16)
 
 const card = (entry: Entry, { seconds, seeds }: Measured[string]): string => {
   const [name, problem] = Object.entries(entry.problems(0))[0]!
   const plan = Result.getOrThrow(Plan.make(problem))
   const { data, levels, published, reference, sizes, title } = entry.card
-  const rows = Object.entries(entry.bounds).map(([figure, bound]) => {
-    const values = seeds.map(({ figures }) => figures[figure]!)
-    const spread = values.length > 1 ? ` ± ${short(Statistics.deviation(values))}` : ""
-    const within = values.filter((value) => holds(value, bound)).length
-    return `| ${figure} | ${short(Statistics.mean(values))}${spread} | ${bounds(bound)} | ${within} of ${values.length} | ${bound.because} |`
-  })
   return [
     `## ${title}`,
     "",
-    `[\`${fileOf(entry)}\`](../experiments/zoo/${fileOf(entry)}) · ${reference}`,
+    `[\`${stating(entry)[0]}\`](../${fileOf(entry)}) · ${reference}`,
     "",
     ...levels.map((level) => `- ${level}`),
     "",
@@ -65,11 +64,9 @@ const card = (entry: Entry, { seconds, seeds }: Measured[string]): string => {
     PlanText.mermaid(plan).trim(),
     "```",
     "",
-    `\`bin/tapweight run ${entry.program.name}\`: ${entry.ticks} ticks of ${Object.keys(entry.problems(0)).join(", ")}, ${seeds.length === 1 ? "one seed" : `${seeds.length} seeds`}, ${seconds} s. The graph is of ${name}.`,
+    `\`bin/tapweight run ${fileOf(entry)}\`: ${entry.ticks} ticks of ${Object.keys(entry.problems(0)).join(", ")}, ${seeds.length === 1 ? "one seed" : `${seeds.length} seeds`}, ${seconds} s. The graph is of ${name}.`,
     "",
-    "| figure | mean ± deviation | has to be | seeds within | because |",
-    "| --- | --- | --- | --- | --- |",
-    ...rows
+    ...[heads, heads.map(() => "---"), ...summary(entry.bounds, seeds)].map((row) => `| ${row.join(" | ")} |`)
   ].join("\n")
 }
 

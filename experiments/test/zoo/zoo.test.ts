@@ -6,10 +6,11 @@ import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
 import { long } from "../../../test/support/long.ts"
 import { holds } from "../../zoo/Entry.ts"
-import { measured, page, pageFile, source } from "../../zoo/Page.ts"
+import { fileOf, measured, page, pageFile, source } from "../../zoo/Page.ts"
 import { zoo } from "../../zoo/Zoo.ts"
 
-const main = fileURLToPath(new URL("../../../bin/tapweight", import.meta.url))
+const root = fileURLToPath(new URL("../../..", import.meta.url))
+const main = join(root, "bin/tapweight")
 
 describe("the zoo", () => {
   const figures = measured()
@@ -39,12 +40,12 @@ describe("the zoo", () => {
 
   // WebAssembly gives the same bits on every machine: what was measured once is what is run now.
   const quick = ["ridge", "imaml"]
-  it.each(zoo.filter(({ name }) => long || quick.includes(name)).map(({ name }) => [name] as const))(
+  it.each(zoo.filter(({ name }) => long || quick.includes(name)).map((entry) => [entry.name, entry] as const))(
     "%s ends with the figures of its page",
-    (name) => {
+    (name, entry) => {
       const folder = mkdtempSync(join(tmpdir(), "tapweight-zoo-"))
       try {
-        const args = [main, "run", `zoo-${name}`, "--quiet", "--format", "json", "-s", "seeds=1"]
+        const args = [main, "run", join(root, fileOf(entry)), "--quiet", "--format", "json", "-s", "seeds=1"]
         const { stderr, stdout } = spawnSync("sh", args, { cwd: folder, encoding: "utf8" })
         expect(stdout, stderr).not.toBe("")
         expect(JSON.parse(stdout).result.seeds[0]).toEqual(figures[name]!.seeds[0])

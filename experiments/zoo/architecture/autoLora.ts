@@ -86,3 +86,5 @@ export const autoLora = Entry.make({
     }
   }
 })
+
+export default autoLora.program

@@ -86,3 +86,5 @@ export const darts = Entry.make({
     }
   }
 })
+
+export default darts.program

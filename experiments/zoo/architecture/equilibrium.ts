@@ -118,3 +118,5 @@ export const equilibrium = Entry.make({
     }
   }
 })
+
+export default equilibrium.program

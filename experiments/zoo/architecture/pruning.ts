@@ -1,30 +1,12 @@
 import * as tf from "@tensorflow/tfjs-core"
-import {
-  Dataset,
-  Hypergradient,
-  Init,
-  Level,
-  NdArray,
-  Objective,
-  Optimizer,
-  Problem,
-  Product,
-  Seed,
-  Solver,
-  Var
-} from "tapweight"
+import { Dataset, Hypergradient, Init, Level, Objective, Optimizer, Problem, Product, Solver, Var } from "tapweight"
 import * as Entry from "../Entry.ts"
+import { leading, linear } from "../rows.ts"
 
 const [features, informative] = [20, 5]
 
-const rows = (seed: number, part: string, count: number) => {
-  const own = Seed.fold(Seed.fold(Seed.make(seed), "pruning"), part)
-  const x = Seed.normal(Seed.fold(own, "x"), features * count)
-  const y = Seed.normal(Seed.fold(own, "noise"), count).map(
-    (noise, row) => 0.5 * noise + x.subarray(features * row, features * row + informative).reduce((a, b) => a + b, 0)
-  )
-  return { x: NdArray.float32([count, features], x), y: NdArray.float32([count], y) }
-}
+const rows = (seed: number, part: string, count: number) =>
+  linear({ seed, problem: "pruning", part, count, coefficients: leading(informative, features), noise: 0.5 })
 
 const w = Var.make("w", Init.zeros([features]))
 const mask = Var.make("mask", Init.constant(1, [features]))
@@ -82,3 +64,5 @@ export const pruning = Entry.make({
     }
   }
 })
+
+export default pruning.program

@@ -100,3 +100,5 @@ export const cleaning = Entry.make({
     }
   }
 })
+
+export default cleaning.program

@@ -99,3 +99,5 @@ export const distillation = Entry.make({
     }
   }
 })
+
+export default distillation.program

@@ -85,3 +85,5 @@ export const metaWeightNet = Entry.make({
     }
   }
 })
+
+export default metaWeightNet.program

@@ -1,32 +1,22 @@
 import * as tf from "@tensorflow/tfjs-core"
-import {
-  Dataset,
-  Hypergradient,
-  Init,
-  Level,
-  NdArray,
-  Objective,
-  Optimizer,
-  Problem,
-  Product,
-  Seed,
-  Solver,
-  Var
-} from "tapweight"
+import { Dataset, Hypergradient, Init, Level, Objective, Optimizer, Problem, Product, Solver, Var } from "tapweight"
 import * as Closed from "../Closed.ts"
 import * as Entry from "../Entry.ts"
+import { leading, linear } from "../rows.ts"
 
 const [features, informative] = [8, 3]
 
 /** Labels by the sum of the first three features and noise. */
-const rows = (seed: number, part: string, count: number) => {
-  const own = Seed.fold(Seed.fold(Seed.make(seed), "logistic"), part)
-  const x = Seed.normal(Seed.fold(own, "x"), features * count)
-  const y = Seed.normal(Seed.fold(own, "noise"), count).map((noise, row) =>
-    noise + x.subarray(features * row, features * row + informative).reduce((a, b) => a + b, 0) > 0 ? 1 : 0
-  )
-  return { x: NdArray.float32([count, features], x), y: NdArray.float32([count], y) }
-}
+const rows = (seed: number, part: string, count: number) =>
+  linear({
+    seed,
+    problem: "logistic",
+    part,
+    count,
+    coefficients: leading(informative, features),
+    noise: 1,
+    label: (sum) => (sum > 0 ? 1 : 0)
+  })
 
 const mean = (values: ReadonlyArray<number>) => values.reduce((a, b) => a + b, 0) / values.length
 const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
@@ -123,3 +113,5 @@ export const logistic = Entry.make({
     }
   }
 })
+
+export default logistic.program

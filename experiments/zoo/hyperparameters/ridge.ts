@@ -4,32 +4,30 @@ import {
   Hypergradient,
   Init,
   Level,
-  NdArray,
   Objective,
   Optimizer,
   Problem,
   Product,
   Rate,
-  Seed,
   Solver,
   Var
 } from "tapweight"
 import * as Closed from "../Closed.ts"
 import * as Entry from "../Entry.ts"
+import { linear } from "../rows.ts"
 
 export const features = 5
 
-/** Rows of a linear model with noise, its coefficients 1, ½, ¼ … in turn of sign. */
-export const rows = (seed: number, part: string, count: number) => {
-  const own = Seed.fold(Seed.fold(Seed.make(seed), "ridge"), part)
-  const x = Seed.normal(Seed.fold(own, "x"), features * count)
-  const y = Seed.normal(Seed.fold(own, "noise"), count).map((noise, row) => {
-    let sum = noise
-    for (let j = 0; j < features; j++) sum += x[features * row + j]! * (-0.5) ** j
-    return sum
+/** Rows of a linear model with noise, its coefficients 1, −½, ¼ … */
+export const rows = (seed: number, part: string, count: number) =>
+  linear({
+    seed,
+    problem: "ridge",
+    part,
+    count,
+    coefficients: Array.from({ length: features }, (_, j) => (-0.5) ** j),
+    noise: 1
   })
-  return { x: NdArray.float32([count, features], x), y: NdArray.float32([count], y) }
-}
 
 /** The validation loss at w*(λ), by elimination in double precision. */
 export const validationLoss = (seed: number) => {
@@ -100,3 +98,5 @@ export const ridge = Entry.make({
     }
   }
 })
+
+export default ridge.program

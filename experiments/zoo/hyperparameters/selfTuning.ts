@@ -80,3 +80,5 @@ export const selfTuning = Entry.make({
     }
   }
 })
+
+export default selfTuning.program

@@ -118,3 +118,5 @@ export const imaml = Entry.make({
     }
   }
 })
+
+export default imaml.program

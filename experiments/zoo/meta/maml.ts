@@ -59,3 +59,5 @@ export const maml = Entry.make({
     }
   }
 })
+
+export default maml.program

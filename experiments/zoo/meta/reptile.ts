@@ -59,3 +59,5 @@ export const reptile = Entry.make({
     }
   }
 })
+
+export default reptile.program

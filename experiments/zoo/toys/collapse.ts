@@ -1,5 +1,17 @@
 import * as tf from "@tensorflow/tfjs-core"
-import { Dataset, Hypergradient, Init, Level, NdArray, Optimizer, Problem, Product, Solver, Var } from "tapweight"
+import {
+  Dataset,
+  Diagnose,
+  Hypergradient,
+  Init,
+  Level,
+  NdArray,
+  Optimizer,
+  Problem,
+  Product,
+  Solver,
+  Var
+} from "tapweight"
 import * as Closed from "../Closed.ts"
 import * as Entry from "../Entry.ts"
 
@@ -59,16 +71,18 @@ export const collapse = Entry.make({
   problems: () => ({ slow: soba(0.1, 0.01), level: soba(0.1, 1), fast: soba(0.02, 100) }),
   figures: {
     "weights that count, slow upper level": {
-      of: ({ slow }) => Closed.effective(Closed.softmax(slow.beta.data)),
+      of: ({ slow }) => Diagnose.spread(Closed.softmax(slow.beta.data)).effective,
       atLeast: 16,
       because: "the exact hypergradient ends with 16.37"
     },
     "Φ, level": { of: ({ level }) => gap(level.beta.data), atMost: 1e-6, because: "the target lies within the circle" },
     "weights that count, fast upper level": {
-      of: ({ fast }) => Closed.effective(Closed.softmax(fast.beta.data)),
+      of: ({ fast }) => Diagnose.spread(Closed.softmax(fast.beta.data)).effective,
       atMost: 1.01,
       because: "it has to collapse: this is the alarm's fixture"
     },
     "Φ, fast": { of: ({ fast }) => gap(fast.beta.data), atLeast: 0.2, because: "what collapsed is no solution" }
   }
 })
+
+export default collapse.program

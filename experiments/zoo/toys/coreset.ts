@@ -51,3 +51,5 @@ export const coreset = Entry.make({
     }
   }
 })
+
+export default coreset.program

@@ -62,3 +62,5 @@ export const pbgd = Entry.make({
     }
   }
 })
+
+export default pbgd.program
