@@ -45,6 +45,13 @@ export const holm = (ps: ReadonlyArray<number>): ReadonlyArray<number> => {
 
 const resamples = 10_000
 
+let last = { n: 0, drawn: new Int32Array() }
+/** Which of n values each resample has: the same for all lists of as many, and drawn again only where there are more or fewer. */
+const drawnOf = (n: number): Int32Array => {
+  if (last.n !== n) last = { n, drawn: Seed.integers(Seed.fold(Seed.make(0), "bootstrap"), resamples * n, n) }
+  return last.drawn
+}
+
 /**
  * The 95 % bootstrap interval of a mean: percentiles of the means of 10,000 resamples, drawn once for all, and taken further
  * out the fewer values there are (the expanded percentile interval of Hesterberg, 2015, What teachers should know about the
@@ -53,7 +60,7 @@ const resamples = 10_000
 export const interval = (values: ReadonlyArray<number>): readonly [number, number] | undefined => {
   const n = values.length
   if (n < 2) return undefined
-  const drawn = Seed.integers(Seed.fold(Seed.make(0), "bootstrap"), resamples * n, n)
+  const drawn = drawnOf(n)
   const means = new Float64Array(resamples)
   for (let r = 0; r < resamples; r++) {
     let sum = 0
