@@ -45,7 +45,7 @@ export const holm = (ps: ReadonlyArray<number>): ReadonlyArray<number> => {
 
 const resamples = 10_000
 
-let last = { n: 0, drawn: new Int32Array() }
+let last: { readonly n: number; readonly drawn: Int32Array } = { n: 0, drawn: new Int32Array() }
 /** Which of n values each resample has: the same for all lists of as many, and drawn again only where there are more or fewer. */
 const drawnOf = (n: number): Int32Array => {
   if (last.n !== n) last = { n, drawn: Seed.integers(Seed.fold(Seed.make(0), "bootstrap"), resamples * n, n) }
