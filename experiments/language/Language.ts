@@ -3,6 +3,7 @@ import { Comparison, ComparisonText, LambdaChart, Program, Records, Session } fr
 import * as Weightings from "../common/Weightings.ts"
 import * as Levels from "./methods/Levels.ts"
 import * as Methods from "./methods/Methods.ts"
+import type { Trained } from "./methods/Trained.ts"
 import { settingOf } from "./methods/Task.ts"
 import { type Data, prepare } from "./Prepare.ts"
 import * as Pcp from "./prompts/Pcp.ts"
@@ -39,6 +40,9 @@ export const problems = (
         ...(methods.some((method) => !["finetune", "tapweight", "solved", "bilevel"].includes(method))
           ? { pretraining: levels.pretraining(Weightings.equal(levels.beta.elements)) }
           : {}),
+        ...(settings.heads.ticks > 0 && methods.some((method) => method !== "finetune" && method !== "pcp")
+          ? { heads: levels.heads() }
+          : {}),
         ...(uses("pcp") ? { prompting: prompting(settings, task.given) } : {}),
         ...Object.fromEntries(
           settings.finetunings.flatMap((how) =>
@@ -56,7 +60,7 @@ export const compared = Effect.fnUntraced(function* <M extends string, E, R>(
   settings: Settings.Settings,
   { inputs, seeded, tasks }: Data,
   { methods, tested }: { readonly methods: ReadonlyArray<M>; readonly tested: boolean },
-  train: (methods: ReturnType<typeof Methods.make>, method: M) => Effect.Effect<Methods.Trained, E, R>
+  train: (methods: ReturnType<typeof Methods.make>, method: M) => Effect.Effect<Trained, E, R>
 ) {
   yield* session.inputs(inputs)
   const seeds = Array.from({ length: settings.seeds }, (_, i) => settings.seed + i)

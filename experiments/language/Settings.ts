@@ -84,9 +84,11 @@ const schema = Schema.Struct({
   pooling: Schema.Literals(["first", "mean"]),
   /** Tokens of a row; longer ones are cut. */
   length: Schema.Struct({ pretrain: several, task: several }),
-  /** Rows of a batch; those on labels are at most all there are. `solve` is of training examples that a head is solved on. */
+  /** Rows of a batch; those on labels are at most all there are. `solve` is of training rows that a head is solved on, and of validation rows it is measured on. */
   batch: Schema.Struct({ pretrain: several, finetune: positive, reweight: positive, solve: positive }),
-  /** Learning rates; a head's is `head` times its encoder's. */
+  /** Updates of the objectives' heads alone, on the encoder as it is, before any pretraining. */
+  heads: Schema.Struct({ ticks: whole, rate }),
+  /** Learning rates; a head's is `head` times its encoder's. λ's are Adam's, but for methods whose head is solved: theirs is of plain descent. */
   rates: Schema.Struct({ pretrain: rate, finetune: rate, head: rate, reweight: rate, solved: rate }),
   decay: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
   /** Rates rise for `warmup` ticks and fall to zero at the end, or fall by `factor` every so many updates. */
@@ -211,7 +213,8 @@ export const small: Settings = {
   pooling: "mean",
   length: { pretrain: 32, task: 40 },
   batch: { pretrain: 16, finetune: 16, reweight: 64, solve: 200 },
-  rates: { pretrain: 5e-4, finetune: 5e-4, head: 10, reweight: 0.1, solved: 0.5 },
+  heads: { ticks: 40, rate: 3e-3 },
+  rates: { pretrain: 5e-4, finetune: 5e-4, head: 10, reweight: 0.1, solved: 200 },
   decay: 0,
   schedule: { kind: "linear", warmup: 10, every: 100, factor: 0.9 },
   gamma: 0.5,
@@ -247,7 +250,8 @@ const paper: Partial<Settings> = {
   pooling: "first",
   length: { pretrain: 32, task: 512 },
   batch: { pretrain: 512, finetune: 32, reweight: 32, solve: 256 },
-  rates: { pretrain: 2e-5, finetune: 2e-5, head: 1, reweight: 1, solved: 1 },
+  heads: { ticks: 0, rate: 2e-5 },
+  rates: { pretrain: 2e-5, finetune: 2e-5, head: 1, reweight: 1, solved: 200 },
   decay: 0.001,
   schedule: { kind: "step", warmup: 0, every: 100, factor: 0.9 },
   gamma: 0.005,

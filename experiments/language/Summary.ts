@@ -1,6 +1,6 @@
 /** Tables of what the methods gave, with the paper's numbers beside ours. */
 import { ComparisonText, type Score, Statistics, TextTable as Columns } from "tapweight"
-import type { Row, Scores } from "./methods/Methods.ts"
+import type { Row, Scores } from "./methods/Trained.ts"
 import * as Paper from "./Paper.ts"
 import type { Finetuning, Method, Settings } from "./Settings.ts"
 import { ofRows } from "../common/Scores.ts"

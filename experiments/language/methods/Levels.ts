@@ -1,28 +1,26 @@
 /** The levels of TapWeight on a task, and the problems that the compared methods are, all from one encoder. */
 import * as tf from "@tensorflow/tfjs-core"
 import {
-  Dataset,
+  type Dataset,
   Encoder,
   type EncoderConfig,
   Hypergradient,
-  Init,
   Level,
-  Mlp,
-  type NdArray,
   Objective as Losses,
   Optimizer,
   Problem,
   Product,
   Rate,
+  type Seed,
   Simplex,
   Smooth,
-  Solved,
   Solver,
   Split,
   TapWeight,
   type Tree,
   Var
 } from "tapweight"
+import * as FirstOrder from "../../common/FirstOrder.ts"
 import * as Prefixed from "../../common/Prefixed.ts"
 import type { Lambda } from "../../common/Weightings.ts"
 import * as Objective from "../objectives/Objective.ts"
@@ -30,6 +28,7 @@ import * as Pooling from "../objectives/Pooling.ts"
 import * as Supervised from "../objectives/Supervised.ts"
 import type { Finetuning, Settings } from "../Settings.ts"
 import { outputs } from "../tasks/Task.ts"
+import * as SolvedHead from "./SolvedHead.ts"
 import { settingOf, type Task } from "./Task.ts"
 
 /** The finetuned model. */
@@ -39,6 +38,8 @@ export type Omega = { readonly encoder: Encoder.Params; readonly head: Tree.Live
 export interface Base {
   readonly setting: Objective.Setting
   readonly encoder: Encoder.HostParams
+  /** Heads of objectives that fit the encoder, by their names; an objective that has none here starts with its own. */
+  readonly heads?: Objective.HostTheta["heads"]
 }
 
 type Objectives = ReadonlyArray<Objective.Objective<Dataset.DataError>>
@@ -70,12 +71,6 @@ export const distanceOf =
   (omega: Encoder.Params, theta: Encoder.Params, batch: Read): tf.Scalar =>
     proximal === "kl" ? divergence(config, omega, theta, batch) : Losses.proximal(omega, theta, { reduction: proximal })
 
-/** The features of labelled rows with one head's answers: what a head on a frozen encoder is trained on. */
-export interface Features {
-  readonly x: NdArray.NdArray<tf.Tensor2D>
-  readonly labels: NdArray.NdArray<tf.Tensor1D>
-}
-
 const rateOf = ({ schedule }: Pick<Settings, "schedule">, rate: number, total: number): Rate.Rate =>
   schedule.kind === "step"
     ? Rate.step({ rate, every: schedule.every, factor: schedule.factor })
@@ -87,8 +82,13 @@ export const adam = (settings: Pick<Settings, "decay" | "schedule">, rate: numbe
   return settings.decay === 0 ? own : own.pipe(Optimizer.weightDecay(settings.decay))
 }
 
-/** Levels and problems; without objectives there are those of finetuning alone. */
-export const make = (settings: Settings, { encoder, setting }: Base, task: Task, objectives: Objectives) => {
+/** Levels and problems. */
+export const make = (
+  settings: Settings,
+  { encoder, heads: known, setting }: Base,
+  task: Task,
+  objectives: Objectives
+) => {
   const { batch, gamma, rates, schedule, ticks } = settings
   const { kind } = task
   const grouped = (rate: number, total: number) =>
@@ -145,30 +145,12 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
     return Problem.close(level.pipe(Level.fix(start)))
   }
 
-  /** A head on features of a frozen encoder, to the minimum of a regression with a penalty. */
-  const frozen = ({ labels, x }: Features) => {
-    const zero = Var.make("head", (seed) => ({
-      w: Init.zeros([x.shape[1]!, outputs(kind)])(seed),
-      b: Init.zeros([outputs(kind)])(seed)
-    }))
-    return Problem.close(
-      Level.minimize(zero, {
-        name: "head",
-        data: Dataset.constant("features", { x, labels }),
-        optimizer: Optimizer.adam(Rate.linear({ peak: settings.frozen.rate, warmup: 0, total: settings.frozen.ticks })),
-        objective: ({ head }, { labels, x }) =>
-          tf.add(
-            Supervised.lossOf(kind, Mlp.affine(head, x), labels),
-            tf.mul(settings.frozen.penalty / 2, tf.sum(tf.square(head.w)))
-          )
-      })
-    )
-  }
-
   /** Everything that weights objectives; made for those that have a share. */
   const weighted = (objectives: Objectives, initial?: Lambda) => {
     const together = Objective.together(objectives)
-    const theta = Var.make("theta", (seed): Objective.HostTheta => ({ encoder, heads: together.heads(seed) }))
+    const headsOf = (seed: Seed.Seed): Objective.HostTheta["heads"] =>
+      Object.fromEntries(Object.entries(together.heads(seed)).map(([name, head]) => [name, known?.[name] ?? head]))
+    const theta = Var.make("theta", (seed): Objective.HostTheta => ({ encoder, heads: headsOf(seed) }))
     const omega = Var.make("omega", (seed) => ({ encoder, head: head(seed) }))
     const level = { data: together.data, optimizer: grouped(rates.pretrain, ticks), objectives: together.objectives }
     const reweighting = (rate: number) =>
@@ -241,43 +223,50 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
     return Problem.close(reweight)
   }
 
+  /** The objectives' heads alone, on the encoder as it is. */
+  const heads = () => {
+    const { level, theta } = all
+    const optimizer = Optimizer.adam(settings.heads.rate).pipe(Optimizer.masked((path) => !path.startsWith("encoder.")))
+    const alone = TapWeight.pretraining(theta as unknown as Var.Var<"theta", Objective.Theta>, beta, {
+      ...level,
+      optimizer,
+      name: "heads",
+      hypergradient: Hypergradient.detached
+    })
+    return Problem.close(alone.pipe(Level.fix(beta)))
+  }
+
   /**
    * Level II solved: the head is the ridge regression on θ's own features, through which level III differentiates, and θ looks back through a
-   * window of its updates.
+   * window of its updates. Without curvature each objective's gradient is taken once, and weighted afterwards.
    */
   const solved = () => {
-    const { penalty, sharpness } = settings.ridge
-    const { pretrain, reweighting } = all
+    const { level, theta } = all
     const labels = Split.ofTrain(task.train, batches("solve", batch.solve))
-    const data = Prefixed.all<Dataset.DataError, never>("solved", { solve: labels, validation })
-    const lower = pretrain.pipe(Level.hypergradient(through(settings.window, "window")), Level.unroll(settings.window))
+    const held = Split.ofValidation(task.validation, batches("validation", batch.solve))
+    const data = Prefixed.all<Dataset.DataError, never>("solved", { solve: labels, validation: held })
+    const lower = TapWeight.pretraining(theta as unknown as Var.Var<"theta", Objective.Theta>, beta, {
+      ...level,
+      objectives: FirstOrder.objectives(level.objectives),
+      name: "pretrain",
+      hypergradient: through(settings.window, "window")
+    }).pipe(Level.unroll(settings.window))
     const reweight = Level.minimize(beta, {
       name: "reweight",
       upstream: [lower],
       data,
-      optimizer: reweighting(rates.solved),
-      objective: ({ beta, theta }, batch) => {
-        const [known, asked] = [
+      optimizer: Optimizer.sgd(rates.solved),
+      objective: ({ beta, theta }, batch) => ({
+        loss: SolvedHead.loss(
+          setting,
+          kind,
+          settings.ridge,
+          theta.encoder,
           Prefixed.part<Supervised.Batch>("solve", labels, batch),
-          Prefixed.part<Supervised.Batch>("validation", validation, batch)
-        ]
-        const features = ({ ids, types }: Supervised.Batch) => Pooling.states(setting, theta.encoder, { ids, types })
-        const raw = features(known)
-        const mean = tf.mean(raw, 0, true)
-        const deviation = tf.sqrt(tf.add(tf.mean(tf.square(tf.sub(raw, mean)), 0, true), 1e-6))
-        const standardised = (x: tf.Tensor2D) => tf.div(tf.sub(x, mean), deviation) as tf.Tensor2D
-        const targets =
-          kind.type === "classes"
-            ? tf.cast(tf.oneHot(known.labels, kind.names.length), "float32")
-            : tf.reshape(known.labels, [-1, 1])
-        const own = Solved.ridge({ features: standardised(raw), targets: targets as tf.Tensor2D, penalty })
-        const answers = Mlp.affine(own, standardised(features(asked)))
-        const scale = kind.type === "classes" ? sharpness : 1
-        return {
-          loss: Supervised.lossOf(kind, tf.mul(answers, scale), asked.labels),
-          metrics: Simplex.metrics(beta)
-        }
-      }
+          Prefixed.part<Supervised.Batch>("validation", held, batch)
+        ),
+        metrics: Simplex.metrics(beta)
+      })
     }).pipe(Level.warmup(settings.warmup))
     return Problem.close(reweight)
   }
@@ -286,7 +275,8 @@ export const make = (settings: Settings, { encoder, setting }: Base, task: Task,
     /** The weights' variable, which knows the names of the objectives. */
     beta,
     finetuning,
-    frozen,
+    /** The objectives' heads alone. */
+    heads,
     /** Level I alone with λ held at these shares. */
     pretraining,
     /** The three levels: λ is learned. */

@@ -10,7 +10,8 @@ import * as Metric from "../tasks/Metric.ts"
 import { outputs } from "../tasks/Task.ts"
 import * as LengthBuckets from "../tokenizers/LengthBuckets.ts"
 import type { Row } from "../tokenizers/Tokenizer.ts"
-import type { Features, Omega } from "./Levels.ts"
+import type { Features } from "./FrozenHead.ts"
+import type { Omega } from "./Levels.ts"
 import type { Task } from "./Task.ts"
 
 type Read = Pick<LengthBuckets.Padded, "ids" | "types">

@@ -13,11 +13,8 @@ import {
   type Tree,
   Var
 } from "tapweight"
-import type * as Prefixed from "../../common/Prefixed.ts"
+import * as FirstOrder from "../../common/FirstOrder.ts"
 import * as Objective from "../objectives/Objective.ts"
-import { atFirstOrder } from "./FirstOrder.ts"
-
-type Loss = (theta: Objective.Theta, batch: Prefixed.Batch) => tf.Scalar
 
 /** How level I trains. */
 export interface Options {
@@ -55,14 +52,10 @@ export const make = (
   /** What level I minimizes; linearised where its response to the weights is all that a level above asks of it. */
   const level = (used: ReadonlyArray<string>, linearised = false) => {
     const { data, objectives } = Objective.together(all.filter(({ name }) => used.includes(name)))
-    const first =
-      (loss: Loss): Loss =>
-      (theta, batch) =>
-        atFirstOrder((at: Objective.Theta) => loss(at, batch), theta)
     return {
       data,
       optimizer: Optimizer.adam(schedule(options.rate, options.ticks)),
-      objectives: linearised ? Object.fromEntries(used.map((name) => [name, first(objectives[name]!)])) : objectives
+      objectives: linearised ? FirstOrder.objectives(objectives) : objectives
     }
   }
   const thetaOf = (used: ReadonlyArray<string>) => {

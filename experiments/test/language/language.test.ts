@@ -53,6 +53,7 @@ const tiny = {
   labels: { train: 12, validation: 6, test: null },
   length: { pretrain: 16, task: 16 },
   batch: { pretrain: 4, finetune: 4, reweight: 6, solve: 12 },
+  heads: { ticks: 2, rate: 3e-3 },
   warmup: 1,
   every: 2,
   window: 2,

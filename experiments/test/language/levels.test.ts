@@ -8,6 +8,7 @@ import * as Weightings from "../../common/Weightings.ts"
 import { contrast } from "../../language/objectives/Contrast.ts"
 import { masked } from "../../language/objectives/Masked.ts"
 import { order } from "../../language/objectives/Order.ts"
+import * as FrozenHead from "../../language/methods/FrozenHead.ts"
 import * as Levels from "../../language/methods/Levels.ts"
 import type { Settings } from "../../language/Settings.ts"
 import { documents, encoder, head, setting, settings, task } from "../support/language.ts"
@@ -87,7 +88,7 @@ describe("the levels on language", () => {
         const x = NdArray.float32([rows, width] as const, Seed.normal(Seed.make(1), rows * width))
         const labels = NdArray.int32([rows] as const, Seed.integers(Seed.make(2), rows, 3))
         const long = { ...settings.frozen, ticks: 400, rate: 0.05 }
-        const problem = levels({ frozen: long }).frozen({ x, labels })
+        const problem = FrozenHead.problem(long, task().kind, { x, labels })
         const vars = yield* after(problem, "head", 400)
         const [b, w] = [vars.get("head.b")!, vars.get("head.w")!]
         // At the minimum the penalty's pull is the data's push, feature by feature.

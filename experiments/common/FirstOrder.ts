@@ -5,7 +5,7 @@ import { Gradient, Tree } from "tapweight"
  * A loss whose gradient is a constant: its own, taken once. What a level of weighted losses owes to their weights is then known without
  * another pass back, as long as nothing asks for curvature.
  */
-export const atFirstOrder = <T extends Tree.Tree>(loss: (at: T) => tf.Scalar, at: T): tf.Scalar => {
+const atFirstOrder = <T extends Tree.Tree>(loss: (at: T) => tf.Scalar, at: T): tf.Scalar => {
   const { gradient, loss: value } = Gradient.valueAndGradient((x: T) => [loss(x), {}] as const, at)
   const slopes = Tree.leaves(gradient)
   const constant = tf.customGrad((...parts) => {
@@ -18,3 +18,14 @@ export const atFirstOrder = <T extends Tree.Tree>(loss: (at: T) => tf.Scalar, at
   })
   return constant(...(Tree.leaves(at) as Array<tf.Tensor>)) as tf.Scalar
 }
+
+/** Objectives of which each has a gradient that is a constant. */
+export const objectives = <T extends Tree.Tree, B>(all: {
+  readonly [name: string]: (theta: T, batch: B) => tf.Scalar
+}): typeof all =>
+  Object.fromEntries(
+    Object.entries(all).map(([name, loss]) => [
+      name,
+      (theta: T, batch: B) => atFirstOrder((at: T) => loss(at, batch), theta)
+    ])
+  )
