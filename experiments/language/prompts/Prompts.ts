@@ -6,6 +6,7 @@ import type { Prompt } from "./Prompt.ts"
 
 const polarity = ["terrible", "great"] as const
 const agreement = ["No", "Yes"] as const
+const inference: Prompt = { template: "{text} ? {word} , {pair}", words: ["Yes", "Maybe", "No"] }
 const news: Prompt = { template: "{text} It was {word} .", words: ["world", "sports", "business", "tech"] }
 
 /** Prompts by the tasks' names. */
@@ -18,7 +19,9 @@ export const prompts: { readonly [task: string]: Prompt } = {
   mrpc: { template: "{text} {word} , {pair}", words: agreement },
   qqp: { template: "{text} {word} , {pair}", words: agreement },
   "sts-b": { template: "{text} {word} , {pair}", words: agreement },
-  mnli: { template: "{text} ? {word} , {pair}", words: ["Yes", "Maybe", "No"] },
+  mnli: inference,
+  "mnli-matched": inference,
+  "mnli-mismatched": inference,
   qnli: { template: "{text} ? {word} , {pair}", words: ["Yes", "No"] },
   rte: { template: "{text} . {word} , I think that {pair}", words: ["Clearly", "Yet"] },
   rct: { template: "{word} : {text}", words: ["background", "conclusions", "methods", "objective", "results"] },

@@ -108,33 +108,54 @@ export const qqp: TaskSchema = {
   ]
 }
 
+const kindsOfText = ["matched", "mismatched"] as const
+
+/** MNLI with the development sentences of these kinds for its test. */
+const mnliWith = (about: string, kinds: ReadonlyArray<(typeof kindsOfText)[number]>) =>
+  ({
+    about: `whether a hypothesis follows from a premise${about}`,
+    labels: [
+      ["entailment", "0"],
+      ["neutral", "1"],
+      ["contradiction", "2"]
+    ],
+    metric: "accuracy",
+    ...glue,
+    forms: [
+      {
+        folders: folders("MNLI", "mnli"),
+        files: {
+          train: "train",
+          test: kinds.map((kind) => [`dev_${kind}`, `validation_${kind}`])
+        },
+        text: ["sentence1", "premise"],
+        pair: ["sentence2", "hypothesis"],
+        label: ["gold_label", "label"]
+      }
+    ]
+  }) as unknown as Omit<TaskSchema, "name">
+
+/** Both kinds of development sentences, as the paper's code pools them. */
+const pooled = mnliWith("", kindsOfText)
 export const mnli: TaskSchema = {
+  ...pooled,
   name: "mnli",
-  about: "whether a hypothesis follows from a premise",
-  labels: [
-    ["entailment", "0"],
-    ["neutral", "1"],
-    ["contradiction", "2"]
-  ],
-  metric: "accuracy",
-  ...glue,
   forms: [
-    {
-      folders: folders("MNLI", "mnli"),
-      // Both kinds of development sentences, as the paper's code pools them.
-      files: {
-        train: "train",
-        test: [
-          ["dev_matched", "validation_matched"],
-          ["dev_mismatched", "validation_mismatched"]
-        ]
-      },
-      text: ["sentence1", "premise"],
-      pair: ["sentence2", "hypothesis"],
-      label: ["gold_label", "label"]
-    },
+    ...pooled.forms,
     { folders: folders("MNLI-10k"), files: dev, text: "sentence1", pair: "sentence2", label: "label" }
   ]
+}
+
+/** Tested on the kinds of text that training has. */
+export const mnliMatched: TaskSchema = {
+  ...mnliWith(", of kinds of text seen in training", ["matched"]),
+  name: "mnli-matched"
+}
+
+/** Tested on other kinds of text. */
+export const mnliMismatched: TaskSchema = {
+  ...mnliWith(", of other kinds of text than in training", ["mismatched"]),
+  name: "mnli-mismatched"
 }
 
 const entailment = [
@@ -349,6 +370,8 @@ export const all: ReadonlyArray<TaskSchema> = [
   stsb,
   qqp,
   mnli,
+  mnliMatched,
+  mnliMismatched,
   qnli,
   rte,
   rct,

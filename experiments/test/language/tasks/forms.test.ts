@@ -87,6 +87,25 @@ const hub = (rows: ReadonlyArray<Example>): string =>
     }))
   )
 
+/** MNLI of GLUE's zip. */
+const inference: Contents = {
+  "MNLI/train.tsv": lines(
+    ["index", "promptID", "pairID", "genre", "p1", "p2", "s1", "s2", "sentence1", "sentence2", "label1", "gold_label"],
+    [0, 1, 2, "g", "( )", "( )", "s", "s", "We left.", "We went.", "neutral", "entailment"]
+  ),
+  ...Object.fromEntries(
+    ["matched", "mismatched"].map((kind) => [
+      `MNLI/dev_${kind}.tsv`,
+      lines(
+        "index promptID pairID genre p1 p2 s1 s2 sentence1 sentence2 label1 label2 label3 label4 label5 gold_label".split(
+          " "
+        ),
+        [0, 1, 2, "g", "", "", "", "", kind, "No.", "a", "b", "c", "d", "e", "contradiction"]
+      )
+    ])
+  )
+}
+
 const forms: ReadonlyArray<Form> = [
   {
     what: "GLUE's zip: no header, quotation marks that are text",
@@ -206,45 +225,17 @@ const forms: ReadonlyArray<Form> = [
     ],
     test: [{ text: "A dog.", pair: "A frog.", label: 1.5 }]
   },
-  {
-    what: "GLUE's zip: 12 columns in training, 16 in both development parts, which are pooled",
-    task: "mnli",
-    contents: {
-      "MNLI/train.tsv": lines(
-        [
-          "index",
-          "promptID",
-          "pairID",
-          "genre",
-          "p1",
-          "p2",
-          "s1",
-          "s2",
-          "sentence1",
-          "sentence2",
-          "label1",
-          "gold_label"
-        ],
-        [0, 1, 2, "g", "( )", "( )", "s", "s", "We left.", "We went.", "neutral", "entailment"]
-      ),
-      ...Object.fromEntries(
-        ["matched", "mismatched"].map((kind) => [
-          `MNLI/dev_${kind}.tsv`,
-          lines(
-            "index promptID pairID genre p1 p2 s1 s2 sentence1 sentence2 label1 label2 label3 label4 label5 gold_label".split(
-              " "
-            ),
-            [0, 1, 2, "g", "", "", "", "", kind, "No.", "a", "b", "c", "d", "e", "contradiction"]
-          )
-        ])
-      )
-    },
+  ...(["mnli", "mnli-matched", "mnli-mismatched"] as const).map((task) => ({
+    what: "GLUE's zip: 12 columns in training, 16 in both development parts, which are pooled or stand alone",
+    task,
+    contents: inference,
     train: [{ text: "We left.", pair: "We went.", label: 0 }],
-    test: [
-      { text: "matched", pair: "No.", label: 2 },
-      { text: "mismatched", pair: "No.", label: 2 }
-    ]
-  },
+    test: (task === "mnli" ? ["matched", "mismatched"] : [task.slice("mnli-".length)]).map((text) => ({
+      text,
+      pair: "No.",
+      label: 2
+    }))
+  })),
   {
     what: "the authors' CSV: classes from 1, a title, marks doubled",
     task: "ag-news",
