@@ -147,10 +147,19 @@ export const make = (
   const fixed = (name: string, lambda: Objectives.Lambda) =>
     weighted(name, `pretraining/${name}/${ticks}-at-${settings[task.kind].pretrain}/seed-${seed}`, lambda)
 
-  /** Continued pretraining at the weights that TapWeight's own trial ends with. */
+  /** Continued pretraining from the start at the weights that TapWeight's own trial ends with; the cost is that of both. */
   const final = Effect.gen(function* () {
-    const { vars } = yield* pretrain(learning("tapweight"), levels.tapweight)
-    return yield* weighted("final", `${folder}/final/pretrain`, lambdaOf(vars.beta))
+    const { seconds: search, vars } = yield* pretrain(learning("tapweight"), levels.tapweight)
+    const { seconds, updates, ...row } = yield* weighted("final", `${folder}/final/pretrain`, lambdaOf(vars.beta))
+    return {
+      ...row,
+      seconds: {
+        ...seconds,
+        pretraining: seconds.pretraining + search.training,
+        waiting: seconds.waiting + search.waiting
+      },
+      updates: { ...updates, pretraining: updates.pretraining + ticks }
+    } satisfies Trained as Trained
   })
 
   /** One of the methods compared. */

@@ -159,8 +159,10 @@ const every = Effect.gen(function* () {
   const folder = mkdtempSync(join(tmpdir(), "tapweight-methods-"))
   yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
   const { methods, ran } = recorded(start(), folder)
-  yield* Effect.forEach(Method.literals, (method) => methods.train(method))
-  return ran
+  const gave = yield* Effect.forEach(Method.literals, (method) =>
+    Effect.map(methods.train(method), (row) => [method, row] as const)
+  )
+  return { ran, gave: new Map(gave) }
 }).pipe(Effect.scoped, Effect.provide([Compiled.layer({ threads: 1 }), NodeServices.layer]))
 
 describe("the methods on molecules", () => {
@@ -168,7 +170,7 @@ describe("the methods on molecules", () => {
     "open the test part once for each finetuning, after it is selected on validation molecules, and at no other time",
     () =>
       Effect.gen(function* () {
-        const ran = yield* every
+        const { ran } = yield* every
         const finetunings = ran.filter(({ name }) => name.includes("/finetune-"))
         assert.lengthOf(finetunings, 2 * Method.literals.length)
         for (const { events, name } of ran) {
@@ -184,13 +186,27 @@ describe("the methods on molecules", () => {
     "final weights are those that TapWeight's trial ended with; equal and initial ones are what they are called",
     () =>
       Effect.gen(function* () {
-        const ran = yield* every
+        const { ran } = yield* every
         const levels = Levels.make(settings, task, undefined)
         const heldAt = (part: string) => lambdaOf(levels, ran.find(({ name }) => name.includes(part))!.problem)
         close(heldAt("final/pretrain"), learned)
         close(heldAt("pretraining/equal/"), Objectives.equal(settings))
         close(heldAt("pretraining/initial/"), settings.initial!)
       })
+  )
+
+  it.live("count every trial that they take: final weights cost the search for them as well", () =>
+    Effect.gen(function* () {
+      const { gave } = yield* every
+      // Each trial here takes a second.
+      const trials = { finetune: 0, equal: 1, initial: 1, bilevel: 1, tapweight: 1, final: 2 }
+      assert.deepStrictEqual([...gave.keys()].sort(), Object.keys(trials).sort())
+      for (const [method, { seconds, updates }] of gave) {
+        assert.strictEqual(seconds.pretraining, trials[method], method)
+        assert.strictEqual(seconds.finetuning, 1, method)
+        assert.strictEqual(updates.pretraining, trials[method] * settings.ticks, method)
+      }
+    })
   )
 
   it("the ablation has a rate of its own: level III's, with the factor that its response lacks", () => {
