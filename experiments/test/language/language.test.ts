@@ -130,6 +130,66 @@ describe("tapweight run language", () => {
     assert.match(readFileSync(join(folder, "README.md"), "utf8"), /moods.*tapweight/s)
   }, 600_000)
 
+  it("tries fixed weightings beside those that it learns, and counts what each has cost", async () => {
+    const methods = ["simcse", "bilevel", "corner", "grid", "tapweight", "final"]
+    const own = {
+      ...tiny,
+      corpora: ["task"],
+      objectives: ["mlm", "contrast"],
+      grid: 2,
+      methods,
+      finetunings: ["frozen"]
+    }
+    writeFileSync(join(scratch, "fixed.json"), JSON.stringify({ ...own, tasks: ["moods.json"], keep: [] }))
+    const run = (program: string) =>
+      tapweight(["run", program, "--config", "fixed.json", "--format", "json", "--quiet"], { cwd: scratch })
+    const made = await run("language")
+    assert.strictEqual(made.code, Exit.codes.done, made.err)
+    const { result } = JSON.parse(made.out) as {
+      readonly result: {
+        readonly rows: ReadonlyArray<{
+          readonly method: string
+          readonly pretraining: string
+          readonly scores: ReadonlyArray<{ readonly validation: number }>
+          readonly seconds: { readonly pretraining: number }
+          readonly updates: { readonly pretraining: number }
+          readonly lambda: { readonly mlm: number; readonly contrast: number } | null
+        }>
+      }
+    }
+    const of = (method: string) => result.rows.find((row) => row.method === method)!
+    const validation = (method: string) => of(method).scores[0]!.validation
+    const [corner, grid, learned, final] = [of("corner"), of("grid"), of("tapweight"), of("final")]
+    assert.include([0, 1], corner.lambda!.mlm)
+    assert.include([0, 0.5, 1], grid.lambda!.mlm)
+    // Corners are points of the grid, so that its best is no worse; where that is a corner, the score is that corner's.
+    assert.isAtLeast(validation("grid"), validation("corner"))
+    if (grid.lambda!.mlm === corner.lambda!.mlm) assert.strictEqual(validation("grid"), validation("corner"))
+    assert.match(of("simcse").pretraining, /simcse/)
+    assert.deepStrictEqual(final.lambda, learned.lambda)
+    for (const { lambda } of [of("bilevel"), learned]) {
+      assert.approximately(lambda!.mlm + lambda!.contrast, 1, 1e-6)
+      assert.notStrictEqual(lambda!.mlm, 0.5)
+    }
+    const updates = { simcse: 1, bilevel: 1, corner: 2, grid: 3, tapweight: 1, final: 2 }
+    for (const [method, times] of Object.entries(updates))
+      assert.strictEqual(of(method).updates.pretraining, times * tiny.ticks, method)
+    assert.isAbove(final.seconds.pretraining, learned.seconds.pretraining)
+    // The landscape has none, equal weights, corners and points half-way to them, on validation rows alone.
+    const landscape = await run("language-landscape")
+    assert.strictEqual(landscape.code, Exit.codes.done, landscape.err)
+    const { rows } = (JSON.parse(landscape.out) as { readonly result: typeof result }).result
+    assert.deepStrictEqual(
+      rows.map(({ method }) => method),
+      ["none", "equal", "mlm-only", "contrast-only", "mlm-mostly", "contrast-mostly"]
+    )
+    const best = Math.max(
+      ...rows.flatMap(({ method, scores }) => (method.endsWith("-only") ? [scores[0]!.validation] : []))
+    )
+    assert.strictEqual(best, validation("corner"))
+    for (const { scores } of rows) assert.isFalse("test" in scores[0]!)
+  }, 600_000)
+
   it("says what is wrong with what it is given", async () => {
     const run = async (...settings: ReadonlyArray<string>) => {
       const args = settings.flatMap((setting) => ["-s", setting])
