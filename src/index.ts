@@ -35,6 +35,8 @@ export * as Method from "./levels/Method.ts"
 export * as Rate from "./levels/Rate.ts"
 /** How a level's linear system `H u = v` is solved. */
 export * as Solver from "./levels/Solver.ts"
+/** How a level's direction is estimated from batches: SAGA, SARAH, STORM. */
+export * as Variance from "./levels/Variance.ts"
 /** The three levels of TapWeight from their parts. */
 export * as TapWeight from "./levels/recipes/TapWeight.ts"
 /** Batch normalisation, its running statistics as a level's buffers. */

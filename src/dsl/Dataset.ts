@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as tf from "@tensorflow/tfjs-core"
 import * as ExitCode from "./errors/ExitCode.ts"
+import { whole } from "./errors/Numbers.ts"
 import * as NdArray from "./values/NdArray.ts"
 import * as Seed from "./values/Seed.ts"
 import type { Host, Tree } from "./values/Tree.ts"
@@ -56,6 +57,10 @@ export interface Dataset<out B extends Tree, out E = never, out R = never> exten
   readonly open: Effect.Effect<(seed: Seed.Seed, index: number) => Effect.Effect<HostBatch, E>, E, R | Scope.Scope>
   /** What batches are drawn by in place of the level's name: levels that take datasets of one such name draw the same. */
   readonly draws?: string
+  /** How many batches all its rows make, each row in one, where its first batches are these. */
+  readonly epoch?: number
+  /** How many different batches there are, where it is a finite sum of them; then a field `term` numbers them, unless there is one. */
+  readonly terms?: number
   readonly "~B": () => B
   readonly "~E": () => E
   readonly "~R": () => R
@@ -86,7 +91,11 @@ export declare namespace Dataset {
  */
 export const make = <const F extends Fields, E = never, R = never>(
   name: string,
-  spec: { readonly fields: F; readonly open: Effect.Effect<Sampler<BatchOf<F>, E>, E, R> }
+  spec: {
+    readonly fields: F
+    readonly open: Effect.Effect<Sampler<BatchOf<F>, E>, E, R>
+    readonly epoch?: number
+  }
 ): Dataset<BatchOf<F>, E, Exclude<R, Scope.Scope>> => Object.assign(Object.create(Prototype), { name, ...spec })
 
 type Columns = { readonly [name: string]: NdArray.NdArray }
@@ -159,7 +168,53 @@ export const fromRows = <const C extends Columns>(
     Effect.flatMap((rows) => epochs(name, rows, batch)),
     Effect.map((order) => (seed: Seed.Seed, index: number) => Effect.sync(() => pick(columns, order(seed, index))))
   )
-  return make(name, { fields, open } as never) as never
+  const rows = Object.values(columns)[0]?.shape[0] ?? 0
+  const epoch = batch >= 1 && rows >= batch ? { epoch: Math.floor(rows / batch) } : {}
+  return make(name, { fields, open, ...epoch } as never) as never
+}
+
+/** The field that numbers the batches of a {@link finite} sum. */
+export const term = "term"
+
+/**
+ * The first `batches` batches of a dataset over and over, each epoch in a fresh order: the finite sum that `Variance.saga` keeps a table
+ * of and `Variance.sarah` goes through as a whole. Of {@link fromRows} all batches of an epoch where `batches` is absent, so that each batch
+ * has the same rows each time. A field `term` says which batch it is, an int32 number from 0.
+ *
+ * Throws a `RangeError` where `batches` is no whole number of at least 1, is more than the dataset has, or is absent and not known; and
+ * where there is a field `term`.
+ *
+ * ```ts
+ * const rows = Dataset.fromRows("rows", { x: NdArray.float32([6], [1, 2, 3, 4, 5, 6]) }, { batch: 2 })
+ * Dataset.finite(rows).terms // => 3
+ * Dataset.finite(rows, { batches: 4 }) // => throws "has 3"
+ * ```
+ */
+export const finite = <B extends Tree, E, R>(
+  self: Dataset<B, E, R>,
+  options: { readonly batches?: number } = {}
+): Dataset<B, E, R> => {
+  const terms = options.batches ?? self.epoch
+  if (terms === undefined) {
+    throw new RangeError(`Dataset.finite: '${self.name}' does not say how many batches it has; give batches`)
+  }
+  whole("Dataset.finite: batches", terms, 1)
+  if (self.epoch !== undefined && terms > self.epoch) {
+    throw new RangeError(`Dataset.finite: batches is ${terms}, but '${self.name}' has ${self.epoch}`)
+  }
+  if (term in self.fields) throw new RangeError(`Dataset.finite: '${self.name}' has a field '${term}'; rename it`)
+  const open = Effect.map(self.open, (draw) => {
+    let cached: { readonly key: string; readonly order: Int32Array } | undefined
+    return (seed: Seed.Seed, index: number) => {
+      const epoch = Math.floor(index / terms)
+      const key = `${seed.key.join()}:${epoch}`
+      if (cached?.key !== key)
+        cached = { key, order: Seed.permutation(Seed.fold(Seed.fold(seed, "terms"), epoch), terms) }
+      const chosen = cached.order[index % terms]!
+      return Effect.map(draw(seed, chosen), (batch) => ({ ...batch, [term]: NdArray.int32([], [chosen]) }))
+    }
+  })
+  return Object.assign(Object.create(Prototype), self, { fields: { ...self.fields, [term]: int32([]) }, open, terms })
 }
 
 /**
@@ -198,7 +253,7 @@ export const constant = <const C extends Columns>(name: string, columns: C): Dat
   const fields = Object.fromEntries(
     Object.entries(columns).map(([key, c]) => [key, { dtype: c.dtype, shape: c.shape }])
   )
-  return make(name, { fields, open: Effect.succeed(() => Effect.succeed(columns)) } as never) as never
+  return make(name, { fields, open: Effect.succeed(() => Effect.succeed(columns)), terms: 1 } as never) as never
 }
 
 /**
@@ -229,7 +284,8 @@ export const reindexed = <B extends Tree, E, R>(
     const reason = `reindexed gives ${other} for index ${index}: give a whole number of at least 0`
     return Effect.fail(new DataError({ dataset: self.name, reason }))
   })
-  return Object.assign(Object.create(Prototype), self, { open })
+  const { epoch: _, terms: __, ...rest } = self
+  return Object.assign(Object.create(Prototype), rest, { open })
 }
 
 /** A dataset for objectives that read no data. */

@@ -43,6 +43,21 @@ export interface Solver {
    */
   readonly unsound?: string
   readonly strict?: boolean
+  /** Of a solver that keeps a solution from tick to tick: what variance reduction needs to know of it. */
+  readonly kept?: Kept
+}
+
+/** A solution that is kept from tick to tick. */
+export interface Kept {
+  /** The solution in a state. */
+  readonly solution: <T extends Tree>(state: Tree, like: T) => T
+  /** What is solved to be `v`, at u: `product(u)` where absent, or a damped one. */
+  readonly image?: <T extends Tree>(product: (u: T) => T, u: T) => T
+  /**
+   * The state after one step along a slope `H u − v` at the solution, which is handed on as it was before, and how sound that is: then
+   * the slope may be estimated from several batches. Absent where a tick makes several steps, or hands on what they leave.
+   */
+  readonly move?: (slope: Tree, v: Tree, state: Tree) => readonly [state: Tree, soundness: tf.Scalar]
 }
 
 /** The derivative of a gradient map along a direction: `H u`, and `∂ₓ⟨∇L, u⟩` for what else the level reads. */

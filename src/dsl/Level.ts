@@ -2,6 +2,7 @@ import { type Pipeable, Prototype } from "effect/Pipeable"
 import type { Dataset } from "./Dataset.ts"
 import type { BufferedLoss, Hypergradient, Loss } from "./Hypergradient.ts"
 import type { Precision } from "./Precision.ts"
+import type { Variance } from "./Variance.ts"
 import type { Optimizer } from "./Optimizer.ts"
 import type { Host, HostTree, Tree } from "./values/Tree.ts"
 import type { Var } from "./Var.ts"
@@ -38,6 +39,8 @@ export interface Definition {
   readonly hypergradient: Hypergradient | undefined
   /** What its loss and gradient are computed in; the problem's, or float32, where absent. */
   readonly precision?: Precision
+  /** How its direction is estimated from batches; what one batch says where absent. */
+  readonly variance?: Variance
 }
 
 /**
@@ -306,6 +309,24 @@ export const hypergradient =
   (estimator: Hypergradient) =>
   <L extends Definition>(self: L): L =>
     modified(self, { hypergradient: estimator })
+
+/**
+ * How the level's direction, and that of every adjoint it keeps, is estimated from batches: with less noise than one batch has. What the
+ * estimate needs is kept in the run's state.
+ *
+ * ```ts
+ * const level = Level.minimize(Var.make("w", Init.zeros([])), {
+ *   data: Dataset.none,
+ *   optimizer: Optimizer.sgd(0.1),
+ *   objective: ({ w }) => tf.square(w)
+ * }).pipe(Level.variance(Variance.storm(0.1)))
+ * level.variance?._tag // => "Storm"
+ * ```
+ */
+export const variance =
+  (variance: Variance) =>
+  <L extends Definition>(self: L): L =>
+    modified(self, { variance })
 
 /**
  * What the level computes its loss and its own gradient in. Its variable, its optimizer's state and all that estimators compute of

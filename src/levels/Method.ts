@@ -1,3 +1,5 @@
 /** Published methods by name: `Problem.close(upper).pipe(Method.soba({ rate: 0.1 }))`. */
+export type { Common, Method } from "./methods/Composition.ts"
 export * from "./methods/Implicit.ts"
 export * from "./methods/Penalty.ts"
+export * from "./methods/Stochastic.ts"

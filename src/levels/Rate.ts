@@ -68,6 +68,24 @@ export const constant = (rate: number): Rate => {
 export const from = (rate: number | Rate): Rate => (typeof rate === "number" ? constant(rate) : rate)
 
 /**
+ * rate / (clock + 1)^exponent, as the theory of stochastic methods asks for: two time scales are two exponents.
+ *
+ * Throws a `RangeError` unless the rate is finite and not negative, and the exponent finite and not negative.
+ *
+ * ```ts
+ * Rate.power({ rate: 1, exponent: 0.5 }).at(tf.scalar(3, "int32")) // => 0.5
+ * ```
+ */
+export const power = (options: { readonly rate: number; readonly exponent: number }): Rate => {
+  const { exponent, rate } = options
+  nonNegative("power: rate", rate)
+  nonNegative("power: exponent", exponent)
+  return named("power", { rate, exponent }, rate, (clock) =>
+    tf.mul(rate, tf.exp(tf.mul(-exponent, tf.log(tf.add(updates(clock), 1)))))
+  )
+}
+
+/**
  * rate · factor^⌊clock / every⌋, as `torch.optim.lr_scheduler.StepLR`. `every` is in updates.
  *
  * Throws a `RangeError` unless the rate is finite and not negative, `every` a positive integer, the factor positive.

@@ -1,39 +1,14 @@
 /** Published methods that differentiate lower solutions implicitly, or through updates: each a composition of parts of this library. */
 import { flow } from "effect/Function"
 import * as Hypergradient from "../../dsl/Hypergradient.ts"
-import type { Product, Solver } from "../../dsl/Hypergradient.ts"
+import type { Product } from "../../dsl/Hypergradient.ts"
 import * as Level from "../../dsl/Level.ts"
 import * as Problem from "../../dsl/Problem.ts"
 import * as Optimizer from "../Optimizer.ts"
 import { exact, finiteDifference } from "../Product.ts"
 import type * as Rate from "../Rate.ts"
 import * as Solvers from "../Solver.ts"
-
-/** A problem made another one: its levels keep their objectives, data and optimizers. */
-export type Method = <P extends Problem.Problem.Any>(problem: P) => P
-
-/** What all of these may be told. */
-export interface Common {
-  /** How curvature is multiplied by; `Product.exact` where absent, which needs a compiled engine. */
-  readonly product?: Product
-  /** Updates of each lower level a tick. */
-  readonly lowerSteps?: number
-}
-
-/** Changes every level below the top that answers to what is above it: what is detached stays so. */
-const below =
-  (change: (level: Level.Definition) => Level.Definition): Method =>
-  (problem) => {
-    const { top } = problem
-    return problem.pipe(
-      Problem.mapLevels((level) =>
-        level.name === top.name || level.hypergradient?._tag === "Detached" ? level : change(level)
-      )
-    )
-  }
-
-const solving = (solver: Solver, { lowerSteps = 1, product = exact }: Common): Method =>
-  below(flow(Level.repeat(lowerSteps), Level.hypergradient(Hypergradient.implicit({ product, solver }))))
+import { below, type Common, type Method, solving } from "./Composition.ts"
 
 /**
  * SOBA (Dagréou et al., NeurIPS 2022): every variable, and the adjoint of every lower level, takes one step a tick, all from one snapshot.

@@ -9,7 +9,7 @@ import * as Var from "../../dsl/Var.ts"
 import * as NdArray from "../../dsl/values/NdArray.ts"
 import { positive, whole } from "../../dsl/errors/Numbers.ts"
 import type * as Seed from "../../dsl/values/Seed.ts"
-import type { Method } from "./Implicit.ts"
+import type { Method } from "./Composition.ts"
 
 type Objective = (vars: object, batch: object) => tf.Tensor | { readonly loss: tf.Tensor }
 const lossOf = (level: Level.Definition, vars: object, batch: object): tf.Tensor => {

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core"
-import type { Solver } from "../../dsl/Hypergradient.ts"
+import type { Kept, Solver } from "../../dsl/Hypergradient.ts"
 import type { Optimizer } from "../../dsl/Optimizer.ts"
 import type { Tree } from "../../dsl/values/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
@@ -40,11 +40,21 @@ export const descent = (optimizer: Optimizer, options: DescentOptions = {}): Sol
   const { hands = "after", steps = 1 } = options
   count("descent", "steps", steps, 1)
   const details = [...(steps === 1 ? [] : [`steps=${steps}`]), ...(hands === "after" ? [] : [`hands=${hands}`])]
+  type State = { readonly solution: Tree; readonly optimizer: Tree; readonly clock: tf.Scalar }
+  const move: Kept["move"] = (slope, v, state) => {
+    const { clock, optimizer: inner, solution } = state as State
+    const [u, next] = optimizer.update(slope, inner, solution, clock)
+    return [{ solution: u, optimizer: next, clock: tf.add(clock, tf.scalar(1, "int32")) }, within(slope, v)]
+  }
   return {
     name: `descent(${[optimizer.name, ...details].join(", ")})`,
     cost: { products: steps, productsPerElement: 0 },
     preconditioned: false,
     keeps: true,
+    kept: {
+      solution: (state, like) => (state as { readonly solution: typeof like }).solution,
+      ...(hands === "before" && steps === 1 ? { move } : {})
+    },
     unsound: ranAway,
     init: (like) => ({
       solution: Vector.zeros(like),

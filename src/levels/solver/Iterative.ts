@@ -84,6 +84,8 @@ export const conjugateGradient = (options: { readonly iterations: number }): Sol
   return { ...solver, strict: true }
 }
 
+const plain = <T>(product: (u: T) => T, u: T): T => product(u)
+
 /**
  * Solves `(H + ρI) u = v` in place of `H u = v`, with ρ = `damping`: for a curvature that is singular or slightly negative.
  *
@@ -95,9 +97,13 @@ export const conjugateGradient = (options: { readonly iterations: number }): Sol
 export const damped = (solver: Solver, options: { readonly damping: number }): Solver => {
   const { damping } = options
   positive("damped", "damping", damping)
+  const { kept } = solver
   return {
     ...solver,
     name: `damped(${damping}) ${solver.name}`,
+    ...(kept === undefined
+      ? {}
+      : { kept: { ...kept, image: (product, u) => Vector.addScaled((kept.image ?? plain)(product, u), damping, u) } }),
     update: (product, v, state, precondition) =>
       solver.update((u) => Vector.addScaled(product(u), damping, u), v, state, precondition)
   }

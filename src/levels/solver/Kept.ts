@@ -29,6 +29,7 @@ export const warm = (solver: Solver): Solver => ({
   cost: { ...solver.cost, products: solver.cost.products + 1 },
   preconditioned: solver.preconditioned,
   keeps: true,
+  kept: { solution: (state, like) => (state as { readonly solution: typeof like }).solution },
   ...(solver.strict === true ? { strict: true } : {}),
   unsound:
     solver.unsound === undefined || solver.strict === true

@@ -11,6 +11,8 @@ export interface Moment {
   readonly past: { readonly [level: string]: number }
   /** By level that carries its derivative forward, the phase of each of its updates; none where it carries nothing now. */
   readonly carrying?: { readonly [level: string]: ReadonlyArray<Window.Phase> }
+  /** Levels whose direction is of all batches of a finite sum, and those whose batches that takes; absent where there are none. */
+  readonly whole?: { readonly due: ReadonlyArray<string>; readonly levels: ReadonlyArray<string> }
   /** Whether reports are made of directions and updates: never in a step of a run. */
   readonly diagnostics: boolean
 }
@@ -33,7 +35,7 @@ export const at = (plan: Plan, tick: number): Moment => {
   let key = ""
   for (const level of plan.levels) {
     const turn = Plans.acts(level, tick) ? (Plans.restarts(level, tick) ? "r" : "a") : ""
-    key += `${turn}${level.freeze !== null && tick > level.freeze ? "f" : ""}${pastOf(level, tick) ?? ""}${Window.phases(plan, level, tick)?.join(" ") ?? ""},`
+    key += `${turn}${level.freeze !== null && tick > level.freeze ? "f" : ""}${pastOf(level, tick) ?? ""}${Window.phases(plan, level, tick)?.join(" ") ?? ""}${isDue(level, tick) ? "w" : ""},`
   }
   let moment = known.get(key)
   if (moment === undefined) known.set(key, (moment = made(plan, tick)))
@@ -43,6 +45,20 @@ export const at = (plan: Plan, tick: number): Moment => {
 /** Past updates of an unrolled level. */
 const pastOf = (level: PlannedLevel, tick: number): number | undefined =>
   level.estimator?.kind === "unrolled" ? Math.min(level.estimator.steps, updatesSinceStart(level, tick)) : undefined
+
+/** Whether all batches make a level's direction at a tick. */
+const isDue = (level: PlannedLevel, tick: number): boolean =>
+  level.variance?.period !== undefined &&
+  Plans.acts(level, tick) &&
+  (Plans.updatesAt(level, tick) - 1) % level.variance.period === 0
+
+const wholeAt = (plan: Plan, tick: number, frozen: ReadonlyArray<string>): Moment["whole"] => {
+  const due = plan.levels.flatMap((level) => (isDue(level, tick) ? [level.name] : []))
+  if (due.length === 0) return undefined
+  const sweeps = Plans.sweepsWhile(plan, new Set(frozen))
+  const below = due.flatMap((name) => sweeps.get(name)!.hops.map((hop) => hop.level))
+  return { due, levels: [...new Set([...due, ...below])] }
+}
 
 const made = (plan: Plan, tick: number): Moment => {
   const acting = plan.levels.filter((level) => Plans.acts(level, tick))
@@ -54,12 +70,15 @@ const made = (plan: Plan, tick: number): Moment => {
     const phases = Window.phases(plan, level, tick)
     return phases === undefined ? [] : [[level.name, phases] as const]
   })
+  const frozen = plan.levels.filter((level) => level.freeze !== null && tick > level.freeze).map((level) => level.name)
+  const whole = wholeAt(plan, tick, frozen)
   return {
     acting: acting.map((level) => level.name),
     restarting: acting.filter((level) => Plans.restarts(level, tick)).map((level) => level.name),
-    frozen: plan.levels.filter((level) => level.freeze !== null && tick > level.freeze).map((level) => level.name),
+    frozen,
     past: Object.fromEntries(past),
     ...(carrying.length === 0 ? {} : { carrying: Object.fromEntries(carrying) }),
+    ...(whole === undefined ? {} : { whole }),
     diagnostics: false
   }
 }
@@ -70,6 +89,9 @@ export type BatchIndex = number | ReadonlyArray<number>
 /** The batches of a level's update, which count from 0. */
 const batchOf = ({ accumulate }: PlannedLevel, update: number): BatchIndex =>
   accumulate === undefined ? update : Array.from({ length: accumulate }, (_, i) => update * accumulate + i)
+
+/** The batches of a finite sum, each once. */
+const epoch = (terms: number): BatchIndex => Array.from({ length: terms }, (_, i) => i)
 
 const needs = new WeakMap<Moment, ReadonlyArray<number>>()
 
@@ -101,9 +123,10 @@ export const batchIndices = (
     plan.levels.flatMap((level, at) => {
       const count = counts[at]!
       const end = Plans.updatesAt(level, tick)
-      return count === 0
-        ? []
-        : [[level.name, Array.from({ length: count }, (_, i) => batchOf(level, end - count + i))] as const]
+      if (count === 0) return []
+      const last = Array.from({ length: count }, (_, i) => batchOf(level, end - count + i))
+      const whole = level.terms !== undefined && moment.whole?.levels.includes(level.name) === true
+      return [[level.name, whole ? [...last.slice(0, -1), epoch(level.terms)] : last] as const]
     })
   )
 }

@@ -10,6 +10,7 @@ import { unsolvable } from "./Solvable.ts"
 import { type Index, type Sweep, sweeps } from "./Sweep.ts"
 import * as Wiring from "./Wiring.ts"
 import { WiringError } from "./Wiring.ts"
+import { estimating, unestimated } from "./Variance.ts"
 
 const PlannedSweep = Schema.Struct({
   level: Schema.String,
@@ -173,13 +174,14 @@ const costOf = (
   const shared = sweep.hops.map((hop, i) => (hop.shared === true ? estimators[i]![1].shareable! : 0))
   const carrying = Carriable.costOf(level, reader)
   const carried = carrying === undefined ? [] : [[reader!.name, carrying.perElement * level.repeat] as const]
-  const own = (level.accumulate ?? 1) + (carrying?.once ?? 0)
+  const own = (level.accumulate ?? 1) * estimating(level, level) + (carrying?.once ?? 0)
   const prices = sweep.hops.map((hop, i) => {
-    if (hop.moving !== undefined) return priceOf(hop)
+    const factor = estimating(level, index.byName.get(hop.level)!)
+    if (hop.moving !== undefined) return Price.times(priceOf(hop), factor)
     const [name, { evaluations, evaluationsPerElement }] = estimators[i]!
     return new Map([
-      ["", evaluations - shared[i]!],
-      ...(evaluationsPerElement > 0 ? [[name, evaluationsPerElement] as const] : [])
+      ["", (evaluations - shared[i]!) * factor],
+      ...(evaluationsPerElement > 0 ? [[name, evaluationsPerElement * factor] as const] : [])
     ])
   })
   const once = own + prices.reduce((sum, price) => sum + (price.get("") ?? 0), 0)
@@ -233,7 +235,10 @@ export const fromWiring = (wiring: Wiring.Wiring): Result.Result<Plan, WiringErr
 }
 
 const faults = (levels: ReadonlyArray<Definition>, sweeps: ReadonlyArray<Sweep>): WiringError | undefined =>
-  unsolvable(levels, sweeps) ?? uncut(levels, sweeps) ?? Carriable.crowded(levels, sweeps)
+  unsolvable(levels, sweeps) ??
+  uncut(levels, sweeps) ??
+  Carriable.crowded(levels, sweeps) ??
+  unestimated(levels, sweeps)
 
 /**
  * The plan of a problem, or the first defect found in its wiring.

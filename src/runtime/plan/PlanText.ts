@@ -56,8 +56,12 @@ export const text = (plan: Plan): string => {
     level.upstream.length === 0 ? "" : `on ${level.upstream.join(", ")}`,
     level.given.length === 0 ? "" : `given ${level.given.join(", ")}`,
     when(level),
-    level.precision === undefined ? level.optimizer : `${level.optimizer} in ${level.precision}`,
-    `data ${level.data}`
+    [
+      level.optimizer,
+      ...(level.precision === undefined ? [] : [`in ${level.precision}`]),
+      ...(level.variance === undefined ? [] : [`by ${level.variance.name}`])
+    ].join(" "),
+    `data ${level.data}${level.terms === undefined ? "" : ` of ${level.terms} batches`}`
   ])
   const estimators = new Map(
     plan.levels.map((level) => [level.name, [level.estimator?.name ?? "", seen(level)].join(" ").trimEnd()])

@@ -6,7 +6,7 @@ import type { LevelWiring } from "./Wiring.ts"
 /** Gradient evaluations; beside those at `""`, for each element of a level's variable, or of several (`"m × w"`). */
 export type Price = ReadonlyMap<string, number>
 
-const times = (price: Price, factor: number, element = ""): Price =>
+export const times = (price: Price, factor: number, element = ""): Price =>
   new Map(
     [...price].map(([key, count]) => [
       [...(key === "" ? [] : key.split(" × ")), ...(element === "" ? [] : [element])].toSorted().join(" × "),

@@ -7,6 +7,7 @@ import type { Optimizer } from "../../dsl/Optimizer.ts"
 import * as Precision from "../../dsl/Precision.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import type { Var } from "../../dsl/Var.ts"
+import * as Variance from "../../dsl/Variance.ts"
 
 /** How a level's response is differentiated, with what that costs, an evaluation on some of a batch's rows as that part of one. */
 export const Estimator = Schema.Struct({
@@ -67,6 +68,18 @@ export const LevelWiring = Schema.Struct({
   precision: Schema.optionalKey(Schema.String),
   optimizer: Schema.String,
   data: Schema.String,
+  /** How many different batches the data have, where they are a finite sum of several. */
+  terms: Schema.optionalKey(Schema.Int),
+  /** How its direction is estimated from batches; absent where one batch says it. */
+  variance: Schema.optionalKey(
+    Schema.Struct({
+      name: Schema.String,
+      /** Evaluations of a direction that an estimate takes. */
+      evaluations: Schema.Int,
+      /** Updates after which all batches make the direction. */
+      period: Schema.optionalKey(Schema.Int)
+    })
+  ),
   estimator: Schema.NullOr(Estimator)
 })
 export type LevelWiring = typeof LevelWiring.Type
@@ -101,6 +114,7 @@ export class WiringError extends Schema.TaggedError<WiringError>()("WiringError"
     "Optimizer",
     "Estimator",
     "Precision",
+    "Variance",
     "ResponseOfResponse",
     "CyclicResponse",
     "Unreachable"
@@ -203,6 +217,12 @@ const beside = (
   { accumulate = 1 }: Schedule
 ): Estimator => (_tag === "float32" && accumulate === 1 && shareable !== undefined ? { ...rest, shareable } : rest)
 
+const varianceOf = (variance: Variance.Variance): NonNullable<LevelWiring["variance"]> => ({
+  name: Variance.describe(variance),
+  evaluations: variance._tag === "Saga" ? 1 : 2,
+  ...(variance._tag === "Sarah" ? { period: variance.period } : {})
+})
+
 const wiringOf = (level: Definition, precision: Precision.Precision): LevelWiring => ({
   name: level.name,
   variable: level.own.name,
@@ -217,6 +237,8 @@ const wiringOf = (level: Definition, precision: Precision.Precision): LevelWirin
   ...((level.schedule.accumulate ?? 1) === 1 ? {} : { accumulate: level.schedule.accumulate }),
   optimizer: level.optimizer.name,
   data: level.data.name,
+  ...((level.data.terms ?? 1) === 1 ? {} : { terms: level.data.terms! }),
+  ...(level.variance === undefined ? {} : { variance: varianceOf(level.variance) }),
   ...(precision._tag === "float32" ? {} : { precision: Precision.describe(precision) }),
   estimator:
     level.hypergradient === undefined

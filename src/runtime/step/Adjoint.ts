@@ -36,6 +36,14 @@ export interface Handed {
   readonly curvature?: tf.Scalar | undefined
   /** How sound the solve was, where its solver says it: not positive means what the solver's `unsound` does. */
   readonly soundness: tf.Scalar | undefined
+  /** Where parts are looked at: the right-hand side; of a solver that keeps a solution what it handed on, and H times that where it has not moved it. */
+  readonly apart?: { readonly right: Tree; readonly handed?: Tree; readonly image?: Tree | undefined }
+}
+
+/** A solve whose parts are looked at one by one, as estimates of less variance are made of them. */
+export interface Apart {
+  /** The solution that was handed on before, in place of a solve: of solvers that keep one. */
+  readonly handed?: Tree
 }
 
 /** A level's reduced gradient: with the levels eliminated whose responses it contains. */
@@ -50,43 +58,49 @@ export interface Reduced {
  * Cotangents through a solution defined by `∇ₓL(x, y) = 0` (implicit function theorem; the paper's appendix A):
  * with `H u = v`, what flows to `y` is `−∂ᵧ⟨∇ₓL, u⟩`. Where the optimizer's update stands still elsewhere, it is that
  * point's system which is solved, on one batch: of micro-batches the last. `last` is the level's last update, for solvers that use it.
- * Where the level's own gradient contains responses, ∇L is the reduced gradient, and `reduced` has its derivatives.
+ * Where the level's own gradient contains responses, ∇L is the reduced gradient, and `reduced` has its derivatives. Of several batches,
+ * ∇L is the mean.
  */
 export const implicit = (
   level: Definition,
   { product, rows, solver }: Extract<Hypergradient, { readonly _tag: "Implicit" }>,
   vars: Vars,
-  whole: Objective.Batch,
+  whole: ReadonlyArray<Objective.Batch>,
   into: ReadonlyArray<string>,
   v: Tree,
   state: Tree,
   last: Past | undefined,
   measure: boolean,
-  reduced?: Reduced
+  reduced?: Reduced,
+  apart?: Apart
 ): Handed => {
   const own = level.own.name
-  const batch = seenOf(level, rows, whole)
+  const batches = whole.map((batch) => seenOf(level, rows, batch))
   const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
-    Objective.gradient(level, { ...vars, [own]: x }, batch, wrt).gradient
+    Objective.accumulated(level, { ...vars, [own]: x }, batches, wrt).gradient
   const system =
     reduced === undefined
       ? Stationary.system(level.optimizer, product, vars[own]!, (x) => gradientOf([own])(x)[own]!)
       : Stationary.system(level.optimizer, product, vars[own]!, reduced.gradient, (w) => reduced.along(w, [own])[own]!)
   const right = system.restrict(v)
-  const [u, next, soundness, least] = solver.update(
-    system.operator,
-    right,
-    state,
-    last === undefined ? unstated(solver) : preconditioner(level, last)
-  )
+  const precondition = last === undefined ? unstated(solver) : preconditioner(level, last)
+  const kept = apart === undefined ? undefined : solver.kept
+  const [u, next, soundness, least] =
+    kept !== undefined && apart?.handed !== undefined
+      ? [apart.handed, state, undefined, undefined]
+      : kept?.move !== undefined
+        ? [kept.solution(state, right), state, undefined, undefined]
+        : solver.update(system.operator, right, state, precondition)
+  const image = kept?.move === undefined ? undefined : (kept.image?.(system.operator, u) ?? system.operator(u))
+  const beside = apart === undefined ? {} : { apart: { right, ...(kept === undefined ? {} : { handed: u, image }) } }
   const measurement = measure ? measured(system.operator(u), u, right, least) : { residual: undefined }
   if (reduced !== undefined) {
     const handed = reduced.along(system.embed(system.direction(u)), into)
-    return { cotangents: Vector.scale(-1, handed), touched: into, state: next, ...measurement, soundness }
+    return { cotangents: Vector.scale(-1, handed), touched: into, state: next, ...measurement, soundness, ...beside }
   }
   let touched: ReadonlyArray<string> = []
   const mixedOf = (x: Tree) => {
-    const found = Objective.gradient(level, { ...vars, [own]: system.at(x) }, batch, into)
+    const found = Objective.accumulated(level, { ...vars, [own]: system.at(x) }, batches, into)
     touched = found.touched
     return found.gradient
   }
@@ -96,7 +110,8 @@ export const implicit = (
     touched,
     state: next,
     ...measurement,
-    soundness
+    soundness,
+    ...beside
   }
 }
 

@@ -11,6 +11,7 @@ import * as Failure from "./Failure.ts"
 import * as Reduced from "./Reduced.ts"
 import * as LossScale from "./LossScale.ts"
 import type { State, Vars } from "./State.ts"
+import type { Memory } from "./Memory.ts"
 import type { Sweep } from "../plan/Sweep.ts"
 
 /** Batches by level, one an update, oldest first: those the level takes this tick are the last ones. */
@@ -60,6 +61,22 @@ export interface Direction {
   readonly metrics: LevelMetrics
   /** Whether the gradient is finite, where an update may be skipped; it is zero where it is not. */
   readonly finite: tf.Scalar | undefined
+  /** By level below, where parts are looked at: those of its solve. */
+  readonly apart?: { readonly [lower: string]: NonNullable<Adjoint.Handed["apart"]> }
+  /** What the level's estimate keeps, where it has one. */
+  readonly variance?: Memory
+}
+
+/** The parts of a direction, where they are looked at one by one: what stands in place of each that is named. */
+export interface Parts {
+  /** By level below whose adjoint is kept: the solution that is handed on. */
+  readonly handed?: { readonly [lower: string]: Tree }
+  /** The level's own gradient, by variable. */
+  readonly own?: (said: Vars) => Vars
+  /** What the solution of a level below hands on, by variable. */
+  readonly crossed?: (lower: string, said: Vars) => Vars
+  /** The curvature of a level below times the solution that is kept there. */
+  readonly image?: (lower: string, said: Tree) => Tree
 }
 
 /** By level: the values from which its last update of this tick was made. */
@@ -78,29 +95,39 @@ export const direction = (
   batch: Objective.UpdateBatch,
   batches: Batches,
   moment: Moment,
-  departures: Departures = {}
+  departures: Departures = {},
+  parts?: Parts
 ): Direction => {
   const own = level.own.name
   const sweep = sweeps.get(level.name)!
-  const { buffers, gradient, loss, metrics, touched } = Objective.ownGradient(
+  const {
+    buffers,
+    gradient: said,
+    loss,
+    metrics,
+    touched
+  } = Objective.ownGradient(
     level,
     state.vars,
     Objective.microBatches(batch),
     [own, ...sweep.reads],
     state.lossScale[level.name]?.scale
   )
+  const gradient = parts?.own?.(said) ?? said
   let known: ReturnType<typeof Reduced.at> | undefined
   const reduced = () => (known ??= Reduced.at(levels, sweeps, state.vars, batches))
   const cotangents: { [variable: string]: Tree } = { ...gradient }
   const reached = new Set(touched)
   const solver: { [lower: string]: Tree } = {}
-  const parts: { [lower: string]: Tree } = {}
+  const arrived: { [lower: string]: Tree } = {}
+  const apart: { [lower: string]: NonNullable<Adjoint.Handed["apart"]> } = {}
   const residuals: { [lower: string]: tf.Scalar } = {}
   const curvatures: { [lower: string]: tf.Scalar } = {}
   const soundness: { [lower: string]: tf.Scalar } = {}
   for (const hop of sweep.hops) {
     const lower = levels.get(hop.level)!
     const v = cotangents[hop.variable]!
+    const given = parts?.handed?.[lower.name]
     const handed = Objective.inLevel(lower.name, () =>
       adjoint(
         lower,
@@ -113,19 +140,26 @@ export const direction = (
         departures[lower.name] ?? state.vars,
         level,
         batch,
-        hop.moving === undefined ? undefined : reduced()(lower)
+        hop.moving === undefined ? undefined : reduced()(lower),
+        parts === undefined ? undefined : given === undefined ? {} : { handed: given }
       )
     )
+    if (handed.apart !== undefined) {
+      const { image } = handed.apart
+      apart[lower.name] =
+        image === undefined ? handed.apart : { ...handed.apart, image: parts?.image?.(lower.name, image) ?? image }
+    }
+    const crossed = parts?.crossed?.(lower.name, handed.cotangents) ?? handed.cotangents
     if (reached.has(hop.variable)) for (const variable of handed.touched) reached.add(variable)
     solver[lower.name] = handed.state
     if (handed.soundness !== undefined) soundness[lower.name] = handed.soundness
     if (handed.residual !== undefined) residuals[lower.name] = handed.residual
     if (handed.curvature !== undefined) curvatures[lower.name] = handed.curvature
     for (const variable of hop.into) {
-      const arriving = handed.cotangents[variable]!
+      const arriving = crossed[variable]!
       const sofar = cotangents[variable]
       cotangents[variable] = sofar === undefined ? arriving : Vector.add(sofar, arriving)
-      if (variable === own) parts[lower.name] = arriving
+      if (variable === own) arrived[lower.name] = arriving
     }
   }
   if (!reached.has(own)) refuseUnmoved(level, sweep, moment)
@@ -138,7 +172,7 @@ export const direction = (
     : {
         direct: Vector.norm(gradient[own]!),
         parts: Object.fromEntries(
-          Object.entries(parts).map(([name, part]) => [
+          Object.entries(arrived).map(([name, part]) => [
             name,
             { norm: Vector.norm(part), cosine: Vector.cosine(part, whole) }
           ])
@@ -151,6 +185,7 @@ export const direction = (
     buffers,
     solver,
     finite,
+    ...(parts === undefined ? {} : { apart }),
     metrics: {
       loss,
       gradientNorm: Vector.norm(whole),
@@ -187,7 +222,8 @@ const adjoint = (
   departure: Vars,
   reader: Definition,
   read: Objective.UpdateBatch,
-  reduced: Adjoint.Reduced | undefined
+  reduced: Adjoint.Reduced | undefined,
+  apart: Adjoint.Apart | undefined
 ): Adjoint.Handed => {
   const estimator = lower.hypergradient!
   switch (estimator._tag) {
@@ -196,13 +232,16 @@ const adjoint = (
         lower,
         estimator,
         estimator.at === "update" ? departure : state.vars,
-        Objective.microBatches(batches.at(-1)!).at(-1)!,
+        moment.whole?.levels.includes(lower.name) === true
+          ? Objective.microBatches(batches.at(-1)!)
+          : Objective.microBatches(batches.at(-1)!).slice(-1),
         into,
         v,
         solver,
         state.tape[lower.name]?.at(-1),
         moment.diagnostics,
-        reduced
+        reduced,
+        apart
       )
     case "Unrolled": {
       const steps = moment.past[lower.name]!

@@ -6,11 +6,13 @@ import * as Seed from "../../dsl/values/Seed.ts"
 import * as Tree from "../../dsl/values/Tree.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import type { Plan } from "../plan/Plan.ts"
+import type { Sweep } from "../plan/Sweep.ts"
 import { readerOf } from "../plan/Window.ts"
 import * as Wiring from "../plan/Wiring.ts"
 import { inLevel, StepFailure } from "./Failure.ts"
 import * as LossScale from "./LossScale.ts"
 import { moving } from "./Stationary.ts"
+import * as Memory from "./Memory.ts"
 
 /** Values by variable name, buffers among them. */
 export type Vars = { readonly [variable: string]: Tree.Tree }
@@ -47,6 +49,8 @@ export type State = {
   readonly initial: Vars
   /** By level that computes in float16: what its loss is multiplied by, and updates made in a row since that last changed. */
   readonly lossScale: { readonly [level: string]: LossScale.Scale }
+  /** By level whose direction is estimated with less variance: what the estimate keeps. */
+  readonly variance: { readonly [level: string]: Memory.Memory }
 }
 
 /** Levels by name. */
@@ -97,6 +101,12 @@ export const readsOf = (level: Definition, vars: Vars): Vars =>
       .slice(1)
       .map(({ name }) => [name, vars[name]!])
   )
+
+/** The variables that a level's direction is a function of. */
+const seenBy = (level: Definition, { hops }: Sweep, levels: ReadonlyMap<string, Definition>): ReadonlyArray<string> => {
+  const names = [level.name, ...hops.flatMap((hop) => [hop.level, ...(hop.moving ?? [])])]
+  return [...new Set(names.flatMap((name) => visible(levels.get(name)!).map((each) => each.name)))]
+}
 
 /** What a {@link Past} keeps of what a level reads. */
 export const rememberedReads = (level: Definition, vars: Vars): Vars =>
@@ -169,6 +179,18 @@ export const initial =
         levels.flatMap(({ name, precision }) =>
           precision?._tag === "float16" ? [[name, LossScale.start(precision.lossScale)]] : []
         )
+      ),
+      variance: Object.fromEntries(
+        levels.flatMap((level) => {
+          if (level.variance === undefined) return []
+          const sweep = plan.sweeps.find((each) => each.level === level.name)!
+          return [
+            [
+              level.name,
+              inLevel(level.name, () => Memory.start(level, sweep, byName, vars, seenBy(level, sweep, byName)))
+            ]
+          ]
+        })
       )
     }
   }

@@ -14,6 +14,7 @@ import { readerOf } from "../plan/Window.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { levelsOf, type State } from "./State.ts"
 import * as Sweep from "./Direction.ts"
+import * as Variance from "./Variance.ts"
 
 /** Metrics by level, for the levels that acted. */
 export type Metrics = { readonly [level: string]: Sweep.LevelMetrics }
@@ -65,7 +66,8 @@ const applied = (state: State, level: Definition, found: Sweep.Direction): State
       state.solver[name] === undefined
         ? state.solver
         : { ...state.solver, [name]: { ...state.solver[name], ...found.solver } },
-    tape: tape === undefined ? state.tape : { ...state.tape, [name]: [...tape.slice(1), past] }
+    tape: tape === undefined ? state.tape : { ...state.tape, [name]: [...tape.slice(1), past] },
+    variance: found.variance === undefined ? state.variance : { ...state.variance, [name]: found.variance }
   }
 }
 
@@ -101,8 +103,11 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
   ): Sweep.Direction => {
     const level = levels.get(planned.name)!
     const batch = fresh(planned, batches, j)
+    const take = (state: State, parts?: Sweep.Parts) =>
+      Sweep.direction(level, levels, sweeps, state, batch, batches, moment, departures, parts)
+    const batchOf = (of: string) => (of === level.name ? batch : batches[of]!.at(-1)!)
     return Objective.inLevel(level.name, () =>
-      Sweep.direction(level, levels, sweeps, seen, batch, batches, moment, departures)
+      level.variance === undefined ? take(seen) : Variance.direction(level, levels, take, seen, batchOf, moment)
     )
   }
   const apply = (
