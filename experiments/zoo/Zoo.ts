@@ -5,7 +5,10 @@ import { equilibrium } from "./architecture/equilibrium.ts"
 import { pruning } from "./architecture/pruning.ts"
 import { cleaning } from "./digits/cleaning.ts"
 import { distillation } from "./digits/distillation.ts"
+import { ignoring } from "./digits/ignoring.ts"
+import { metaPretraining } from "./digits/metaPretraining.ts"
 import { metaWeightNet } from "./digits/metaWeightNet.ts"
+import { reweight } from "./digits/reweight.ts"
 import type { Entry } from "./Entry.ts"
 import { logistic } from "./hyperparameters/logistic.ts"
 import { ridge } from "./hyperparameters/ridge.ts"
@@ -13,8 +16,13 @@ import { selfTuning } from "./hyperparameters/selfTuning.ts"
 import { imaml } from "./meta/imaml.ts"
 import { maml } from "./meta/maml.ts"
 import { reptile } from "./meta/reptile.ts"
+import { doge } from "./text/doge.ts"
+import { doremi } from "./text/doremi.ts"
+import { metaWeighting } from "./text/metaWeighting.ts"
 import { collapse } from "./toys/collapse.ts"
 import { coreset } from "./toys/coreset.ts"
+import { minimax } from "./toys/minimax.ts"
+import { nonSingleton } from "./toys/nonSingleton.ts"
 import { pbgd } from "./toys/pbgd.ts"
 
 export const zoo: ReadonlyArray<Entry> = [
@@ -22,8 +30,14 @@ export const zoo: ReadonlyArray<Entry> = [
   logistic,
   selfTuning,
   cleaning,
+  reweight,
   metaWeightNet,
+  ignoring,
+  metaPretraining,
   distillation,
+  doge,
+  doremi,
+  metaWeighting,
   maml,
   imaml,
   reptile,
@@ -32,6 +46,8 @@ export const zoo: ReadonlyArray<Entry> = [
   pruning,
   equilibrium,
   pbgd,
+  nonSingleton,
+  minimax,
   coreset,
   collapse
 ]
