@@ -20,6 +20,7 @@ import {
 } from "tapweight"
 import { prepare } from "../molecules/Molecules.ts"
 import { landscape, weighed } from "../molecules/Landscape.ts"
+import * as Tables from "../common/Tables.ts"
 import * as Summary from "../molecules/Summary.ts"
 import * as Score from "../molecules/Score.ts"
 import type { Settings } from "../molecules/Settings.ts"
@@ -50,7 +51,7 @@ const program = Effect.gen(function* () {
   const rows = settings.finetunings.flatMap((how) =>
     tasks.flatMap((task) =>
       seeds.map((seed) => {
-        const own = Summary.under(all, how).filter((one) => one.task === task.name && one.seed === seed)
+        const own = Tables.under(all, how).filter((one) => one.task === task.name && one.seed === seed)
         const sign = Score.mode(task) === "max" ? 1 : -1
         const [validation, test] = [own.map((one) => sign * one.validation), own.map((one) => sign * one.test)]
         const first = validation.indexOf(Math.max(...validation))

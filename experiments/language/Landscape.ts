@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
-import { ComparisonText, Program, TextTable as Columns } from "tapweight"
+import { ComparisonText, Program } from "tapweight"
+import * as Tables from "../common/Tables.ts"
 import * as Weightings from "../common/Weightings.ts"
 import { compared, problems } from "./Language.ts"
 import { prepare } from "./Prepare.ts"
 import { config } from "./Settings.ts"
-import * as Summary from "./Summary.ts"
 
 /**
  * How the validation score depends on fixed weights, with its noise over seeds: whether there is anything for level III to find. Test rows are not
@@ -25,21 +25,14 @@ export const landscape = Program.make({
       const { failures, rows } = yield* compared(session, settings, data, asked, ({ fixed, train }, name) =>
         name === "none" ? train("finetune") : fixed(name, tried.get(name)!)
       )
-      const tables = settings.finetunings.map((how) => {
-        const scored = Summary.under(rows, how)
-        return Columns.numbers([
-          [`weights, ${how}`, ...tasks.map(({ metric, name }) => `${name} (${metric} × 100)`)],
-          ...methods.map((method) => [
-            method,
-            ...tasks.map(({ name }) =>
-              ComparisonText.spread(
-                scored.filter((row) => row.task === name && row.method === method).map(({ validation }) => validation),
-                ComparisonText.percent
-              )
-            )
-          ])
-        ])
-      })
+      const columns = tasks.map(({ metric, name }) => ({
+        name,
+        heading: `${name} (${metric} × 100)`,
+        unit: ComparisonText.percent
+      }))
+      const tables = settings.finetunings.map((how) =>
+        Tables.landscape(Tables.under(rows, how), `weights, ${how}`, methods, columns)
+      )
       return {
         result: {
           failures: failures.map((failure) => ({ ...failure })),

@@ -101,9 +101,7 @@ export const language = Program.make({
     Effect.gen(function* () {
       const { names, tasks } = data
       const asked = { methods: settings.methods, tested: true }
-      const { failures, rows, seeds } = yield* compared(session, settings, data, asked, ({ train }, method) =>
-        train(method)
-      )
+      const { failures, rows } = yield* compared(session, settings, data, asked, ({ train }, method) => train(method))
       const learned = rows.filter(({ method }) => learners.some((name) => name === method))
       const averages = yield* Effect.forEach(learned, ({ method, pretraining, seed, task }) =>
         Effect.map(averaged(session, pretraining), (lambda) => ({ method, seed, task, lambda }))
@@ -130,7 +128,7 @@ export const language = Program.make({
         },
         scores: Summary.scores(rows, tasks),
         tables: Summary.costs(rows, settings.methods),
-        text: Summary.text({ averages, rows, failures: ComparisonText.failures(failures), seeds }, settings, data),
+        text: Summary.text({ averages, rows, failures: ComparisonText.failures(failures) }, settings, data),
         charts: Object.fromEntries(charts.flat())
       }
     })

@@ -1,24 +1,14 @@
 import * as Effect from "effect/Effect"
-import { ComparisonText, Program, type Session, TextTable as Columns } from "tapweight"
+import { ComparisonText, Program, type Session } from "tapweight"
+import * as Tables from "../common/Tables.ts"
+import * as Weightings from "../common/Weightings.ts"
 import { compared, type Data, prepare, problems } from "./Molecules.ts"
 import * as Objectives from "./Objectives.ts"
 import * as Summary from "./Summary.ts"
 import { config, type Finetuning, type Settings } from "./Settings.ts"
 
 /** A handful of fixed weightings: the centre, each corner, and half-way from the centre to each. */
-export const weightings = (
-  settings: Pick<Settings, "useless">
-): ReadonlyArray<readonly [name: string, lambda: Objectives.Lambda]> => {
-  const objectives = Objectives.names(settings)
-  const n = objectives.length
-  const towards = (corner: string, share: number): Objectives.Lambda =>
-    Object.fromEntries(objectives.map((name) => [name, (1 - share) / n + (name === corner ? share : 0)]))
-  return [
-    ["equal", Objectives.equal(settings)],
-    ...objectives.map((name) => [`${name}-only`, towards(name, 1)] as const),
-    ...objectives.map((name) => [`${name}-mostly`, towards(name, 0.5)] as const)
-  ]
-}
+export const weightings = (settings: Pick<Settings, "useless">) => Weightings.handful(Objectives.names(settings))
 
 /** Every fixed weighting on every set and seed; test molecules are scored where `tested`. Trials that a run has finished are read. */
 export const weighed = (session: Session.Session, settings: Settings, data: Data, tested: boolean) => {
@@ -42,22 +32,13 @@ export const landscape = Program.make({
     Effect.gen(function* () {
       const { tasks } = data
       const { failures, rows } = yield* weighed(session, settings, data, false)
-      const table = (how: Finetuning) => {
-        const scored = Summary.under(rows, how)
-        return Columns.numbers([
-          [`weights, ${how}`, ...tasks.map((task) => `${task.name} (${task.metric})`)],
-          ...weightings(settings).map(([name]) => [
-            name,
-            ...tasks.map((task) => {
-              const own = scored.filter((one) => one.task === task.name && one.method === name)
-              return Summary.spread(
-                own.map(({ validation }) => validation),
-                task.metric
-              )
-            })
-          ])
-        ])
-      }
+      const columns = tasks.map(({ metric, name }) => ({
+        name,
+        heading: `${name} (${metric})`,
+        unit: Summary.unitOf(metric)
+      }))
+      const methods = weightings(settings).map(([name]) => name)
+      const table = (how: Finetuning) => Tables.landscape(Tables.under(rows, how), `weights, ${how}`, methods, columns)
       return {
         result: {
           failures: failures.map((failure) => ({ ...failure })),

@@ -5,6 +5,7 @@ import * as MoleculeNet from "./tables/MoleculeNet.ts"
 import * as Headway from "./structures/Headway.ts"
 import * as Encoder from "./Encoder.ts"
 import * as Input from "../common/Input.ts"
+import * as Tables from "../common/Tables.ts"
 import * as Levels from "./Levels.ts"
 import * as Methods from "./Methods.ts"
 import * as Objectives from "./Objectives.ts"
@@ -134,7 +135,7 @@ export const molecules = Program.make({
         tables: Summary.costs(rows, settings.methods),
         text: [
           ...settings.finetunings.flatMap((how) => {
-            const scored = Summary.under(rows, how)
+            const scored = Tables.under(rows, how)
             return [
               ...tasks.map((task) => Summary.ofSet(task.name, task.metric, scored, settings.methods)),
               Summary.wins(scored, settings.methods, tasks)
@@ -144,7 +145,7 @@ export const molecules = Program.make({
           rows.some(({ lambda }) => lambda !== undefined)
             ? "λ was learned from the validation molecules: their scores favour the methods that learn it"
             : "",
-          Summary.inText(Summary.costs(rows, settings.methods)),
+          Tables.inText(Summary.costs(rows, settings.methods)),
           Summary.waiting(rows),
           ComparisonText.failures(failures)
         ]

@@ -6,6 +6,7 @@ import { weightings } from "../../molecules/Landscape.ts"
 import type { Row } from "../../molecules/Methods.ts"
 import * as Objectives from "../../molecules/Objectives.ts"
 import * as Paper from "../../molecules/Paper.ts"
+import * as Tables from "../../common/Tables.ts"
 import * as Summary from "../../molecules/Summary.ts"
 import { config, ofSet, type Settings, small } from "../../molecules/Settings.ts"
 
@@ -106,14 +107,14 @@ describe("what is said of molecules", () => {
       found("tapweight", seed, 0.75 + seed / 100, 35)
     ])
     const [text, free] = (["held", "free"] as const).map((how) =>
-      Summary.ofSet("bace", "roc-auc", Summary.under(all, how), ["finetune", "tapweight"])
+      Summary.ofSet("bace", "roc-auc", Tables.under(all, how), ["finetune", "tapweight"])
     ) as [string, string]
     assert.match(text, /^bace, held \(AUROC %/)
     assert.match(free, /^bace, free .*finetuning alone\s+71\.0 ± 1\.0\s+81\.0 ± 1\.0/s)
     assert.match(text, /finetuning alone\s+61\.0 ± 1\.0\s+71\.0 ± 1\.0\s+80\.1\s+×1\.00\s+\+5\.0, paired p 0\.250/)
     assert.match(text, /TapWeight\s+66\.0 ± 1\.0\s+76\.0 ± 1\.0\s+83\.1\s+×3\.50\s+-/)
     assert.match(
-      Summary.inText(Summary.costs(all, ["finetune", "tapweight"])),
+      Tables.inText(Summary.costs(all, ["finetune", "tapweight"])),
       /TapWeight\s+×3\.50\s+×2\.25\s+×3\.29\s+×3\.93$/
     )
     const sets = [
@@ -123,19 +124,19 @@ describe("what is said of molecules", () => {
     // The same scores as errors: TapWeight's larger ones are the worse ones.
     const both = [...all, ...all.map((each) => ({ ...each, task: "esol" }))]
     assert.match(
-      Summary.wins(Summary.under(both, "held"), ["finetune", "tapweight"], sets),
+      Summary.wins(Tables.under(both, "held"), ["finetune", "tapweight"], sets),
       /finetuning alone\s+3 of 6 +1\.000$/
     )
-    assert.strictEqual(Summary.wins(Summary.under(all, "held"), ["finetune", "tapweight"], sets.slice(0, 1)), "")
+    assert.strictEqual(Summary.wins(Tables.under(all, "held"), ["finetune", "tapweight"], sets.slice(0, 1)), "")
     const alone = all.filter(({ method }) => method === "tapweight")
     assert.deepStrictEqual(Summary.costs(alone, ["tapweight"]), [])
-    assert.strictEqual(Summary.inText([]), "")
+    assert.strictEqual(Tables.inText([]), "")
     // Ties are no wins, and the test of signs leaves them out.
     const even = both.map((each) =>
       each.task === "esol" && each.seed === 0 ? { ...each, scores: all[0]!.scores } : each
     )
     assert.match(
-      Summary.wins(Summary.under(even, "held"), ["finetune", "tapweight"], sets),
+      Summary.wins(Tables.under(even, "held"), ["finetune", "tapweight"], sets),
       /finetuning alone\s+3 of 6, 1 equal\s+1\.000$/
     )
     assert.strictEqual(Summary.waiting(all), "waiting for data: 10.0 % of training time")
