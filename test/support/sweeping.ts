@@ -36,6 +36,11 @@ const level = (rate) => Level.minimize(x, { name: "lower", data: Dataset.none, o
 const happens = (what, { rate, seed }) =>
   appendFileSync("events", [what, rate + "/" + seed, process.pid, process.hrtime.bigint() / 1000000n].join(" ") + "\\n")
 const pace = () => existsSync("pace") ? Number(readFileSync("pace", "utf8")) : 0
+// Whoever adopts a process whose runner is gone is none.
+const endRunner = () => {
+  const parent = process.ppid
+  if (readFileSync("/proc/" + parent + "/cmdline", "utf8").split("\0").includes("runner")) process.kill(parent, "SIGKILL")
+}
 export default Program.make({
   name: "swept", description: "",
   config: Config.make({
@@ -48,7 +53,8 @@ export default Program.make({
     const { rate, seed, ticks } = settings
     happens("start", settings)
     if (existsSync("broken")) return yield* Effect.die(new Error("it broke"))
-    if (existsSync("deadly")) process.kill(process.ppid, "SIGKILL")
+    // It would else be done before it hears that its runner is gone.
+    if (existsSync("deadly")) return yield* Effect.andThen(Effect.sync(endRunner), Effect.never)
     const { vars } = yield* session.trial("", { problem: problems.only, ticks, seed, checkpointEvery: 5, validation: { every: 1,
       rows: 1, score: ({ index }) => Effect.gen(function* () {
         happens("tick", settings)
@@ -145,8 +151,17 @@ export const workplace = (postgres?: Server) => {
     const ended = once(child, "exit")
     return { child, said: () => said, end: async () => ((await ended) as [number | null])[0] }
   }
-  const runner = (options: { readonly cwd?: string; readonly skewed?: boolean; readonly slots?: number } = {}) =>
-    begin(["runner", "--slots", `${options.slots ?? 2}`, "--lease", "6", "--exit-when-empty"], options)
+  /** A runner, of a lease that a test can wait for where it is to be lost. */
+  const runner = ({
+    lease = 6,
+    slots = 2,
+    ...options
+  }: {
+    readonly cwd?: string
+    readonly skewed?: boolean
+    readonly slots?: number
+    readonly lease?: number
+  } = {}) => begin(["runner", "--slots", `${slots}`, "--lease", `${lease}`, "--exit-when-empty"], options)
   const start = () => {
     const { code, err } = tapweight("sweep", "start", "sweep.ts", "--engine", "cpu")
     assert.strictEqual(code, 0, err)

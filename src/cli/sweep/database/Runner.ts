@@ -38,8 +38,10 @@ export interface Options {
 const beatOf = (lease: number): number => lease / 12
 const limitOf = (lease: number): number => (lease * 2) / 3
 
-/** The failure of an item that another runner, or a later time, is for: its queue hands it out again. */
+/** The failure of an item that a later time is for: its queue hands it out again. */
 const givenBack = "given back"
+/** That of one which is for another runner: whoever has no use for it is not to be the first to have it again. */
+const forOthers = "for others"
 
 const occupied = "another process works in its folder"
 
@@ -116,10 +118,10 @@ const work = (standing: Standing, database: Database.Database, item: Database.It
       const claimant = { runner: name, seconds: lease, folder: place, above: Claim.highest(folder.path) }
       const claimed = yield* answered(standing, Leases.claim(database, item, claimant))
       if (claimed === "Nothing") return
-      if (claimed === "Held") return yield* Effect.fail(givenBack)
+      if (claimed === "Held") return yield* Effect.fail(forOthers)
       const { args, claim, entry, program } = claimed
       const words = `${entry.id} of ${item.sweep}`
-      let over = false
+      let [over, touched] = [false, true]
       const settle = Effect.fnUntraced(function* (settled: Leases.Settled) {
         const state = yield* answered(standing, Leases.settle(database, claimed, settled)).pipe(
           // Past its lease the run is whoever's takes it: what could not be said by then need not be.
@@ -130,8 +132,13 @@ const work = (standing: Standing, database: Database.Database, item: Database.It
         over = state === "done" || state === "failed" || state === "cancelled"
         yield* say(`${words}: ${state === "stale" ? "no longer this runner's to speak of" : state}`)
       })
-      const untouched = (why: string) =>
-        Effect.andThen(say(`${words}: not run here: ${why}`), settle({ end: "untouched", note: `${name}: ${why}` }))
+      const untouched = (why: string) => {
+        touched = false
+        return Effect.andThen(
+          say(`${words}: not run here: ${why}`),
+          settle({ end: "untouched", note: `${name}: ${why}` })
+        )
+      }
       const key = `${program} ${entry.levels}`
       const ended = Effect.fnUntraced(function* (how: Attempt.Ended) {
         const exit = Attempt.exitOf(how)
@@ -162,7 +169,7 @@ const work = (standing: Standing, database: Database.Database, item: Database.It
         }
         yield* restore(Attempt.attempt(folder, { program: found.program, args }, entry, held, ended))
       }
-      if (!over) return yield* Effect.fail(givenBack)
+      if (!over) return yield* Effect.fail(touched ? givenBack : forOthers)
     })
   )
 
@@ -179,6 +186,7 @@ const serve = Effect.fnUntraced(function* (standing: Standing) {
         if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
         const error = Cause.squash(cause)
         if (error === givenBack) return Effect.void
+        if (error === forOthers) return Effect.sleep(Duration.seconds(beatOf(lease)))
         const known = error instanceof DatabaseError || Cause.isTimeoutError(error)
         return Effect.andThen(known ? Effect.void : say(`error  ${Sentence.of(error)}`), Effect.sleep("1 second"))
       }),
