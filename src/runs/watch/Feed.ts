@@ -280,6 +280,7 @@ export class Feed {
       numbers++
       if (added === "known") continue
       news++
+      if (added === "passed") continue
       const change = changes.get(key) ?? { trial, level, name, anew: false, points: [] }
       if (added === "between") change.anew = true
       change.points.push(point)
