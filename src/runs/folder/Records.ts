@@ -115,8 +115,11 @@ export const End = Struct({
 /** Every record of `metrics-N.ndjson` (format 1). NaN and infinities are written as strings. */
 export const Record = Schema.Union([Head, Step, Lambda, Hyper, Cost, Memory, Eval, Ckpt, End])
 export type Record = typeof Record.Type
-const Line = Schema.fromJsonString(Schema.toCodecJson(Record))
+const Json = Schema.toCodecJson(Record)
+const Line = Schema.fromJsonString(Json)
 const encode = Schema.encodeEffect(Line)
+const decode = Schema.decodeUnknownResult(Json)
+const utf8 = new TextDecoder("utf-8", { fatal: true })
 const known: ReadonlySet<unknown> = new Set(Record.members.map((member) => member.fields.t.schema.literal))
 
 /** A record as `metrics-N.ndjson` has it, without the end of its line. */
@@ -182,18 +185,16 @@ const maxLine = 1024 * 1024
 /** A line of a file of records; undefined for half a line, and for a record of a later version. */
 export const parse = (line: Uint8Array): Result.Result<Record | undefined, string> => {
   if (line.length > maxLine) return Result.fail(`a line of ${line.length} bytes, expected at most ${maxLine}`)
-  let text: string
   let value: { readonly t?: unknown } | null
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(line)
-    value = JSON.parse(text) as typeof value
+    value = JSON.parse(utf8.decode(line)) as typeof value
   } catch {
     // Half of a line, whose writer was killed or had no room.
     return Result.succeed(undefined)
   }
   // A later version may write records that this one has no use for.
   if (!known.has(value?.t)) return Result.succeed(undefined)
-  return Result.mapError(Schema.decodeResult(Line)(text), (error) => error.message)
+  return Result.mapError(decode(value), (error) => error.message)
 }
 
 const readAttempt = Effect.fnUntraced(function* (file: string) {
