@@ -194,6 +194,12 @@ export const quiet = Flag.Boolean("quiet").pipe(
   Flag.withDefault(false)
 )
 
+/** Whether runs are put side by side that should not be. */
+export const force = Flag.Boolean("force").pipe(
+  Flag.withDescription("Compares runs on other data, splits or senses of a metric all the same"),
+  Flag.withDefault(false)
+)
+
 /** Where run folders are. */
 export const runs = Flag.String("runs").pipe(
   Flag.withDescription("Folder of run folders (TAPWEIGHT_RUNS, or runs, where absent)"),

@@ -184,10 +184,7 @@ const compare = Command.make(
       Flag.withDescription("Exits with 3 unless this method is better on every task at a corrected p of 0.05"),
       Flag.optional
     ),
-    force: Flag.Boolean("force").pipe(
-      Flag.withDescription("Compares runs on other data, splits or senses of a metric all the same"),
-      Flag.withDefault(false)
-    ),
+    force: Options.force,
     runs: Options.runs,
     format: Options.format
   },
@@ -225,24 +222,43 @@ const report = Command.make(
   "report",
   {
     run: Options.run,
+    others: Argument.String("run").pipe(
+      Argument.withDescription("More runs, finished ones, beside the first on one page"),
+      Argument.variadic()
+    ),
     output: Flag.String("output").pipe(
       Flag.withAlias("o"),
-      Flag.withDescription("The file (report.html in the run's folder where absent)"),
+      Flag.withDescription("The file (report.html, in the run's folder where it is one, where absent)"),
       Flag.optional
     ),
+    force: Options.force,
     runs: Options.runs,
     format: Options.format
   },
-  Effect.fnUntraced(function* ({ format, output, run, runs }) {
+  Effect.fnUntraced(function* ({ force, format, others, output, run, runs }) {
     const path = yield* Path.Path
-    const folder = yield* RunFolder.resolve(runs, run)
+    const selectors = [...new Set([run, ...others])]
+    const folders = yield* Effect.forEach(selectors, (selector) => RunFolder.resolve(runs, selector))
+    const [folder] = folders
+    if (folders.length > 1) {
+      const { scores, warnings } = yield* Gathering.gather(folders, force)
+      const file = yield* ReportFile.writeSeveral(
+        { title: `${folders.length} runs`, folders, standings: Standing.all(scores), warnings },
+        path.resolve(Option.getOrElse(output, () => "report.html"))
+      )
+      return yield* Launch.print(format, file, { runs: folders.map(({ path }) => path), report: file })
+    }
     const file = yield* ReportFile.write(
-      folder,
+      folder!,
       Option.match(output, { onNone: () => undefined, onSome: path.resolve })
     )
-    yield* Launch.print(format, file, { run: folder.path, report: file })
+    yield* Launch.print(format, file, { run: folder!.path, report: file })
   })
-).pipe(Command.withDescription("Writes a run as one page of HTML, which needs nothing else to be read"))
+).pipe(
+  Command.withDescription(
+    "Writes a run, or several beside one another, as one page of HTML, which needs nothing else to be read"
+  )
+)
 
 const exported = Command.make(
   "export",

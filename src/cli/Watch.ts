@@ -12,6 +12,7 @@ import * as RunFolder from "../runs/folder/RunFolder.ts"
 import * as Sweep from "../runs/sweep/Sweep.ts"
 import * as SweepFolder from "../runs/sweep/SweepFolder.ts"
 import * as Config from "../runs/trial/Config.ts"
+import * as Labels from "../runs/trial/Labels.ts"
 import { Feed } from "../runs/watch/Feed.ts"
 import type { Watched } from "../runs/watch/News.ts"
 import * as Server from "../runs/watch/Server.ts"
@@ -34,11 +35,7 @@ const compared = Effect.fnUntraced(function* (folders: ReadonlyArray<RunFolder.R
   const all = yield* Effect.forEach(folders, (folder) =>
     JsonFile.readSealed(path.join(folder.path, "config.json"), Config.Entries)
   )
-  const keys = [...new Set(all.flatMap((entries) => Object.keys(entries)))]
-  const text = (entries: Config.Entries, key: string) => JSON.stringify(entries[key]?.value)
-  const differing = keys.filter(
-    (key) => key !== "seed" && all.some((entries) => text(entries, key) !== text(all[0]!, key))
-  )
+  const labels = Labels.labels(all)
   const programs = new Set(folders.map(({ program }) => program)).size > 1
   return distinct(
     folders.map(({ id, path, program }, i) => ({
@@ -46,8 +43,8 @@ const compared = Effect.fnUntraced(function* (folders: ReadonlyArray<RunFolder.R
       path,
       name: [
         ...(programs ? [program] : []),
-        ...differing.map((key) => `${key}=${text(all[i]!, key) ?? "-"}`),
-        ...(all[i]!["seed"] === undefined ? [] : [`seed ${text(all[i]!, "seed")}`])
+        ...(labels[i] === "" ? [] : [labels[i]]),
+        ...(all[i]!["seed"] === undefined ? [] : [`seed ${JSON.stringify(all[i]!["seed"].value)}`])
       ].join(", ")
     }))
   )

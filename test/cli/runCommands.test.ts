@@ -111,6 +111,26 @@ describe("looking at runs", { timeout: 120_000 }, () => {
     assert.include(missed.err, "'low' is not better than 'high'")
   })
 
+  it("report puts runs beside one another on one page, as compare does, and refuses what that refuses", () => {
+    const [first, second, gain, other] = ids()
+    const page = (...args: ReadonlyArray<string>) => {
+      const { code, err } = tapweight("report", ...args, "-o", "page.html")
+      assert.strictEqual(code, 0, err)
+      return readFileSync(join(scratch, "page.html"), "utf8")
+    }
+    const two = page(first!, second!)
+    assert.match(two, /high is best with 2\.05 ± 1\.0\d, \+1\.52 over low: more than noise/)
+    assert.include(two, "scored, one, lower, 2 seeds")
+    for (const id of [first!, second!]) assert.include(two, id)
+    const told = page(first!, gain!)
+    assert.include(told, "high (gain=2)")
+    assert.match(told, /gain=2/)
+    const mixed = tapweight("report", first!, other!, "-o", "mixed.html")
+    assert.strictEqual(mixed.code, 2)
+    assert.include(mixed.err, "data set 'toy' or its split is another")
+    assert.include(page(first!, other!, "--force"), "data set &#39;toy&#39; or its split is another")
+  })
+
   it("compare refuses what it cannot tell", () => {
     const [first] = ids()
     const table: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [

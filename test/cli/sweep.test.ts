@@ -104,7 +104,9 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
     for (const [i, before] of bytes.entries()) {
       assert.isTrue(readFileSync(join(folder(all[i]!.entry.id), "result.json")).equals(before))
     }
-    const report = JSON.parse(tapweight("sweep", "report", "rates", "--format", "json").out)
+    const report = JSON.parse(tapweight("sweep", "report", "rates", "-o", "rates.html", "--format", "json").out)
+    const page = readFileSync(join(scratch, "rates.html"), "utf8")
+    for (const part of ["sweep rates", "rate=0.1, lower, 2 seeds", "sgd (rate=0.2)"]) assert.include(page, part)
     assert.deepStrictEqual(
       report.tasks[0].standings.map(({ method, values }: { method: string; values: ReadonlyArray<unknown> }) => [
         method,

@@ -6,6 +6,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Gathering from "../../runs/statistics/Gathering.ts"
+import * as ReportFile from "../../runs/report/ReportFile.ts"
 import * as Standing from "../../runs/statistics/Standing.ts"
 import * as SweepFolder from "../../runs/sweep/SweepFolder.ts"
 import * as StandingText from "../../runs/view/StandingText.ts"
@@ -90,10 +91,15 @@ export const report = Command.make(
     sweep: nameArgument,
     metric: Flag.String("metric").pipe(Flag.withDescription("The metric, where runs score several"), Flag.optional),
     baseline: Flag.String("baseline").pipe(Flag.withDescription("The method compared with"), Flag.optional),
+    output: Flag.String("output").pipe(
+      Flag.withAlias("o"),
+      Flag.withDescription("A file: what is compared, curves and settings as one page of HTML"),
+      Flag.optional
+    ),
     runs: Options.runs,
     format: Options.format
   },
-  Effect.fnUntraced(function* ({ baseline: asked, format, metric, runs, sweep }) {
+  Effect.fnUntraced(function* ({ baseline: asked, format, metric, output, runs, sweep }) {
     const { file, folder } = yield* known(runs, sweep)
     const states = yield* statesOf(folder, file)
     const done = states
@@ -110,11 +116,12 @@ export const report = Command.make(
     })
     const standings = Standing.of(scores, baseline)
     const missing = states.length - done.length
-    const text = [
-      ...(missing === 0 ? [] : [`${missing} of ${states.length} runs are not done`]),
-      StandingText.text(standings)
-    ]
-    yield* Launch.print(format, text.join("\n"), standings)
+    const warnings = missing === 0 ? [] : [`${missing} of ${states.length} runs are not done`]
+    if (Option.isSome(output)) {
+      const page = { title: `sweep ${sweep}`, folders: done, standings: [standings], warnings }
+      yield* ReportFile.writeSeveral(page, (yield* Path.Path).resolve(output.value))
+    }
+    yield* Launch.print(format, [...warnings, StandingText.text(standings)].join("\n"), standings)
   })
 ).pipe(Command.withDescription("The done runs of a sweep side by side: paired by seed, exact, corrected"))
 

@@ -35,12 +35,23 @@ const finished = (svg: Svg, label: string): Markup => {
   // The page's own style sheet says how text looks.
   for (const style of svg.querySelectorAll("style")) style.remove()
   svg.removeAttribute("style")
+  // A tenth of a pixel is seen by nobody.
+  for (const path of svg.querySelectorAll("path"))
+    path.setAttribute(
+      "d",
+      `${path.getAttribute("d")}`.replace(/\d+\.\d+/g, (number) => `${Math.round(10 * +number) / 10}`)
+    )
   return new Markup(sayable(Printable.lines(svg.outerHTML)))
 }
 
 const short = (name: string): string => (name.length > 32 ? `${name.slice(0, 31)}…` : name)
 
-const tick = (value: number): string => `${Number(value.toPrecision(3))}`
+/** What stands at an axis: there is room for some seven characters. */
+const tick = (value: number): string => {
+  const size = Math.abs(value)
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace(".0e", "e")
+  return `${Number(value.toPrecision(3))}`
+}
 
 /** How lines are drawn. */
 export interface LineOptions {
@@ -52,15 +63,32 @@ export interface LineOptions {
   readonly domain?: readonly [number, number]
 }
 
-/** Lines over steps with a key below them; what is not finite leaves a gap. */
+const width = 640
+/** Pixels of a character of the key, and of the stroke and the space around it. */
+const [letter, beside] = [6.6, 50]
+
+/** Where the entries of a key stand: as many columns as the longest name leaves room for. */
+const keyOf = (names: ReadonlyArray<string>) => {
+  const widest = Math.max(1, ...names.map((name) => short(name).length))
+  const columns = Math.max(1, Math.min(4, Math.floor((width - 64) / (letter * widest + beside))))
+  const column = Math.floor((width - 64) / columns)
+  return {
+    rows: Math.ceil(names.length / columns),
+    at: (i: number) => [64 + (i % columns) * column, Math.floor(i / columns)]
+  }
+}
+
+/** Lines over steps with a key below them; lines of one name, of several seeds, look alike. What is not finite leaves a gap. */
 export const lines = (series: ReadonlyArray<Series>, { domain, label, log = false, x, y }: LineOptions): Markup => {
   const document = newDocument()
   const usable = log && series.every(({ points }) => points.every(([, v]) => !Number.isFinite(v) || v > 0))
-  const rows = Math.ceil(series.length / 3)
+  const names = [...new Set(series.map(({ name }) => name))]
+  const { at, rows } = keyOf(names)
   const height = 220 + 18 * rows
+  const several = series.length > names.length
   const svg = Plot.plot({
     document,
-    width: 640,
+    width,
     height,
     marginLeft: 64,
     marginRight: 16,
@@ -76,17 +104,20 @@ export const lines = (series: ReadonlyArray<Series>, { domain, label, log = fals
       ...(usable ? { type: "log" } : {}),
       ...(domain === undefined ? {} : { domain: [...domain] })
     },
-    marks: series.map(({ points }, i) =>
-      Plot.line(points, {
+    marks: series.map(({ name, points }) => {
+      const i = names.indexOf(name)
+      return Plot.line(points, {
         stroke: colour(i),
-        strokeWidth: 1.75,
+        strokeWidth: several ? 1.1 : 1.75,
+        strokeOpacity: several ? 0.75 : 1,
         strokeDasharray: dashes[i % dashes.length]!,
         ...(points.length === 1 ? { marker: "dot" } : {})
       })
-    )
+    })
   }) as unknown as Svg
-  for (const [i, { name }] of series.entries()) {
-    const [left, top] = [64 + (i % 3) * 190, height - 18 * rows + 18 * Math.floor(i / 3) + 6]
+  for (const [i, name] of names.entries()) {
+    const [left, row] = at(i) as [number, number]
+    const top = height - 18 * rows + 18 * row + 6
     svg.append(
       element(document, "path", {
         d: `M${left},${top}h24`,
@@ -106,7 +137,7 @@ export const bands = (series: ReadonlyArray<Series>, label: string): Markup => {
   const data = series.flatMap(({ name, points }) => points.map(([k, value]) => ({ name, k, value })))
   const svg = Plot.plot({
     document,
-    width: 640,
+    width,
     height: 120,
     marginLeft: 64,
     marginRight: 16,
@@ -139,12 +170,12 @@ export const dots = (
   const points = methods.flatMap(({ method, values }) => values.map((value) => ({ method, value })))
   const svg = Plot.plot({
     document,
-    width: 640,
+    width,
     height: 56 + 28 * names.length,
     marginLeft: Math.min(260, 24 + 7 * Math.max(...names.map((name) => short(name).length))),
     marginRight: 24,
     marginBottom: 36,
-    x: { label: x, labelAnchor: "center", labelArrow: "none", ticks: 6, grid: true, nice: true },
+    x: { label: x, labelAnchor: "center", labelArrow: "none", ticks: 6, grid: true, nice: true, inset: 8 },
     y: { label: null, domain: names, tickFormat: short, tickSize: 0 },
     marks: [
       Plot.dot(points, {

@@ -34,20 +34,29 @@ export const html = (strings: TemplateStringsArray, ...parts: ReadonlyArray<Part
 /** Nothing. */
 export const nothing = new Markup("")
 
-/** A table with a caption; the first cell of a row heads it, and numbers stand to the right. */
+/** Whether a cell is a number, perhaps with a unit, a sign or a deviation behind it. */
+const isNumber = (cell: string): boolean => /^(?:< )?[-+×]?(?:\d[\d.,]*(?:e[-+]?\d+)?|NaN|Infinity)(?:\s|$)/.test(cell)
+
+/** A table with a caption; the first cell of a row heads it, and columns of numbers stand to the right, their headings with them. */
 export const table = (
   caption: string,
   head: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string | number>>
-): Markup =>
-  html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}">
+): Markup => {
+  const kinds = head.map((_, i) => {
+    const cells = rows.map((row) => `${row[i] ?? ""}`).filter((cell) => cell !== "-" && cell !== "")
+    const words = cells.filter((cell) => !isNumber(cell)).length
+    // A word may stand for a number, as that of the baseline does.
+    return i > 0 && words < cells.length && words <= 1 ? html` class="n"` : ""
+  })
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}">
     <table>
       <caption>
         ${caption}
       </caption>
       <thead>
         <tr>
-          ${head.map((cell) => html`<th scope="col">${cell}</th>`)}
+          ${head.map((cell, i) => html`<th scope="col" ${kinds[i]!}>${cell}</th>`)}
         </tr>
       </thead>
       <tbody>
@@ -55,16 +64,13 @@ export const table = (
           ([first, ...cells]) =>
             html`<tr>
               <th scope="row">${first ?? ""}</th>
-              ${cells.map((cell) =>
-                /^[-+]?(?:[\d.,]+(?:e[-+]?\d+)?|NaN|-)(?:\s|$)/.test(`${cell}`)
-                  ? html`<td class="n">${cell}</td>`
-                  : html`<td>${cell}</td>`
-              )}
+              ${cells.map((cell, i) => html`<td ${kinds[i + 1] ?? ""}>${cell}</td>`)}
             </tr> `
         )}
       </tbody>
     </table>
   </div>`
+}
 
 /** What may be wider than the page: it scrolls by itself, also by the keyboard. */
 export const scrolled = (content: Markup, name: string): Markup =>
@@ -76,7 +82,7 @@ export const figure = (svg: Markup, caption: string, numbers: Markup): Markup =>
     ${scrolled(svg, caption)}
     <figcaption>${caption}</figcaption>
     <details>
-      <summary>Numbers: ${caption}</summary>
+      <summary>Numbers<span class="unseen">: ${caption}</span></summary>
       ${numbers}
     </details>
   </figure>`

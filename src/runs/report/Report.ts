@@ -9,18 +9,20 @@ import * as PlanFile from "../folder/PlanFile.ts"
 import * as Records from "../folder/Records.ts"
 import * as ResultFile from "../folder/ResultFile.ts"
 import * as RunFolder from "../folder/RunFolder.ts"
-import type { Score } from "../folder/Score.ts"
 import * as Status from "../folder/Status.ts"
 import * as Standing from "../statistics/Standing.ts"
 import * as Config from "../trial/Config.ts"
+import * as Labels from "../trial/Labels.ts"
 import { trialFolder } from "../trial/Session.ts"
+import * as Seeds from "../view/Seeds.ts"
 import * as Shell from "../view/Shell.ts"
+import * as Verdict from "../view/Verdict.ts"
 import * as Curves from "./Curves.ts"
-import { html, Markup, nothing, table } from "./Html.ts"
+import * as CurveSections from "./CurveSections.ts"
+import * as Groups from "./Groups.ts"
+import { html, type Markup, nothing, table } from "./Html.ts"
+import { page, section } from "./Page.ts"
 import * as Sections from "./Sections.ts"
-import { css } from "./Style.ts"
-
-const section = (id: string, title: string, body: Markup) => ({ id, title, body })
 
 /** Plans that are the same once, under all their names. */
 const plans = ({ problems }: PlanFile.Plans): ReadonlyArray<readonly [string, Plan]> => {
@@ -29,16 +31,17 @@ const plans = ({ problems }: PlanFile.Plans): ReadonlyArray<readonly [string, Pl
     const key = JSON.stringify(plan)
     known.set(key, [[...(known.get(key)?.[0] ?? []), name], plan])
   }
-  return [...known.values()].map(([names, plan]) => [names.join(", "), plan])
-}
-
-/** Scores of each metric on each split, the first method being what the others are compared with. */
-const standings = (scores: ReadonlyArray<Score>): ReadonlyArray<Standing.Standings> => {
-  const keys = [...new Set(scores.map(({ metric, split }) => JSON.stringify([metric, split])))]
-  return keys.map((key) => {
-    const own = scores.filter(({ metric, split }) => JSON.stringify([metric, split]) === key)
-    return Standing.of(own, own[0]!.method)
-  })
+  // Those of several seeds are of one method.
+  const methodsOf = (names: ReadonlyArray<string>): string => {
+    const methods = new Map<string, number>()
+    for (const name of names) {
+      const [method, seed] = Seeds.seeded(name)
+      const key = seed === "" ? name : method
+      methods.set(key, (methods.get(key) ?? 0) + 1)
+    }
+    return [...methods].map(([method, seeds]) => (seeds === 1 ? method : `${method}, ${seeds} seeds`)).join("; ")
+  }
+  return [...known.values()].map(([names, plan]) => [methodsOf(names), plan])
 }
 
 const words: { readonly [state in Status.Status["state"]]: string } = {
@@ -50,10 +53,10 @@ const words: { readonly [state in Status.Status["state"]]: string } = {
 }
 
 /** One trial's records as curves, with what its attempts were. */
-const trialOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder, name: string) {
+const trialOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder, name: string, shown = name) {
   const { attempts, records } = yield* Records.history(trialFolder(folder, name))
   const { training, waiting } = Records.seconds(records)
-  return { name, curves: Curves.of(records), training, waiting, attempts }
+  return { name: shown, curves: Curves.of(records), training, waiting, attempts } satisfies Groups.Trial as Groups.Trial
 })
 
 /** Solves that their solvers do not call sound, by how often. */
@@ -69,26 +72,65 @@ const unsound = (
     )
   )
 
-/** Trials that are drawn: a page of more would be large, and nobody would read it. */
+/** Methods that are drawn: a page of more would be large, and nobody would read it. */
 const drawn = 24
 
 const some = (parts: ReadonlyArray<Markup>): Markup => html`${parts.filter(({ text }) => text.trim() !== "")}`
+
+/** The parts that curves are drawn in; of how many trials none is drawn. */
+const curves = (trials: ReadonlyArray<Groups.Trial>) => {
+  const groups = Groups.of(trials.filter((trial) => trial.curves.levels.length > 0))
+  const first = (has: (own: Curves.Curves) => boolean) =>
+    groups.filter((group) => group.trials.some((trial) => has(trial.curves))).slice(0, drawn)
+  const losses = first(() => true)
+  return {
+    undrawn: trials.length - losses.reduce((sum, group) => sum + group.trials.length, 0),
+    sections: [
+      section("lambda", "Tradeoff weights", some(first(({ lambda }) => lambda.length > 0).map(CurveSections.lambda))),
+      section(
+        "hypergradient",
+        "Hypergradients",
+        some(first(({ hyper }) => hyper.length > 0).map(CurveSections.hypergradients))
+      ),
+      section("losses", "Losses", some(losses.map((group) => CurveSections.losses(group, losses.length > 3))))
+    ]
+  }
+}
+
+const listed = (sentences: ReadonlyArray<string>): Markup =>
+  sentences.length === 0
+    ? nothing
+    : html`<ul class="verdict">
+        ${sentences.map((text) => html`<li>${text}</li>`)}
+      </ul>`
+
+const warned = (warnings: ReadonlyArray<string>): Markup =>
+  html`${warnings.map((text) => html`<p class="warning">${text}</p>`)}`
+
+const commandOf = ({ argv, cwd }: Manifest.Manifest): string =>
+  `${cwd === undefined ? "" : `cd ${Shell.word(cwd)}\n`}${["tapweight", ...argv.slice(2)].map(Shell.word).join(" ")}`
+
+const entriesOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
+  return yield* JsonFile.readSealed((yield* Path.Path).join(folder.path, "config.json"), Config.Entries)
+})
+
+const trialsOf = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
+  const names = yield* RunFolder.trials(folder)
+  return names.length === 0 ? [""] : names
+})
 
 /** The page of a run, whatever state it is in. */
 export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
   const manifest = yield* Manifest.read(folder)
   const status = yield* Status.read(folder)
-  const entries = yield* JsonFile.readSealed(path.join(folder.path, "config.json"), Config.Entries)
+  const entries = yield* entriesOf(folder)
   const result = yield* ResultFile.read(folder)
   const planned = plans(yield* PlanFile.read(folder))
-  const names = yield* RunFolder.trials(folder)
-  const all = yield* Effect.forEach(names.length === 0 ? [""] : names, (name) => trialOf(folder, name))
-  const trials = all.filter(({ curves }) => curves.levels.length > 0).slice(0, drawn)
-  const undrawn = all.length - trials.length
+  const all = yield* Effect.forEach(yield* trialsOf(folder), (name) => trialOf(folder, name))
+  const { sections, undrawn } = curves(all)
   const patch = yield* Effect.orElseSucceed(fs.readFileString(path.join(folder.path, "git.patch")), () => "")
-  const command = ["tapweight", ...manifest.argv.slice(2)].map(Shell.word).join(" ")
-  const scored = standings(result?.scores ?? [])
+  const scored = Standing.all(result?.scores ?? [])
   const warnings = [
     ...(status.error === null ? [] : [status.error]),
     ...(manifest.git?.dirty === true ? ["The code had changes that no commit has; they are below."] : []),
@@ -96,8 +138,8 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
       const rows = dropped.reduce((sum, each) => sum + each.rows, 0)
       return rows === 0 ? [] : [`${rows} rows of ${name} were dropped.`]
     }),
-    ...unsound(trials),
-    ...(undrawn > 0 ? [`Curves of ${undrawn} of ${all.length} trials are not drawn.`] : [])
+    ...unsound(all),
+    ...(undrawn > 0 ? [`Losses of ${undrawn} of ${all.length} trials are not drawn.`] : [])
   ]
   const { parent } = manifest
   const forked =
@@ -107,93 +149,131 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
           Forked from ${parent.run} at tick
           ${parent.tick}${Object.entries(parent.changed).map(([key, { from, to }]) => `; ${key} ${JSON.stringify(from)} → ${JSON.stringify(to)}`)}.
         </p>`
-  const sections = [
-    section(
-      "result",
-      "Result",
-      html`${forked}${warnings.map((text) => html`<p class="warning">${text}</p>`)}${result === undefined ? html`<p>The run has no result yet.</p>` : html`<pre tabindex="0">${result.text}</pre>`}`
-    ),
-    section("comparison", "Comparison", Sections.standings(scored)),
-    section("lambda", "Tradeoff weights", some(trials.map(({ curves, name }) => Sections.lambda(name, curves)))),
-    section(
-      "hypergradient",
-      "Hypergradients",
-      some(trials.map(({ curves, name }) => Sections.hypergradients(name, curves)))
-    ),
-    section(
-      "losses",
-      "Losses",
-      some(trials.map(({ curves, name }) => Sections.losses(name, curves, trials.length > 3)))
-    ),
-    section("levels", "Levels", html`${planned.map(([of, plan]) => Sections.plan(of, plan))}`),
-    section(
-      "cost",
-      "Cost",
-      html`${Sections.tables(result?.tables ?? [])}${Sections.costs(trials)}${table(
-        "Seconds of each trial",
-        ["trial", "seconds", "of them waiting for data", "attempts"],
-        all.map(({ attempts, name, training, waiting }) => [
-          name === "" ? folder.program : name,
-          training.toFixed(1),
-          waiting.toFixed(1),
-          `${attempts}`
-        ])
-      )}`
-    ),
-    section("provenance", "Provenance", Sections.provenance(manifest)),
-    section("settings", "Settings", Sections.settings(entries)),
-    section(
-      "repeat",
-      "To repeat",
-      html`<pre tabindex="0">${manifest.cwd === undefined ? "" : `cd ${Shell.word(manifest.cwd)}\n`}${command}</pre>
-        ${
-          patch === ""
-            ? nothing
-            : html`<details>
-                <summary>Changes since the commit</summary>
-                <pre tabindex="0">${patch}</pre>
-              </details>`
-        }`
+  return page(
+    `${folder.program} ${folder.id}`,
+    folder.program,
+    html`${folder.id} · <span class="state">${words[status.state]}</span> · tick ${status.tick} · seed
+      ${manifest.seeds.root}`,
+    [
+      section(
+        "result",
+        "Result",
+        html`${forked}${listed(Verdict.sentences(scored))}${warned(warnings)}${result === undefined ? html`<p>The run has no result yet.</p>` : html`<pre tabindex="0">${result.text}</pre>`}`
+      ),
+      section("comparison", "Comparison", Sections.standings(scored)),
+      ...sections,
+      section("levels", "Levels", html`${planned.map(([of, plan]) => Sections.plan(of, plan))}`),
+      section(
+        "cost",
+        "Cost",
+        html`${Sections.tables(result?.tables ?? [])}${CurveSections.costs(Groups.of(all), folder.program)}`
+      ),
+      section("provenance", "Provenance", Sections.provenance(manifest)),
+      section("settings", "Settings", Sections.settings(entries)),
+      section(
+        "repeat",
+        "To repeat",
+        html`<pre tabindex="0">${commandOf(manifest)}</pre>
+          ${
+            patch === ""
+              ? nothing
+              : html`<details>
+                  <summary>Changes since the commit</summary>
+                  <pre tabindex="0">${patch}</pre>
+                </details>`
+          }`
+      )
+    ]
+  )
+})
+
+/** Several finished runs side by side. */
+export interface Several {
+  readonly title: string
+  readonly folders: ReadonlyArray<RunFolder.RunFolder>
+  readonly standings: ReadonlyArray<Standing.Standings>
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** What trials of runs are called beside one another: by settings that tell the runs apart, and their own seed or the run's. */
+const called = (program: string, label: string, seed: number, trial: string): string => {
+  const [method, own] = Seeds.seeded(trial)
+  const words = [label === "" ? program : label, method, `seed ${own === "" ? seed : own}`]
+  return words.filter((word) => word !== "").join(", ")
+}
+
+/** The page of several runs: how their methods stand, their curves over one another, and what each was. */
+export const several = Effect.fnUntraced(function* ({ folders, standings: scored, title, warnings }: Several) {
+  const runs = yield* Effect.forEach(folders, (folder) =>
+    Effect.gen(function* () {
+      const manifest = yield* Manifest.read(folder)
+      const status = yield* Status.read(folder)
+      return { folder, manifest, status, entries: yield* entriesOf(folder) }
+    })
+  )
+  const labels = Labels.labels(runs.map(({ entries }) => entries))
+  const trials = (yield* Effect.forEach(runs, ({ folder, manifest }, i) =>
+    Effect.flatMap(trialsOf(folder), (names) =>
+      Effect.forEach(names, (name) =>
+        trialOf(folder, name, called(folder.program, labels[i]!, manifest.seeds.root, name))
+      )
     )
-  ].filter(({ body }) => body.text.trim() !== "")
-  const title = `${folder.program} ${folder.id}`
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta
-          http-equiv="Content-Security-Policy"
-          content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-        />
-        <meta name="color-scheme" content="light dark" />
-        <title>${title}</title>
-        <style>
-          ${new Markup(css)}
-        </style>
-      </head>
-      <body>
-        <header>
-          <h1>${folder.program}</h1>
-          <p class="soft">
-            ${folder.id} · <span class="state">${words[status.state]}</span> · tick ${status.tick} · seed
-            ${manifest.seeds.root}
-          </p>
-          <nav aria-label="Parts">
-            <ul>
-              ${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}
-            </ul>
-          </nav>
-        </header>
-        <main>
-          ${sections.map(
-            ({ body, id, title }) =>
-              html`<section id="${id}" aria-labelledby="${id}-title">
-                <h2 id="${id}-title">${title}</h2>
-                ${body}
-              </section> `
-          )}
-        </main>
-      </body>
-    </html> `.text
+  )).flat()
+  const { sections, undrawn } = curves(trials)
+  const keys = [...new Set(runs.flatMap(({ entries }) => Object.keys(entries)))]
+  const value = (i: number, key: string) => JSON.stringify(runs[i]!.entries[key]?.value)
+  const differing = keys.filter((key) => runs.some((_, i) => value(i, key) !== value(0, key)))
+  const ids = runs.map(({ folder }) => folder.id)
+  return page(
+    title,
+    title,
+    html`${runs.length} runs of ${[...new Set(runs.map(({ folder }) => folder.program))].join(", ")}`,
+    [
+      section(
+        "result",
+        "Result",
+        html`${listed(Verdict.sentences(scored))}${warned([...warnings, ...unsound(trials), ...(undrawn > 0 ? [`Losses of ${undrawn} of ${trials.length} trials are not drawn.`] : [])])}`
+      ),
+      section("comparison", "Comparison", Sections.standings(scored)),
+      ...sections,
+      section("cost", "Cost", CurveSections.costs(Groups.of(trials), title)),
+      section(
+        "runs",
+        "Runs",
+        html`${table(
+          "Runs, and the settings that tell them apart",
+          ["run", "state", "seed", ...differing.filter((key) => key !== "seed")],
+          runs.map(({ folder, manifest, status }, i) => [
+            folder.id,
+            words[status.state],
+            manifest.seeds.root,
+            ...differing.filter((key) => key !== "seed").map((key) => value(i, key) ?? "-")
+          ])
+        )}
+        ${table(
+          "Where they come from",
+          ["run", "commit", "engine", "machine", "data", "command"],
+          runs.map(({ folder, manifest }) => [
+            folder.id,
+            manifest.git === null
+              ? "none"
+              : `${manifest.git.commit.slice(0, 12)}${manifest.git.dirty ? ", and changes" : ""}`,
+            Manifest.computing(manifest.engine),
+            `${manifest.hardware.cpu}, ${manifest.hardware.cores} cores`,
+            manifest.data.map(({ name, sha256 }) => `${name} ${sha256?.slice(0, 12) ?? "-"}`).join(", ") || "-",
+            commandOf(manifest).split("\n").at(-1)!
+          ])
+        )}`
+      ),
+      section(
+        "settings",
+        "Settings",
+        table(
+          `Settings that all ${ids.length} have`,
+          ["setting", "value"],
+          keys.filter((key) => !differing.includes(key)).map((key) => [key, value(0, key) ?? "-"])
+        )
+      )
+    ]
+  )
 })

@@ -10,6 +10,7 @@ import * as ResultFile from "../folder/ResultFile.ts"
 import type { RunFolder } from "../folder/RunFolder.ts"
 import type { Score } from "../folder/Score.ts"
 import * as Config from "../trial/Config.ts"
+import * as Labels from "../trial/Labels.ts"
 
 /** Runs that cannot be compared, or not so. */
 export class CompareError extends Schema.TaggedError<CompareError>()("CompareError", { reason: Schema.String }) {
@@ -26,7 +27,7 @@ interface Part {
   readonly run: string
   readonly program: string
   readonly scores: ReadonlyArray<Score>
-  readonly settings: { readonly [key: string]: string }
+  readonly entries: Config.Entries
   readonly data: Manifest.Manifest["data"]
 }
 
@@ -52,20 +53,17 @@ const partOf = Effect.fnUntraced(function* (folder: RunFolder) {
     run: folder.id,
     program: stored.program,
     scores: stored.scores,
-    settings: Object.fromEntries(Object.entries(entries).map(([key, { value }]) => [key, JSON.stringify(value)])),
+    entries,
     data
   } satisfies Part as Part
 })
 
-/** Settings that only say with which seeds a run is made, or for how many. */
-const seeding = new Set(["seed", "seeds"])
-
-/** How a run differs from the others, in its settings: what its methods are told apart by. */
-const labelOf = (part: Part, parts: ReadonlyArray<Part>): string => {
-  const keys = [...new Set(parts.flatMap(({ settings }) => Object.keys(settings)))].filter((key) => !seeding.has(key))
-  const differing = keys.filter((key) => parts.some(({ settings }) => settings[key] !== part.settings[key]))
-  const own = parts.some(({ program }) => program !== part.program) ? [part.program] : []
-  return [...own, ...differing.map((key) => `${key}=${part.settings[key] ?? "-"}`)].join(", ")
+/** How runs differ, in their programs and settings: what their methods are told apart by. */
+const labelsOf = (parts: ReadonlyArray<Part>): ReadonlyArray<string> => {
+  const programs = new Set(parts.map(({ program }) => program)).size > 1
+  return Labels.labels(parts.map(({ entries }) => entries)).map((label, i) =>
+    [...(programs ? [parts[i]!.program] : []), ...(label === "" ? [] : [label])].join(", ")
+  )
 }
 
 /** Data sets of one name that are not the same, in words. */
@@ -97,8 +95,9 @@ export const gather = Effect.fnUntraced(function* (folders: ReadonlyArray<RunFol
   const owners = new Map<string, string>()
   const senses = new Map<string, Score["better"]>()
   const warnings = [...mixed(parts)]
-  for (const part of parts) {
-    const label = parts.length === 1 ? "" : labelOf(part, parts)
+  const labels = labelsOf(parts)
+  for (const [i, part] of parts.entries()) {
+    const label = labels[i]!
     for (const score of part.scores) {
       const named = label === "" ? score : { ...score, method: `${score.method} (${label})` }
       const owner = owners.get(keyOf(named))

@@ -1,19 +1,12 @@
 /** Standings for people. */
 import * as Paired from "../statistics/Paired.ts"
+import { digitsFor, p, signed as withSign } from "./Numbers.ts"
 import type { OfTask, Standings } from "../statistics/Standing.ts"
 import * as TextTable from "./TextTable.ts"
 
-/** Digits behind the point such that three figures of the largest number show, at most six. */
-const digitsFor = (values: ReadonlyArray<number>): number => {
-  const largest = Math.max(...values.map(Math.abs).filter(Number.isFinite), 1e-6)
-  return Math.min(6, Math.max(0, 3 - Math.ceil(Math.log10(largest))))
-}
-
-const p = (value: number | undefined): string => (value === undefined ? "-" : value.toFixed(3))
-
 const ofTask = ({ seeds, smallest, standings, task }: OfTask, { baseline, metric, split }: Standings): string => {
   const digits = digitsFor(standings.map(({ mean }) => mean))
-  const signed = (value: number) => `${value >= 0 ? "+" : ""}${value.toFixed(digits)}`
+  const signed = (value: number) => withSign(value, digits)
   const rows = standings.map(({ deviation, difference, mean, method, values }) => {
     const spread = `${mean.toFixed(digits)}${values.length > 1 ? ` ± ${deviation.toFixed(digits)}` : ""}`
     if (method === baseline) return [method, `${values.length}`, spread, "baseline", "", ""]
@@ -38,7 +31,7 @@ export const text = (standings: Standings): string => {
     method,
     rank.toFixed(2),
     improvement === undefined ? "baseline" : improvement.toFixed(2),
-    value === undefined ? "" : value.toFixed(3)
+    value === undefined ? "" : p(value)
   ])
   return [
     ...tasks.map((task) => ofTask(task, standings)),

@@ -69,6 +69,7 @@ const assets: { readonly [path: string]: readonly [type: string, read: () => str
   "/": ["text/html; charset=utf-8", () => readFileSync(`${own}page.html`, "utf8")],
   "/palette.css": ["text/css; charset=utf-8", () => Palette.css],
   "/page.css": ["text/css; charset=utf-8", () => readFileSync(`${own}page.css`, "utf8")],
+  "/seeds.js": ["text/javascript; charset=utf-8", script("../../view/Seeds")],
   ...Object.fromEntries(scripts.map((name) => [`/${name}.js`, ["text/javascript; charset=utf-8", script(name)]])),
   "/uplot.css": ["text/css; charset=utf-8", () => readFileSync(`${uplot}uPlot.min.css`, "utf8")],
   "/uplot.js": ["text/javascript; charset=utf-8", () => readFileSync(`${uplot}uPlot.esm.js`, "utf8")]

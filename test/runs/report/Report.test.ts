@@ -203,6 +203,40 @@ describe("a report", () => {
     )
   })
 
+  it("has in its tables the means, deviations and differences of result.json, to the last digit shown, and says who won", async () => {
+    const document = new DOMParser().parseFromString(await page(), "text/html")
+    const stored = (await run(ResultFile.read(folderOf("one"))))!.scores!
+    const of = (method: string) => stored.filter((score) => score.method === method).map(({ value }) => value)
+    const mean = (values: ReadonlyArray<number>) => values.reduce((sum, value) => sum + value / values.length, 0)
+    const off = (values: ReadonlyArray<number>) =>
+      Math.sqrt(values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / (values.length - 1))
+    const rows = [...document.querySelectorAll("#comparison table")][0]!.querySelectorAll("tbody tr")
+    const [none, other] = [...rows].map((row) =>
+      [...row.querySelectorAll("th, td")].map((cell) => `${cell.textContent}`)
+    )
+    const near = (cell: string, value: number) => {
+      const digits = /\.(\d+)/.exec(cell)![1]!.length
+      assert.isAtLeast(digits, 3)
+      assert.strictEqual(Number(cell), Number(value.toFixed(digits)))
+    }
+    for (const [row, values] of [
+      [none!, of("none")],
+      [other!, of(hostile)]
+    ] as const) {
+      assert.strictEqual(row[1], "4")
+      near(row[2]!, mean(values))
+      near(row[3]!, off(values))
+    }
+    near(other![4]!, mean(of(hostile)) - mean(of("none")))
+    assert.strictEqual(none![4], "baseline")
+    // All four differences agree.
+    assert.deepStrictEqual(other!.slice(6), ["0.125", "0.125"])
+    assert.include(
+      document.querySelector(".verdict")!.textContent,
+      "is best with 0.656 ± 0.011, +0.143 over none: it may be noise"
+    )
+  })
+
   it("says what levels cost, beside the tables that the program gave, to the letter; rates, norms and shares are drawn", async () => {
     const document = new DOMParser().parseFromString(await page(), "text/html")
     const cells = [...document.querySelectorAll("#cost tr")].map((row) =>
@@ -213,7 +247,7 @@ describe("a report", () => {
     const said = (text: string) => text.replace("\u001b", "\\u001b").replace("\u202e", "\\u202e")
     for (const { columns, rows } of stored)
       for (const row of [columns, ...rows]) assert.deepInclude(cells, row.map(said))
-    assert.deepInclude(cells, ["lower", "2000", "3", "25 %", "1", "4096"])
+    assert.deepInclude(cells, ["lower", "2000", "3", "25 %", "1", "4 KiB"])
     assert.deepInclude(cells, ["upper", "2000", "9", "75 %", "3.5", "-"])
     assert.include(document.querySelector("#cost")!.textContent, "768 MiB at most")
     const captions = [...document.querySelectorAll("figcaption")].map((caption) => `${caption.textContent}`.trim())

@@ -1,5 +1,9 @@
 // What the page knows of runs: series of points, and which of them belong on one picture.
 
+const { seeded } = (await import(String("/seeds.js"))) as {
+  readonly seeded: (trial: string) => readonly [method: string, seed: string]
+}
+
 /** A point, and where it is from; numbers that are not finite come as nothing. */
 export type Stepped = readonly [x: number, value: number | null, step: number, attempt: number]
 
@@ -101,12 +105,6 @@ const order = ["λ", "loss,", "hyper", "scores", "cosines", "shares", "residuals
 const rank = (title: string): number => {
   const found = order.findIndex((word) => title.startsWith(word))
   return found < 0 ? order.length : found
-}
-
-/** Of what it is one, and which one: names of trials that differ in their last number alone are seeds of one method. */
-const seeded = (trial: string): readonly [method: string, seed: string] => {
-  const match = /^(.*?)(?:[\s,/_-]+(?:seed\s*|s)?|seed\s*)(\d+)$/.exec(trial)
-  return match === null ? [trial, ""] : [match[1]!, match[2]!]
 }
 
 const short = (name: string): string =>
