@@ -78,7 +78,7 @@ export const make = (settings: Settings, task: Task) => {
       metrics: Simplex.metrics(beta)
     })
   })
-  const head = Var.make("head", Mlp.dense(model.features, Digits.classes))
+  const head = Var.make("head", Mlp.dense(model.code, Digits.classes))
   const rows = Digits.classes * (perDigit.train + perDigit.validation)
   return {
     beta,
@@ -96,7 +96,7 @@ export const make = (settings: Settings, task: Task) => {
       )
     },
     /** A head on features [n, features] of all labelled pictures, which every method ends with. */
-    probing: (features = NdArray.float32([rows, model.features], new Float32Array(rows * model.features))) =>
+    probing: (features = NdArray.float32([rows, model.code], new Float32Array(rows * model.code))) =>
       Problem.close(
         Level.minimize(head, {
           name: "probe",

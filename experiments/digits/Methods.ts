@@ -6,10 +6,10 @@ import * as Score from "./Score.ts"
 import type { Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
-/** The methods compared: each ends with a head on frozen features, learned from the same labels. */
+/** The methods compared, first what the others are measured by: each ends with a head on frozen features, learned from the same labels. */
 export const methods = {
-  none: "no pretraining",
   equal: "equal weights",
+  none: "no pretraining",
   random: "random weights",
   fixed: "best fixed weights",
   learned: "learned weights",
@@ -28,7 +28,12 @@ export interface Scores {
   readonly seconds: number
   /** The weights that the method found, where it looks for any. */
   readonly lambda?: Objectives.Shares
+  /** Validation accuracy of each fixed weighting, where the method tries several. */
+  readonly tried?: Tried
 }
+
+/** Accuracies by weights: equal ones, or one objective alone. */
+export type Tried = { readonly [weights in Objectives.Name | "equal"]: number }
 
 /** The data of one seed, and the problems on it. */
 export interface Seeded {
@@ -44,6 +49,7 @@ interface Found {
   readonly accuracy: number
   readonly loss: number
   readonly lambda?: Objectives.Shares
+  readonly tried?: Tried
 }
 
 /** The same share for each of some objectives, and none for the others. */
@@ -102,9 +108,11 @@ export const make = (
   /** Of equal weights and every objective alone, what has the lowest validation loss. */
   const fixed = Effect.gen(function* () {
     const centre: Found = { ...(yield* weighted("equal", equal)), lambda: equal }
-    const tried = [centre, ...(yield* Effect.forEach(Objectives.names, alone))]
-    const best = tried.reduce((a, b) => (b.loss < a.loss ? b : a))
-    return { ...best, seconds: tried.reduce((sum, { seconds }) => sum + seconds, 0) }
+    const corners = yield* Effect.forEach(Objectives.names, alone)
+    const all = [centre, ...corners]
+    const best = all.reduce((a, b) => (b.loss < a.loss ? b : a))
+    const tried = Object.fromEntries(["equal", ...Objectives.names].map((name, i) => [name, all[i]!.accuracy])) as Tried
+    return { ...best, tried, seconds: all.reduce((sum, { seconds }) => sum + seconds, 0) }
   })
   /** Level I from the start, under the weights that were learned. */
   const final = Effect.gen(function* () {
@@ -114,7 +122,7 @@ export const make = (
   })
 
   /** A last head on an encoder, tested once. */
-  const tested = Effect.fnUntraced(function* (name: string, { accuracy, encoder, lambda, seconds }: Found) {
+  const tested = Effect.fnUntraced(function* (name: string, { accuracy, encoder, lambda, seconds, tried }: Found) {
     const features = yield* score.features(encoder, Levels.both(task).pictures)
     const problem = levels.probing(features)
     const outcome = yield* trials.trial(`seed-${seed}/${name}/probe`, { problem, ticks: probeTicks, seed })
@@ -127,7 +135,8 @@ export const make = (
       seconds,
       validation: accuracy,
       test,
-      ...(lambda === undefined ? {} : { lambda })
+      ...(lambda === undefined ? {} : { lambda }),
+      ...(tried === undefined ? {} : { tried })
     } satisfies Scores as Scores
   })
 

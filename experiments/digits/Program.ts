@@ -59,8 +59,8 @@ export const compared = <M extends string>(
   )
 
 /**
- * TapWeight on handwritten digits: a small net is pretrained on what unlabelled pictures can be asked, few labels tell which
- * digit they show, and the weights of the questions are learned through the head that is best on these.
+ * TapWeight on handwritten digits: a small net learns to write a picture as ten numbers from what unlabelled pictures can be
+ * asked, few labels tell which digit they show, and the weights of the questions are learned through the head that is best on these.
  */
 export const digits = Program.make({
   name: "digits",
@@ -88,7 +88,7 @@ export const digits = Program.make({
       const lambda = yield* LambdaChart.make(session.folder, searches, of)
       return {
         result: {
-          rows: rows.map((row) => ({ ...row, lambda: row.lambda ?? null })),
+          rows: rows.map((row) => ({ ...row, lambda: row.lambda ?? null, tried: row.tried ?? null })),
           failures: failures.map((failure) => ({ ...failure }))
         },
         scores: Summary.scores(rows),

@@ -8,7 +8,7 @@ const schema = Schema.Struct({
   seeds: positive,
   /** Labelled digits of each kind; what is left over is unlabelled. */
   perDigit: Schema.Struct({ train: positive, validation: positive, test: positive }),
-  model: Schema.Struct({ first: positive, second: positive, features: positive, projection: positive }),
+  model: Schema.Struct({ hidden: positive, code: positive, projection: positive }),
   /** Pictures in a batch of pretraining. */
   batch: positive,
   rate: Schema.Struct({ pretrain: rate, reweight: rate, probe: rate }),
@@ -29,15 +29,16 @@ const schema = Schema.Struct({
 /** Settings of the experiment. */
 export type Settings = (typeof schema)["Type"]
 
-/** Sizes that finish in about two minutes on two cores. */
+/** A minute and a half of one core. */
 export const defaults: Settings = {
-  seed: 0,
-  seeds: 8,
-  ticks: 200,
+  // Settings were chosen on seeds 100 to 109.
+  seed: 200,
+  seeds: 10,
+  ticks: 300,
   perDigit: { train: 10, validation: 20, test: 200 },
-  model: { first: 16, second: 32, features: 64, projection: 32 },
+  model: { hidden: 64, code: 10, projection: 32 },
   batch: 48,
-  rate: { pretrain: 3e-3, reweight: 50, probe: 0.05 },
+  rate: { pretrain: 3e-3, reweight: 15, probe: 0.05 },
   window: { updates: 10, every: 10 },
   penalty: 0.1,
   views: { shift: 1, turn: 15, zoom: 0.2 },

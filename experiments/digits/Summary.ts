@@ -47,6 +47,20 @@ const paired = (rows: ReadonlyArray<Row>, one: Methods.Method, other: Methods.Me
   return [name, `${ComparisonText.signed(found.mean, ComparisonText.percent)} points`, better, p]
 }
 
+/** Whether there is anything to find: validation accuracies of fixed weights, which `best fixed weights` chooses from. */
+const landscape = (rows: ReadonlyArray<Row>): string => {
+  const tried = of(rows, "fixed").flatMap((row) => (row.tried === undefined ? [] : [row.tried]))
+  const spread = (weights: keyof Methods.Tried) =>
+    ComparisonText.spread(
+      tried.map((one) => one[weights]),
+      ComparisonText.percent
+    )
+  return TextTable.numbers([
+    ["fixed weights", "equal", ...Objectives.names.map((name) => `${name} alone`)],
+    ["validation %", spread("equal"), ...Objectives.names.map(spread)]
+  ])
+}
+
 /** Mean weights over seeds, of methods that look for any. */
 const weights = (rows: ReadonlyArray<Row>): string =>
   TextTable.numbers([
@@ -70,7 +84,7 @@ export const text = (rows: ReadonlyArray<Row>, failures: ReadonlyArray<Compariso
     paired(rows, "final", "random"),
     paired(rows, "final", "fixed")
   ])
-  return [table(rows), ComparisonText.failures(failures), differences, weights(rows)]
+  return [landscape(rows), table(rows), ComparisonText.failures(failures), differences, weights(rows)]
     .filter((part) => part !== "")
     .join("\n\n")
 }

@@ -20,7 +20,7 @@ const tiny: Settings = {
   ...defaults,
   ticks: 6,
   batch: 8,
-  model: { first: 4, second: 4, features: 8, projection: 4 },
+  model: { hidden: 8, code: 4, projection: 4 },
   perDigit: { train: 2, validation: 2, test: 3 },
   window: { updates: 2, every: 2 },
   probeTicks: 5
@@ -70,7 +70,7 @@ describe("weights on digits", () => {
         ...defaults,
         ticks: 60,
         batch: 24,
-        model: { first: 8, second: 8, features: 24, projection: 16 },
+        model: { hidden: 24, code: 10, projection: 16 },
         perDigit: { train: 5, validation: 20, test: 1 }
       }
       const shares = yield* Effect.forEach([100, 101], (seed) =>
