@@ -80,9 +80,9 @@ export const text = (rows: ReadonlyArray<Row>, failures: ReadonlyArray<Compariso
   const differences = TextTable.words([
     [`on test${least}`, "", "", ""],
     paired(rows, "learned", "equal"),
-    paired(rows, "final", "equal"),
-    paired(rows, "final", "random"),
-    paired(rows, "final", "fixed")
+    paired(rows, "learned", "random"),
+    paired(rows, "learned", "fixed"),
+    paired(rows, "final", "equal")
   ])
   return [landscape(rows), table(rows), ComparisonText.failures(failures), differences, weights(rows)]
     .filter((part) => part !== "")
