@@ -1,5 +1,5 @@
 // A published checkpoint finetuned here and by PyTorch with transformers: same rows, same head, same batches, dropout off.
-//   node --conditions=tapweight-source experiments/bench/finetuning.ts FOLDER DATA PYTHON [TASKS] [STEPS] [SEEDS] [ENGINE]
+//   node --conditions=tapweight-source experiments/bench/finetuning.ts FOLDER DATA PYTHON [TASKS] [STEPS] [SEEDS] [ENGINE] [RATE] [TESTED]
 // FOLDER is all-MiniLM-L6-v2's, DATA has glue/ and text/. Sides take turns, each on one thread. Of each task: how far apart the losses of
 // the first 20 steps are, the scores after STEPS, a step's time, by the wall and by the processor, and how far apart the logits of the test
 // texts are where transformers has loaded the folder that was written here after the training.
@@ -40,7 +40,8 @@ const [folder = "", data = "", python = "python3", chosen = "piboso,ag-news,sts-
 const engine = (process.argv[8] ?? "onnx") as Options.EngineName
 // The first steps compile, allocate and warm caches.
 const settling = 3
-const [rate, decay, size, longest, tested] = [5e-4, 0.01, 16, 32, 200]
+const [rate, tested] = [Number(process.argv[9] ?? 5e-4), Number(process.argv[10] ?? 200)]
+const [decay, size, longest] = [0.01, 16, 32]
 const ticks = Number(steps)
 const compared = Math.min(20, ticks)
 
