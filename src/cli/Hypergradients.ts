@@ -112,6 +112,13 @@ export const diagnose = (programs: Load.Programs) =>
     "diagnose",
     {
       ...inspected(programs),
+      ticks: Flag.Int("ticks").pipe(
+        Flag.withDescription(
+          "Also runs so many ticks, twice: whether the level comes to rest, and what its value is worth to levels below that start anew"
+        ),
+        Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(10))),
+        Flag.optional
+      ),
       require: Flag.Boolean("require").pipe(
         Flag.withDescription("Exits with 3 if anything is found to be wrong"),
         Flag.withDefault(false)
@@ -119,13 +126,20 @@ export const diagnose = (programs: Load.Programs) =>
     },
     Effect.fnUntraced(function* (options) {
       const { chosen, value } = yield* choose(programs, options)
-      const found = yield* Diagnose.diagnose(chosen.problem, {
-        seed: value.seed,
-        solveTicks: options.solve,
-        ...(Option.isSome(options.level) ? { level: options.level.value } : {})
-      }).pipe(Effect.provide(Options.engineLayer(options.engine, options)))
-      yield* Launch.print(options.format, Diagnose.text(found), found)
-      const alarms = Diagnose.alarms(found)
+      const { seed } = value
+      const level = Option.isSome(options.level) ? { level: options.level.value } : {}
+      const engine = Options.engineLayer(options.engine, options)
+      const found = yield* Diagnose.diagnose(chosen.problem, { seed, solveTicks: options.solve, ...level }).pipe(
+        Effect.provide(engine)
+      )
+      const ran = Option.isNone(options.ticks)
+        ? undefined
+        : yield* Diagnose.trajectory(chosen.problem, { seed, ticks: options.ticks.value, ...level }).pipe(
+            Effect.provide(engine)
+          )
+      const text = [Diagnose.text(found), ...(ran === undefined ? [] : [Diagnose.trajectoryText(ran)])].join("\n\n")
+      yield* Launch.print(options.format, text, ran === undefined ? found : { ...found, trajectory: ran })
+      const alarms = [...Diagnose.alarms(found), ...(ran === undefined ? [] : Diagnose.trajectoryAlarms(ran))]
       if (options.require && alarms.length > 0) return yield* new CheckError({ reason: alarms.join("\n") })
     }, Effect.scoped)
   ).pipe(

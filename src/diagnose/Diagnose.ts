@@ -13,7 +13,11 @@ import * as Product from "../levels/Product.ts"
 import * as Solvers from "../levels/Solver.ts"
 import { dot, type HostVector, norm } from "../runtime/run/Directions.ts"
 import * as Probe from "./Probe.ts"
+import { spectra, type Spectrum } from "./Spectrum.ts"
+import type { Trajectory } from "./Trajectory.ts"
 
+export { spectra, type Spectrum } from "./Spectrum.ts"
+export { type RetrainGap, type Trajectory, trajectory, type Velocity } from "./Trajectory.ts"
 export { DiagnoseError, open, type Options, type Probe, type ProbeError, solveTicks } from "./Probe.ts"
 
 /** One hypergradient beside the one that a table is measured against. */
@@ -233,11 +237,19 @@ export interface Diagnosis {
   readonly level: string
   readonly tables: ReadonlyArray<Table>
   readonly timeScale: TimeScale
+  readonly spectra: ReadonlyArray<Spectrum>
 }
 
 /** The sentences that say what is wrong. */
-export const alarms = ({ tables, timeScale }: Diagnosis): ReadonlyArray<string> =>
-  [...tables, timeScale].flatMap(({ alarm }) => (alarm === undefined ? [] : [alarm]))
+export const alarms = ({ spectra, tables, timeScale }: Diagnosis): ReadonlyArray<string> =>
+  alarmsOf([...tables, ...spectra, timeScale])
+
+const alarmsOf = (looks: ReadonlyArray<{ readonly alarm?: string }>): ReadonlyArray<string> =>
+  looks.flatMap(({ alarm }) => (alarm === undefined ? [] : [alarm]))
+
+/** The same of a run. */
+export const trajectoryAlarms = ({ retrainGap, velocity }: Trajectory): ReadonlyArray<string> =>
+  alarmsOf([velocity, retrainGap])
 
 /**
  * Every table of a problem with implicit estimators, at the values that the levels below come to. Needs a compiled engine, as the reference
@@ -258,7 +270,7 @@ export const diagnose = <V extends Var.Any, E, R>(
         yield* radiusSweep(probe),
         yield* batchSweep(probe)
       ]
-      return { level: probe.level, tables, timeScale: scale }
+      return { level: probe.level, tables, timeScale: scale, spectra: yield* spectra(probe) }
     })
   )
 
@@ -283,6 +295,12 @@ export const text = (found: Diagnosis): string => {
     }
     if (alarm !== undefined) lines.push(`! ${alarm}`)
   }
+  lines.push("")
+  for (const { alarm, contraction, dominant, level, opposite } of found.spectra) {
+    const left = contraction === undefined ? "" : `, its solver leaves ${number(contraction)} of an error`
+    lines.push(`curvature of '${level}'  from ${number(opposite)} to ${number(dominant)}${left}`)
+    if (alarm !== undefined) lines.push(`! ${alarm}`)
+  }
   const { alarm, change, closed, ratio } = found.timeScale
   lines.push(
     "",
@@ -290,4 +308,15 @@ export const text = (found: Diagnosis): string => {
   )
   if (alarm !== undefined) lines.push(`! ${alarm}`)
   return lines.join("\n")
+}
+
+/** What a run shows, for people. */
+export const trajectoryText = ({ retrainGap, ticks, velocity }: Trajectory): string => {
+  const { error, online, retrained } = retrainGap
+  return [
+    `velocity over ${ticks} ticks  ${number(velocity.first)} an update at first, ${number(velocity.last)} at last, ${number(velocity.straight)} of the way straight`,
+    ...(velocity.alarm === undefined ? [] : [`! ${velocity.alarm}`]),
+    `retrain gap  a loss of ${number(online)} beside the level, ${number(retrained)} anew: ${number(retrained - online)} ± ${number(error)}`,
+    ...(retrainGap.alarm === undefined ? [] : [`! ${retrainGap.alarm}`])
+  ].join("\n")
 }

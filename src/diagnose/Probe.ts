@@ -64,6 +64,10 @@ export interface Probe<out E> {
     change?: (level: Definition) => Definition,
     batch?: number
   ) => Effect.Effect<HostVector, E | ProbeError>
+  /** By level below: what its solver keeps after the solves of one such gradient, on batch 0. */
+  readonly kept: (
+    change: (level: Definition) => Definition
+  ) => Effect.Effect<{ readonly [level: string]: Tree.HostTree }, E | ProbeError>
 }
 
 const tagged = Predicate.or(Predicate.isTagged("StepFailure"), Predicate.isTagged("EngineError"))
@@ -176,8 +180,8 @@ export const open = <V extends Var.Any, E, R>(
           )
         : Effect.succeed(stated)
     }
-    const gradient = Effect.fnUntraced(
-      function* (change?: (level: Definition) => Definition, batch = 0) {
+    const asked = Effect.fnUntraced(
+      function* (change: ((level: Definition) => Definition) | undefined, batch: number) {
         const { ask, begin } = yield* readyAs(change)
         const batches = yield* batchesAt(batch)
         const values = (yield* engine.download(began.state)).vars
@@ -199,7 +203,7 @@ export const open = <V extends Var.Any, E, R>(
           )
           found = yield* ask(cell.state, batches)
         }
-        return Tree.hostEntries(found.gradient as Tree.HostTree).map(([, leaf]) => Float32Array.from(leaf.data))
+        return found
       },
       Effect.scoped,
       Effect.mapError(told)
@@ -212,6 +216,11 @@ export const open = <V extends Var.Any, E, R>(
       move: Effect.mapError(Effect.asVoid(run(own)), told),
       vars: Effect.suspend(() => Effect.map(engine.download(began.state), (state) => state.vars)),
       put: (values) => Effect.mapError(put(values), told),
-      gradient
+      gradient: (change, batch) =>
+        Effect.map(asked(change, batch ?? 0), ({ gradient }) =>
+          Tree.hostEntries(gradient as Tree.HostTree).map(([, leaf]) => Float32Array.from(leaf.data))
+        ),
+      kept: (change) =>
+        Effect.map(asked(change, 0), ({ solver }) => solver as { readonly [level: string]: Tree.HostTree })
     } satisfies Probe<E> as Probe<E>
   }).pipe(Effect.mapError(told))

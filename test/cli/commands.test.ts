@@ -246,6 +246,18 @@ describe("the command line", () => {
     assert.strictEqual(unsolved.code, 3, unsolved.out)
   })
 
+  it("diagnose says the curvature, and of a run whether the level comes to rest; what is wrong exits with 3", () => {
+    const program = file("looked.ts", bilevel(estimated).replace('"x", Init.ones', '"x", Init.zeros'))
+    const looked = tapweight("diagnose", program, "--ticks", "50", "--solve", "0", "--format", "json", "--require")
+    assert.strictEqual(looked.code, 3, looked.err)
+    assert.include(looked.err, "give the levels below more updates")
+    const { spectra, trajectory } = JSON.parse(looked.out)
+    // One step of the power iteration, from a curvature of two in all directions.
+    assert.closeTo(spectra[0].dominant, 2, 1e-4)
+    assert.isUndefined(trajectory.velocity.alarm)
+    assert.isAbove(trajectory.velocity.first, trajectory.velocity.last)
+  })
+
   it.skipIf(!long)("a finished run is made longer, as if it had been so from the start", () => {
     const program = file("longer.ts", bilevel(estimated))
     const ran = (ticks: number) =>
