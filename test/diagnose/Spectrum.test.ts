@@ -38,7 +38,7 @@ const problem = (solver: Hypergradient.Solver, well = 0) => {
   )
 }
 
-const spectraOf = (of: Problem.Problem<Var.Any, never, never>) =>
+const spectraOf = (of: ReturnType<typeof problem>) =>
   Effect.runPromise(
     Effect.scoped(Effect.flatMap(Diagnose.open(of, { seed: 1, solveTicks: 100 }), Diagnose.spectra)).pipe(
       Effect.provide(CompiledEngine.layer())
@@ -96,7 +96,7 @@ describe("a spectrum", () => {
       upstream: [middle],
       objective: ({ y }) => tf.squaredDifference(y, 1)
     })
-    const found = await spectraOf(Problem.close(top))
+    const found = await spectraOf(Problem.close(top) as never)
     expect(found.map(({ dominant, level }) => [level, Number(dominant.toPrecision(4))])).toEqual([["y", 19]])
   })
 })
