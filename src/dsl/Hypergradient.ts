@@ -98,12 +98,37 @@ export interface Products {
  */
 export type Point = "present" | "update"
 
+/** Along which directions of the upper variable there are branches, and what is compared. */
+export interface Sampling {
+  /**
+   * Each element of it where absent, and at most 64. Else so many drawn at random, normal and anew for each look-back, with their opposites
+   * where `antithetic`: then the variable may have any number of elements. Or fixed ones, a list of numbers each, leaf after leaf.
+   */
+  readonly directions?:
+    | { readonly draws: number; readonly antithetic?: boolean; readonly seed?: number }
+    | ReadonlyArray<ReadonlyArray<number>>
+  /** The reader's loss where absent; or the level's variable, whose change is then multiplied by what the reader's gradient says of it. */
+  readonly difference?: "loss" | "response"
+}
+
+/**
+ * How many branches there are; absent where as many as the upper variable has elements.
+ *
+ * @internal
+ */
+export const branchesOf = ({ directions }: Sampling): number | undefined =>
+  directions === undefined
+    ? undefined
+    : "draws" in directions
+      ? directions.draws * (directions.antithetic === true ? 2 : 1)
+      : directions.length
+
 /** How the response of a level's solution is differentiated: a solver and a product are independent choices. */
 export type Hypergradient =
   | ({ readonly _tag: "Implicit"; readonly solver: Solver; readonly at?: Point } & Products)
   | ({ readonly _tag: "Unrolled"; readonly steps: number } & Products)
   | ({ readonly _tag: "Forward"; readonly updates: number; readonly curvature: boolean } & Products)
-  | { readonly _tag: "Branches"; readonly updates: number; readonly radius: number }
+  | ({ readonly _tag: "Branches"; readonly updates: number; readonly radius: number } & Sampling)
   | { readonly _tag: "Detached" }
 
 const checked = <O extends Products>(of: string, options: O): O => {
@@ -189,18 +214,39 @@ export const forward = (
  * each on one objective alone. A window lies between two turns of the level of x, as of {@link forward}. An update costs as many gradients more
  * as x has elements, and the run carries as many copies of θ and of its optimizer's state.
  *
+ * With `directions` there is a branch for each of these in place of each element, and what is handed on is the mean over them of direction times
+ * difference: an unbiased estimate, at a small radius, of what all elements would say, whose variance falls with their number. With
+ * `difference: "response"` what is compared is θ itself, its change times the reader's gradient (PZOBO, see `Method.pzobo`).
+ *
  * The reader's own objective must read θ and no other level's response to it may stand between. Throws a `RangeError` unless `updates` is a
- * positive integer and `radius` positive.
+ * positive integer and `radius` positive, and where directions are none or more than 64.
  *
  * ```ts
  * Hypergradient.describe(Hypergradient.branches({ updates: 50, radius: 6 })) // => "branches(50, radius 6)"
+ * const drawn = Hypergradient.branches({ updates: 5, radius: 0.1, directions: { draws: 4, antithetic: true } })
+ * Hypergradient.describe(drawn) // => "branches(5, radius 0.1, 4 antithetic draws)"
  * Hypergradient.branches({ updates: 50, radius: 0 }) // => throws "radius is 0"
  * ```
  */
-export const branches = (options: { readonly updates: number; readonly radius: number }): Hypergradient => {
+export const branches = (options: { readonly updates: number; readonly radius: number } & Sampling): Hypergradient => {
   whole("branches: updates", options.updates, 1)
   positive("branches: radius", options.radius)
+  const { directions } = options
+  if (directions !== undefined && "draws" in directions) whole("branches: draws", directions.draws, 1)
+  const count = branchesOf(options) ?? 1
+  if (count < 1 || count > mostCarried) {
+    throw new RangeError(`branches: there are ${count} directions; give at least 1 and at most ${mostCarried}`)
+  }
   return { _tag: "Branches", ...options }
+}
+
+const sampled = ({ difference, directions }: Sampling): string => {
+  const kept = difference === "response" ? ", of the response" : ""
+  if (directions === undefined) return kept
+  if (!("draws" in directions)) return `, along ${directions.map((each) => `(${each.join(" ")})`).join(" ")}${kept}`
+  const { antithetic, draws, seed } = directions
+  const what = `${antithetic === true ? "antithetic " : ""}${draws === 1 ? "draw" : "draws"}`
+  return `, ${draws} ${what}${seed === undefined ? "" : ` of seed ${seed}`}${kept}`
 }
 
 /** The solution is read as a constant: no gradient passes through this level. */
@@ -224,7 +270,8 @@ const onRows = (rows: Rows | undefined): string =>
 /** One line that names the estimator, as plans print it. */
 export const describe = (estimator: Hypergradient): string => {
   if (estimator._tag === "Detached") return "detached"
-  if (estimator._tag === "Branches") return `branches(${estimator.updates}, radius ${estimator.radius})`
+  if (estimator._tag === "Branches")
+    return `branches(${estimator.updates}, radius ${estimator.radius}${sampled(estimator)})`
   const products = `${estimator.product.name}${onRows(estimator.rows)}`
   switch (estimator._tag) {
     case "Implicit":

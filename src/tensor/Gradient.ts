@@ -2,10 +2,15 @@ import * as tf from "@tensorflow/tfjs-core"
 import * as Tree from "../dsl/values/Tree.ts"
 
 type Tape = ReadonlyArray<{ readonly saved: ReadonlyArray<tf.Tensor> | undefined }> | null
+interface Tracing {
+  gradientDepth: number
+  activeTape: Tape
+}
+const tracing = (): Tracing => (tf.engine() as unknown as { readonly state: Tracing }).state
 
 // TensorFlow.js frees what its tape saved only when differentiation ends well: a function that throws would leak it.
 const freeTape = (): void => {
-  const { state } = tf.engine() as unknown as { readonly state: { gradientDepth: number; activeTape: Tape } }
+  const state = tracing()
   if (state.gradientDepth !== 0) return
   for (const node of state.activeTape ?? []) for (const tensor of node.saved ?? []) tensor.dispose()
   state.activeTape = null
@@ -65,3 +70,26 @@ export const pullback = <X extends Tree.Tree, Y extends Tree.Tree>(f: (at: X) =>
     const products = Tree.leaves(Tree.zipWith(f(x), v, (y, dy) => tf.sum(tf.mul(y, dy)))) as ReadonlyArray<tf.Scalar>
     return [products.reduce((sum, p) => tf.add(sum, p)), {}] as const
   }, at).gradient
+
+/**
+ * What `f` computes, held constant: first-order gradients around it do not pass, and it may take gradients of its own of anything. For
+ * numbers that an objective computes from its variables and does not differentiate, such as a multiplier or a target.
+ *
+ * ```ts
+ * const doubled = (w: tf.Tensor) => Gradient.constant(() => ({ w: tf.mul(2, w) })).w
+ * Gradient.valueAndGradient((w: tf.Tensor) => [tf.sum(tf.mul(doubled(w), w)), {}], tf.tensor([3])).gradient // => [6]
+ * ```
+ */
+export const constant = <T extends Tree.Tree>(f: () => T): T => {
+  const state = tracing()
+  const { activeTape, gradientDepth } = state
+  // A tape of its own, so that what is around sees results and not how they came about.
+  state.gradientDepth = 0
+  state.activeTape = null
+  try {
+    return f()
+  } finally {
+    state.gradientDepth = gradientDepth
+    state.activeTape = activeTape
+  }
+}

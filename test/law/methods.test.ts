@@ -112,6 +112,13 @@ describe("methods after three ticks", () => {
       [0.98654478, -0.97493668],
       [-0.44761674, 0.80337418],
       []
+    ],
+    [
+      "BOME of two steps",
+      problem().pipe(Method.bome({ rate: 0.1, lowerSteps: 2 })),
+      [0.96966691, -0.94339374],
+      [-0.14222675, 0.20297518],
+      []
     ]
   ]
   for (const [name, made, x, z, v] of cases) {
@@ -131,6 +138,151 @@ describe("methods after three ticks", () => {
       close(found.v, [0.0919545, -0.0755685], 1e-6, "v")
     }).pipe(Effect.provide(Compiled.layer()))
   )
+})
+
+describe("branches as methods", () => {
+  const apart = (a: Numbers, b: Numbers) => a.map((each, i) => each - b[i]!)
+  const along = (a: Numbers, b: Numbers) => a.reduce((sum, each, i) => sum + each * b[i]!, 0)
+  const directions = [
+    [1, 0.5],
+    [-0.3, 0.8]
+  ]
+  it.live("PZOBO: the response of the lower updates along each direction, three ticks", () =>
+    Effect.gen(function* () {
+      let [x, z]: [Numbers, Numbers] = [
+        [1, -1],
+        [0, 0]
+      ]
+      for (let tick = 0; tick < 3; tick++) {
+        const there = bilinear.direct(x, z, 0.1, 2)
+        const { fx, fz } = bilinear.above(x, there)
+        const handed = directions.map((u) => {
+          const moved = bilinear.direct(
+            x.map((each, i) => each + 0.1 * u[i]!),
+            z,
+            0.1,
+            2
+          )
+          return u.map((each) => (each * along(apart(moved, there), fz)) / 0.1)
+        })
+        x = x.map((each, i) => each - 0.05 * (fx[i]! + (handed[0]![i]! + handed[1]![i]!) / 2))
+        z = there
+      }
+      const found = yield* after(problem().pipe(Method.pzobo({ lowerSteps: 2, directions })), 3)
+      close(found.x, x, 2e-6, "x")
+      close(found.z, z, 2e-6, "z")
+    }).pipe(Effect.provide(Eager.layer("cpu")))
+  )
+
+  it.live("drawn directions say in the mean what all elements say; so do opposites", () =>
+    Effect.gen(function* () {
+      const still = problem([0.05, 1e-4])
+      const ticks = 1500
+      const moved = (method: Method.Method) =>
+        Effect.map(after(still.pipe(method), ticks), ({ x }) => [x[0]! - 1, x[1]! + 1].map((d) => d / (ticks * 1e-4)))
+      const all = yield* moved(
+        Method.pzobo({
+          lowerSteps: 3,
+          directions: [
+            [Math.SQRT2, 0],
+            [0, Math.SQRT2]
+          ]
+        })
+      )
+      const drawn = yield* moved(Method.pzobo({ lowerSteps: 3, directions: 4, seed: 1 }))
+      const opposite = yield* moved(Method.es({ lowerSteps: 3, pairs: 3 }))
+      const none = yield* moved(Method.pzobo({ lowerSteps: 3, directions: [[0, 0]] }))
+      assert.isBelow(Math.hypot(...apart(drawn, all)), 0.03)
+      assert.isBelow(Math.hypot(...apart(opposite, all)), 0.03)
+      assert.isAbove(Math.hypot(...apart(none, all)), 0.1)
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+
+  it("price a branch for each direction, whatever the size of the variable", () => {
+    const plan = Result.getOrThrow(Plan.make(problem().pipe(Method.es({ lowerSteps: 2, pairs: 3 }))))
+    // Two updates, each with its own gradient and six branches; six readings and one.
+    assert.deepStrictEqual(
+      plan.cost.map(({ evaluations, evaluationsPerElement }) => [evaluations, evaluationsPerElement]),
+      [
+        [2 + 2 * 6 + 6, {}],
+        [1, {}]
+      ]
+    )
+    assert.throws(() => Method.pzobo({ directions: 0 }), RangeError)
+    assert.throws(() => Method.es({ pairs: 33 }), /at most 64/)
+  })
+})
+
+describe("penalties", () => {
+  const gradient = [0.78563265, -0.72497959]
+  /** The upper direction at the start, with both copies where they end. */
+  const directionAt = (method: Method.Method, lower: number) =>
+    Effect.gen(function* () {
+      const ticks = 4000
+      const made = problem([lower, 0.1]).pipe(
+        method,
+        Problem.mapLevels((level) => (level.name === "upper" ? Level.warmup(ticks)(level) : level))
+      )
+      const { x } = yield* after(made, ticks + 1)
+      return [(1 - x[0]!) / 0.1, (-1 - x[1]!) / 0.1]
+    })
+  const error = (found: Numbers) =>
+    Math.hypot(found[0]! - gradient[0]!, found[1]! - gradient[1]!) / Math.hypot(gradient[0]!, gradient[1]!)
+
+  it.live("of one side are off by one over the multiplier, of two by its square", () =>
+    Effect.gen(function* () {
+      const at = (multiplier: number, sides: "one" | "two") =>
+        Effect.map(directionAt(Method.f2sa({ multiplier, growth: 0, lowerSteps: 1, sides }), 0.3 / multiplier), error)
+      assert.closeTo(yield* at(10, "one"), 0.112, 1e-3)
+      assert.closeTo(yield* at(40, "one"), 0.112 / 4, 4e-3)
+      assert.closeTo(yield* at(10, "two"), 0.0224, 1e-3)
+      assert.closeTo(yield* at(40, "two"), 0.0224 / 16, 4e-4)
+      // PBGD at the same multiplier is F2SA's direction, over the multiplier.
+      const one = yield* directionAt(Method.pbgd({ multiplier: 10, lowerSteps: 1 }), 0.3)
+      assert.closeTo(error(one.map((each) => 10 * each)), 0.112, 1e-3)
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+
+  it.live("end where they say: BOME by its inner steps, PBGD by its multiplier, MEHA as its penalty grows", () =>
+    Effect.gen(function* () {
+      const end = (method: Method.Method, ticks: number, rates: readonly [number, number]) =>
+        Effect.map(after(problem(rates).pipe(method), ticks), ({ x }) => distance(x))
+      const bome = (lowerSteps: number) => end(Method.bome({ rate: 0.1, lowerSteps }), 4000, [0.1, 0.05])
+      assert.closeTo(yield* bome(2), 1.33, 0.02)
+      assert.closeTo(yield* bome(10), 0.67, 0.02)
+      const pbgd = (multiplier: number) => end(Method.pbgd({ multiplier, lowerSteps: 3 }), 6000, [0.2, 0.05])
+      const [ten, forty] = [yield* pbgd(10), yield* pbgd(40)]
+      assert.isBelow(ten, 0.15)
+      assert.isBelow(forty, ten / 2.5)
+      const meha = (multiplier: number) => end(Method.meha({ multiplier, growth: 0 }), 6000, [0.2, 0.1])
+      const [four, sixteen] = [yield* meha(4), yield* meha(16)]
+      assert.isBelow(sixteen, 0.2)
+      assert.isAbove(four, 2.5 * sixteen)
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+
+  it("are refused where they are none", () => {
+    const chain = () => {
+      const [x, y, z] = ["x", "y", "z"].map((name) => Var.make(name, () => NdArray.scalar(0))) as unknown as [
+        Var.Var<"x", tf.Scalar>,
+        Var.Var<"y", tf.Scalar>,
+        Var.Var<"z", tf.Scalar>
+      ]
+      const shared = { data: Dataset.none, optimizer: Optimizer.sgd(0.1) }
+      const first = Level.minimize(z, { ...shared, given: [x], objective: ({ x, z }) => tf.square(tf.sub(x, z)) })
+      const second = Level.minimize(y, {
+        ...shared,
+        upstream: [first],
+        objective: ({ y, z }) => tf.square(tf.sub(y, z))
+      })
+      return Problem.close(Level.minimize(x, { ...shared, upstream: [second], objective: ({ y }) => tf.square(y) }))
+    }
+    for (const method of [Method.f2sa(), Method.pbgd(), Method.meha(), Method.bome({ rate: 0.1 })]) {
+      assert.throws(() => chain().pipe(method), /it is for one level on one other/)
+      assert.throws(() => problem().pipe(Problem.upperFirst, method), /an order of its own/)
+    }
+    assert.throws(() => Method.bome({ rate: 0 })(problem()), RangeError)
+  })
 })
 
 describe("where methods end", () => {
@@ -203,7 +355,11 @@ describe("state of methods", () => {
       for (const method of [
         Method.soba({ rate: 0.1 }),
         Method.ttsa({ rate: 0.1, terms: 3 }),
-        Method.f2sa({ lowerSteps: 2 })
+        Method.f2sa({ lowerSteps: 2 }),
+        Method.f2sa({ lowerSteps: 2, sides: "two", multiplier: 10 }),
+        Method.meha(),
+        Method.es({ lowerSteps: 2, pairs: 2 }),
+        Method.pzobo({ lowerSteps: 2 })
       ]) {
         const made = problem().pipe(method) as Problem.Problem<any>
         const last = (ticks: number, from?: { readonly tick: number; readonly state: Run.Snapshot }) =>

@@ -56,6 +56,11 @@ export const bilinear = {
       )
     )
   },
+  /** The upper gradient by each variable, the other held. */
+  above: (x: M.Vector, z: M.Vector): { readonly fx: M.Vector; readonly fz: M.Vector } => ({
+    fx: M.plus(M.plus(M.apply(D, x), M.apply(K, z)), h),
+    fz: M.plus(M.plus(M.apply(F, z), M.apply(M.transpose(K), x)), f)
+  }),
   /** So many lower steps. */
   direct: (x: M.Vector, z: M.Vector, rate: number, steps: number): M.Vector => {
     let found = z

@@ -1,42 +1,88 @@
 /** Methods that replace the response of a lower solution by a second copy of it: first-order, the lower level's value as a penalty. */
 import * as tf from "@tensorflow/tfjs-core"
-import * as Effect from "effect/Effect"
-import * as Dataset from "../../dsl/Dataset.ts"
-import * as Hypergradient from "../../dsl/Hypergradient.ts"
 import * as Level from "../../dsl/Level.ts"
-import type * as Problem from "../../dsl/Problem.ts"
 import * as Var from "../../dsl/Var.ts"
 import * as NdArray from "../../dsl/values/NdArray.ts"
 import { positive, whole } from "../../dsl/errors/Numbers.ts"
-import type * as Seed from "../../dsl/values/Seed.ts"
 import type { Method } from "./Composition.ts"
+import { changed, copied, pair, refuse, type Vars, withTop } from "./Twin.ts"
 
-type Objective = (vars: object, batch: object) => tf.Tensor | { readonly loss: tf.Tensor }
-const lossOf = (level: Level.Definition, vars: object, batch: object): tf.Tensor => {
-  const said = (level.objective as unknown as Objective)(vars, batch)
-  return said instanceof tf.Tensor ? said : said.loss
+interface Penalty {
+  /** What the lower level's value is multiplied by, from turns made. */
+  readonly weight: (turns: tf.Tensor) => tf.Tensor
+  /** What every loss with the penalty is multiplied by, from the penalty's weight; 1 where absent. */
+  readonly scale?: (weight: tf.Tensor) => tf.Tensor
+  /** Updates a tick of the penalized copy and of the other. */
+  readonly updates: readonly [penalized: number, other: number]
+  /** Whether the other copy minimizes `weight · g − f` in place of g. */
+  readonly central?: boolean
 }
 
-const refuse = (method: string, why: string): never => {
-  throw new RangeError(`Method.${method}: ${why}`)
-}
-
-/** The two levels that a penalty is made of, or why there are none. */
-const pair = (method: string, { top, simultaneous }: Problem.Problem.Any) => {
-  const [lower, ...others] = top.upstream
-  if (lower === undefined || others.length > 0 || lower.upstream.length > 0) {
-    return refuse(
-      method,
-      `it is for one level on one other, and '${top.name}' has ${top.upstream.length === 1 ? `'${lower!.name}' on others` : `${top.upstream.length} levels`} ` +
-        "below it: a penalty for each level would need penalties of penalties; take Method.soba, or merge the levels"
+/**
+ * Beside the lower level's minimizer y of g stands z of `weight · g + f`, and the upper level minimizes `f(z) + weight (g(z) − g(y))` by its own
+ * variable: of two sides the mean of that and of what −f in place of f says.
+ */
+const penalized =
+  (method: string, { central = false, scale, updates, weight }: Penalty): Method =>
+  (problem) => {
+    const { at, copy, data, f, g, lower, reads, upper } = pair(method, problem)
+    const name = lower.own.name
+    const twin = copy(`${name} twin`)
+    // Updates of z so far, from which the weight follows.
+    const count = Var.make(`${name} updates`, () => NdArray.scalar(0))
+    const twinCount = Var.make(`${name} twin updates`, () => NdArray.scalar(0))
+    const weightAt = (made: tf.Tensor, each: number) => weight(tf.floor(tf.div(made, each)))
+    const scaled = (loss: tf.Tensor, by: tf.Tensor): tf.Scalar =>
+      (scale === undefined ? loss : tf.mul(scale(by), loss)) as tf.Scalar
+    const minimizing = (
+      counter: Var.Var.Any,
+      each: number,
+      sign: 1 | -1,
+      own: (vars: Vars) => Vars
+    ): Partial<Level.Definition> => ({
+      given: reads,
+      buffers: counter,
+      data: data as never,
+      objective: ((vars: Vars, batch: object) => {
+        const made = vars[counter.name] as tf.Tensor
+        const by = weightAt(made, each)
+        const [below, above] = [g(own(vars), batch), f(own(vars), batch)]
+        const loss = sign === 1 ? tf.add(tf.mul(by, below), above) : tf.sub(tf.mul(by, below), above)
+        return { loss: scaled(loss, by), buffers: tf.add(made, 1) }
+      }) as never
+    })
+    const mine = (vars: Vars) => at(vars, vars[twin.name]!)
+    const z = copied(
+      lower,
+      minimizing(count, updates[0], 1, (vars) => vars)
     )
+    const own = { name: `${lower.name} twin`, own: twin }
+    const y = central
+      ? copied(lower, { ...own, ...minimizing(twinCount, updates[1], -1, mine) })
+      : copied(lower, {
+          ...own,
+          objective: (vars: Vars, batch: object) =>
+            (lower.objective as unknown as (vars: Vars, batch: object) => unknown)(mine(vars), batch)
+        })
+    const top = changed(upper, {
+      given: reads.filter((each) => each !== upper.own),
+      upstream: [Level.repeat(updates[0])(z), Level.repeat(updates[1])(y)],
+      data: data as never,
+      objective: (vars: Vars, batch: object) => {
+        const by = weightAt(tf.sub(vars[count.name] as tf.Tensor, 1), updates[0])
+        const there = mine(vars)
+        const gap = tf.mul(by, tf.sub(g(vars, batch), g(there, batch)))
+        const loss = central
+          ? tf.mul(0.5, tf.add(tf.add(f(vars, batch), f(there, batch)), gap))
+          : tf.add(f(vars, batch), gap)
+        return scaled(loss, by)
+      }
+    })
+    return withTop(problem, top)
   }
-  if (!lower.given.includes(top.own))
-    return refuse(method, `'${lower.name}' is not given '${top.own.name}', so that its solution does not respond`)
-  if (lower.buffers !== undefined || top.buffers !== undefined)
-    return refuse(method, "a level with buffers has no second copy: leave the buffers out")
-  if (simultaneous) return refuse(method, "it has an order of its own: drop Problem.simultaneous")
-  return { lower, upper: top }
+
+const nonNegative = (method: string, what: string, value: number): void => {
+  if (!(value >= 0 && Number.isFinite(value))) refuse(method, `${what} is ${value}: give a number of at least 0`)
 }
 
 /**
@@ -44,74 +90,49 @@ const pair = (method: string, { top, simultaneous }: Problem.Problem.Any) => {
  * minimizer y of g stands z of `L g + f`; the upper direction `∂f(z) + L (∂g(z) − ∂g(y))`, all by x, takes no second derivative
  * and is off by O(1/L). Each tick makes `lowerSteps` (10) updates of both, then one of x, then L ← L + `growth`.
  *
+ * With two `sides` y is a minimizer of `L g − f` and the upper direction the central difference of what these two say: off by
+ * O(1/L²). It needs an L at which `L g − f` has a minimizer.
+ *
  * z keeps the lower variable's name, optimizer and initial value; y is `'NAME twin'`. Throws a `RangeError` for problems that are not one
  * level on one other, and unless `multiplier` is positive and `growth` not negative.
  */
-export const f2sa =
-  (options: { readonly multiplier?: number; readonly growth?: number; readonly lowerSteps?: number } = {}): Method =>
-  (problem) => {
-    const { growth = 0.01, lowerSteps = 10, multiplier = 1 } = options
-    positive("f2sa: multiplier", multiplier)
-    whole("f2sa: lowerSteps", lowerSteps, 1)
-    if (!(growth >= 0 && Number.isFinite(growth))) refuse("f2sa", `growth is ${growth}: give a number of at least 0`)
-    const { lower, upper } = pair("f2sa", problem)
-    const [name, twinName] = [lower.own.name, `${lower.own.name} twin`]
-    const twin = Var.make(twinName, (seed) => lower.own.init(seed))
-    // Updates of z so far, from which L follows.
-    const count = Var.make(`${name} updates`, () => NdArray.scalar(0))
-    const weight = (updates: tf.Tensor) => tf.add(multiplier, tf.mul(growth, tf.floor(tf.div(updates, lowerSteps))))
-    const data = Dataset.join(
-      `${lower.data.name} + ${upper.data.name}`,
-      prefixed("lower", lower.data),
-      prefixed("upper", upper.data)
-    )
-    const change = (level: Level.Definition, to: Partial<Level.Definition>): Level.Definition =>
-      Object.assign(Object.create(Object.getPrototypeOf(level)), level, to)
-    const seen = (vars: object, of: string) => ({ ...vars, [name]: (vars as { [name: string]: unknown })[of] })
-    const copy = change(lower, {
-      name: `${lower.name} twin`,
-      own: twin,
-      objective: ((vars: object, batch: object) => lossOf(lower, seen(vars, twinName), batch)) as never
-    })
-    const penalized = change(lower, {
-      given: [...new Set([...lower.given, ...upper.given, upper.own])],
-      buffers: count,
-      data: data as never,
-      objective: ((vars: { [name: string]: tf.Tensor }, batch: object) => {
-        const updates = vars[count.name]!
-        const [g, f] = [lossOf(lower, vars, part("lower", batch)), lossOf(upper, vars, part("upper", batch))]
-        return { loss: tf.add(tf.mul(weight(updates), g), f), buffers: tf.add(updates, 1) }
-      }) as never
-    })
-    const held = (level: Level.Definition) =>
-      Level.hypergradient(Hypergradient.detached)(Level.repeat(lowerSteps)(level))
-    const learning = change(upper, {
-      given: [...new Set([...lower.given, ...upper.given])].filter((each) => each !== upper.own),
-      upstream: [held(penalized), held(copy)],
-      data: data as never,
-      objective: ((vars: { [name: string]: tf.Tensor }, batch: object) => {
-        const [under, over] = [part("lower", batch), part("upper", batch)]
-        const gap = tf.sub(lossOf(lower, vars, under), lossOf(lower, seen(vars, twinName), under))
-        const last = tf.sub(vars[count.name]!, 1)
-        return tf.add(lossOf(upper, vars, over), tf.mul(weight(last), gap)) as tf.Scalar
-      }) as never
-    })
-    return Object.assign(Object.create(Object.getPrototypeOf(problem)), problem, { top: learning })
-  }
-
-/** A dataset whose fields begin with a word, so that two may be joined. */
-const prefixed = (word: string, data: Dataset.Dataset.Any): Dataset.Dataset.Any => {
-  const named = <A>(fields: { readonly [field: string]: A }): { readonly [field: string]: A } =>
-    Object.fromEntries(Object.entries(fields).map(([field, each]) => [`${word}.${field}`, each]))
-  return Object.assign(Object.create(Object.getPrototypeOf(data)), data, {
-    fields: named(data.fields),
-    open: Effect.map(data.open, (draw) => (seed: Seed.Seed, index: number) => Effect.map(draw(seed, index), named))
+export const f2sa = (
+  options: {
+    readonly multiplier?: number
+    readonly growth?: number
+    readonly lowerSteps?: number
+    readonly sides?: "one" | "two"
+  } = {}
+): Method => {
+  const { growth = 0.01, lowerSteps = 10, multiplier = 1, sides = "one" } = options
+  positive("f2sa: multiplier", multiplier)
+  whole("f2sa: lowerSteps", lowerSteps, 1)
+  nonNegative("f2sa", "growth", growth)
+  return penalized("f2sa", {
+    weight: (turns) => tf.add(multiplier, tf.mul(growth, turns)),
+    updates: [lowerSteps, lowerSteps],
+    central: sides === "two"
   })
 }
 
-const part = (word: string, batch: object): object =>
-  Object.fromEntries(
-    Object.entries(batch).flatMap(([field, each]) =>
-      field.startsWith(`${word}.`) ? [[field.slice(word.length + 1), each] as const] : []
-    )
-  )
+/**
+ * PBGD (Shen and Chen, "On penalty-based bilevel gradient descent method", ICML 2023), by the lower level's value: each tick the twin y makes
+ * `lowerSteps` (10) updates towards a minimizer of g, then z and x one each along `f + γ (g − g(y))`, times 1/γ where γ is above 1. γ rises
+ * in equal steps to `multiplier` (10) over `ramp` ticks (1, at once). Its end is off by O(1/γ). As {@link f2sa}, but for a γ that
+ * stays; in the paper z and x move from one snapshot, here z first.
+ *
+ * Throws a `RangeError` for problems that are not one level on one other, and unless `multiplier` is positive and `ramp` a whole number.
+ */
+export const pbgd = (
+  options: { readonly multiplier?: number; readonly ramp?: number; readonly lowerSteps?: number } = {}
+): Method => {
+  const { lowerSteps = 10, multiplier = 10, ramp = 1 } = options
+  positive("pbgd: multiplier", multiplier)
+  whole("pbgd: ramp", ramp, 1)
+  whole("pbgd: lowerSteps", lowerSteps, 1)
+  return penalized("pbgd", {
+    weight: (turns) => tf.mul(multiplier, tf.minimum(tf.div(tf.add(turns, 1), ramp), 1)),
+    scale: (weight) => tf.minimum(tf.div(1, weight), 1),
+    updates: [1, lowerSteps]
+  })
+}

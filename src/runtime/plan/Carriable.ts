@@ -96,6 +96,7 @@ export const crowded = (levels: ReadonlyArray<Definition>, sweeps: ReadonlyArray
   const byName = new Map(levels.map((level) => [level.name, level]))
   for (const { hypergradient, name } of levels) {
     if (hypergradient?._tag !== "Forward" && hypergradient?._tag !== "Branches") continue
+    if (hypergradient._tag === "Branches" && hypergradient.directions !== undefined) continue
     const sweep = sweepThrough(sweeps, name)
     if (sweep === undefined) continue
     const { own } = byName.get(sweep.level)!
@@ -124,5 +125,8 @@ export const costOf = (
   if (reader === undefined || carried === undefined) return undefined
   const share = steps! / between(level, reader)
   const reading = (carried.reading ?? 0) / between(level, reader)
-  return { once: (carried.once - shareable) * share, perElement: carried.perElement * share + reading }
+  const once = (carried.once - shareable) * share
+  return carried.perElement === 0
+    ? { once: once + reading, perElement: 0 }
+    : { once, perElement: carried.perElement * share + reading }
 }

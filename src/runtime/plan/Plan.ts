@@ -173,7 +173,8 @@ const costOf = (
   const estimators = sweep.hops.map((hop) => [hop.level, index.byName.get(hop.level)!.estimator!] as const)
   const shared = sweep.hops.map((hop, i) => (hop.shared === true ? estimators[i]![1].shareable! : 0))
   const carrying = Carriable.costOf(level, reader)
-  const carried = carrying === undefined ? [] : [[reader!.name, carrying.perElement * level.repeat] as const]
+  const carried =
+    (carrying?.perElement ?? 0) === 0 ? [] : [[reader!.name, carrying!.perElement * level.repeat] as const]
   const own = (level.accumulate ?? 1) * estimating(level, level) + (carrying?.once ?? 0)
   const prices = sweep.hops.map((hop, i) => {
     const factor = estimating(level, index.byName.get(hop.level)!)

@@ -40,7 +40,7 @@ export const Estimator = Schema.Struct({
     Schema.Struct({
       once: Schema.Finite,
       perElement: Schema.Finite,
-      /** Evaluations at the reader's turn for each element, of the reader's own loss. */
+      /** Evaluations at the reader's turn, of the reader's own loss: for each element, where others are. */
       reading: Schema.optionalKey(Schema.Finite)
     })
   ),
@@ -197,8 +197,10 @@ const estimatorOf = (
       return { kind: "forward", name, evaluations: 0, evaluationsPerElement: 0, steps, ...shareable, carried }
     }
     case "Branches": {
-      const carried = { once: 0, perElement: accumulate, reading: 1 }
-      const { updates: steps } = estimator
+      const { difference, updates: steps } = estimator
+      const count = Hypergradient.branchesOf(estimator)
+      const reading = difference === "response" ? 0 : (count ?? 1)
+      const carried = { once: (count ?? 0) * accumulate, perElement: count === undefined ? accumulate : 0, reading }
       return { kind: "forward", name, evaluations: 0, evaluationsPerElement: 0, steps, carried, branched: true }
     }
     case "Detached":

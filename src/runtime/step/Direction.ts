@@ -252,7 +252,7 @@ const adjoint = (
       return Forward.handed(into[0]!, state.vars[into[0]!]!, state.tangents[lower.name]!, v)
     case "Branches": {
       const branches = state.tangents[lower.name]!
-      return Branch.handed(reader, lower, estimator, into[0]!, state.vars, Objective.microBatches(read), branches)
+      return Branch.handed(reader, lower, estimator, into[0]!, state.vars, Objective.microBatches(read), branches, v)
     }
     case "Detached":
       throw new Error(`level '${lower.name}' is detached and cannot be part of a sweep`)

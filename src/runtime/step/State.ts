@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core"
-import { remembers } from "../../dsl/Hypergradient.ts"
+import { branchesOf, remembers } from "../../dsl/Hypergradient.ts"
 import type { Definition } from "../../dsl/Level.ts"
 import type { Problem } from "../../dsl/Problem.ts"
 import * as Seed from "../../dsl/values/Seed.ts"
@@ -30,7 +30,12 @@ export type Past = {
 }
 
 /** The derivative of a level's variable and of its optimizer's state by one element of a variable above; of branches, what they are there. */
-export type Tangent = { readonly own: Tree.Tree; readonly optimizer: Tree.Tree }
+export type Tangent = {
+  readonly own: Tree.Tree
+  readonly optimizer: Tree.Tree
+  /** Of a branch whose direction is drawn: the direction, of the variable above. */
+  readonly along?: Tree.Tree
+}
 
 /** Everything a run carries from tick to tick. A checkpoint is this tree, the tick and the seed. */
 export type State = {
@@ -112,6 +117,14 @@ const seenBy = (level: Definition, { hops }: Sweep, levels: ReadonlyMap<string, 
 export const rememberedReads = (level: Definition, vars: Vars): Vars =>
   level.hypergradient?._tag === "Unrolled" ? readsOf(level, vars) : {}
 
+/** How many branches a level has that does not have one for each element of the variable above. */
+const countOf = ({ hypergradient }: Definition): number | undefined =>
+  hypergradient?._tag === "Branches" ? branchesOf(hypergradient) : undefined
+
+/** Whether a level's branches are along directions that are drawn. */
+const isDrawn = ({ hypergradient }: Definition): boolean =>
+  hypergradient?._tag === "Branches" && hypergradient.directions !== undefined && "draws" in hypergradient.directions
+
 /** The state before the first tick. Pure tensor code: an engine runs it like a step. */
 export const initial =
   (problem: Problem.Any, plan: Plan) =>
@@ -163,11 +176,17 @@ export const initial =
           if (estimator !== "Forward" && estimator !== "Branches") return []
           const reader = readerOf(plan, level.name)
           if (reader === undefined) return []
+          const above = vars[reader.variable]!
           const tangent = (): Tangent =>
             estimator === "Branches"
-              ? { own: copy(vars[level.own.name]!), optimizer: start(level) }
+              ? {
+                  own: copy(vars[level.own.name]!),
+                  optimizer: start(level),
+                  ...(isDrawn(level) ? { along: Vector.zeros(above) } : {})
+                }
               : { own: Vector.zeros(vars[level.own.name]!), optimizer: Vector.zeros(start(level)) }
-          return [[level.name, Array.from({ length: Vector.size(vars[reader.variable]!) }, tangent)]]
+          const length = countOf(level) ?? Vector.size(above)
+          return [[level.name, Array.from({ length }, tangent)]]
         })
       ),
       initial: Object.fromEntries(

@@ -123,11 +123,11 @@ export const make = (problem: Problem.Any, plan: Plan, moment: Moment): Step<Sta
       const phase = moment.carrying?.[planned.name]?.[j] ?? "idle"
       const estimator = level.hypergradient
       if (phase === "idle" || (estimator?._tag !== "Forward" && estimator?._tag !== "Branches")) return next
-      const by = readerOf(plan, planned.name)!.variable
+      const { name: reader, variable: by } = readerOf(plan, planned.name)!
       const batch = fresh(planned, batches, j)
       const tangents =
         estimator._tag === "Branches"
-          ? Branch.grown(level, estimator, by, state, batch, phase)
+          ? Branch.grown(level, estimator, by, state, batch, phase, state.clock[reader]!)
           : Forward.carried(level, estimator, by, state, direction.gradient, batch, phase)
       return { ...next, tangents: { ...next.tangents, [planned.name]: tangents } }
     })
