@@ -11,6 +11,7 @@ import * as Flag from "effect/cli/Flag"
 import * as JsonFile from "../files/JsonFile.ts"
 import * as Printable from "../files/Printable.ts"
 import * as FolderLock from "../runs/folder/FolderLock.ts"
+import * as LastRecords from "../runs/folder/LastRecords.ts"
 import * as Manifest from "../runs/folder/Manifest.ts"
 import * as Records from "../runs/folder/Records.ts"
 import * as ResultFile from "../runs/folder/ResultFile.ts"
@@ -137,31 +138,26 @@ const tail = Command.make(
         (record) => Console.log(Printable.inline(format === "json" ? Records.line(record) : RecordText.line(record))),
         { discard: true }
       )
-    if (!follow) {
-      const records = yield* Records.read(folder, { allAttempts: true })
-      return yield* print(records.slice(Math.max(0, records.length - last)))
-    }
+    // Asked before reading, so that what a run writes before it ends is seen.
+    let going = yield* FolderLock.isHeld(whole.path)
+    const { ends, records } = yield* LastRecords.read(folder, last)
+    yield* print(records)
+    if (!follow) return
     const followers = new Map<number, Follower>()
-    let waiting: Array<Records.Record> | undefined = []
     for (;;) {
-      // Asked before reading, so that what a run writes before it ends is seen.
-      const going = yield* FolderLock.isHeld(whole.path)
       for (const attempt of yield* Records.attempts(folder)) {
         const file = path.join(folder.path, `metrics-${attempt}.ndjson`)
-        const follower = followers.get(attempt) ?? new Follower(file)
+        const follower = followers.get(attempt) ?? new Follower(file, ends.get(attempt))
         followers.set(attempt, follower)
         for (let more = true; more;) {
           const found = follower.next()
           more = found.more
-          // Of what was there before only the last is shown.
-          if (waiting === undefined) yield* print(found.records)
-          else waiting = last === 0 ? [] : [...waiting, ...found.records].slice(-last)
+          yield* print(found.records)
         }
       }
-      if (waiting !== undefined) yield* print(waiting)
-      waiting = undefined
       if (!going) return
       yield* Effect.sleep("500 millis")
+      going = yield* FolderLock.isHeld(whole.path)
     }
   })
 ).pipe(Command.withDescription("The last records of a run, and with --follow those to come"))

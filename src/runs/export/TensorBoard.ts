@@ -18,39 +18,54 @@ const masked = (bytes: Uint8Array): number => {
   return (((c >>> 15) | (c << 17)) + 0xa282ead8) >>> 0
 }
 
-const varint = (value: number): ReadonlyArray<number> => {
-  const out: Array<number> = []
-  let rest = value
-  while (rest > 127) {
-    out.push((rest % 128) | 128)
-    rest = Math.floor(rest / 128)
-  }
-  return [...out, rest]
-}
-const field = (number: number, bytes: ArrayLike<number>): ReadonlyArray<number> => [
-  (number << 3) | 2,
-  ...varint(bytes.length),
-  ...Array.from(bytes)
-]
-const double = (number: number, value: number): ReadonlyArray<number> => [
-  (number << 3) | 1,
-  ...new Uint8Array(new Float64Array([value]).buffer)
-]
-const float = (number: number, value: number): ReadonlyArray<number> => [
-  (number << 3) | 5,
-  ...new Uint8Array(new Float32Array([value]).buffer)
-]
-const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+/** Bytes that grow as they are written. */
+class Bytes {
+  #bytes = new Uint8Array(2 ** 12)
+  #view = new DataView(this.#bytes.buffer)
+  length = 0
 
-const record = (event: ReadonlyArray<number>): Uint8Array => {
-  const out = new Uint8Array(event.length + 16)
-  const view = new DataView(out.buffer)
-  view.setBigUint64(0, BigInt(event.length), true)
-  view.setUint32(8, masked(out.subarray(0, 8)), true)
-  out.set(event, 12)
-  view.setUint32(12 + event.length, masked(out.subarray(12, 12 + event.length)), true)
-  return out
+  /** Makes room for so many more. */
+  room(more: number): void {
+    if (this.length + more <= this.#bytes.length) return
+    const wider = new Uint8Array(2 * (this.length + more))
+    wider.set(this.#bytes.subarray(0, this.length))
+    this.#bytes = wider
+    this.#view = new DataView(wider.buffer)
+  }
+  byte(value: number): void {
+    this.#bytes[this.length++] = value
+  }
+  varint(value: number): void {
+    let rest = value
+    for (; rest > 127; rest = Math.floor(rest / 128)) this.byte((rest % 128) | 128)
+    this.byte(rest)
+  }
+  double(value: number): void {
+    this.#view.setFloat64(this.length, value, true)
+    this.length += 8
+  }
+  float(value: number): void {
+    this.#view.setFloat32(this.length, value, true)
+    this.length += 4
+  }
+  all(bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.length)
+    this.length += bytes.length
+  }
+  /** Writes a number at a place that is written already. */
+  uint32(at: number, value: number): void {
+    this.#view.setUint32(at, value, true)
+  }
+  slice(from: number, to: number): Uint8Array {
+    return this.#bytes.subarray(from, to)
+  }
 }
+
+const sizeOf = (varint: number): number => (varint < 128 ? 1 : 1 + sizeOf(Math.floor(varint / 128)))
+
+// Event: wall_time 1, step 2, file_version 3, summary 5; Summary: value 1; Value: tag 1, simple_value 2.
+const [double, varint, text, float] = [1, 0, 2, 5]
+const key = (field: number, kind: number): number => (field << 3) | kind
 
 /**
  * The event file of one level, as it grows: its numbers on its own count of updates (or the run's steps, where a number has no such
@@ -58,39 +73,65 @@ const record = (event: ReadonlyArray<number>): Uint8Array => {
  */
 export class EventFile {
   readonly #began: number
-  #bytes = new Uint8Array(2 ** 12)
-  #length = 0
+  readonly #out = new Bytes()
+  readonly #names = new Map<string, Uint8Array>()
 
   constructor(began: number) {
     this.#began = began
-    // Event: wall_time 1, step 2, file_version 3, summary 5; Summary: value 1; Value: tag 1, simple_value 2.
-    this.#add(record([...double(1, began), ...field(3, utf8("brain.Event:2"))]))
+    const version = this.#utf8("brain.Event:2")
+    this.#record(began, version.length + 2, () => {
+      this.#out.byte(key(3, text))
+      this.#out.varint(version.length)
+      this.#out.all(version)
+    })
   }
 
   /** Adds a number. */
   add({ name, seconds, step, tick, value }: Value): void {
-    this.#add(
-      record([
-        ...double(1, this.#began + (seconds ?? 0)),
-        (2 << 3) | 0,
-        ...varint(tick ?? step),
-        ...field(5, field(1, [...field(1, utf8(name)), ...float(2, value)]))
-      ])
-    )
+    const [out, tag] = [this.#out, this.#utf8(name)]
+    const inner = 1 + sizeOf(tag.length) + tag.length + 5
+    const outer = 1 + sizeOf(inner) + inner
+    const at = tick ?? step
+    const size = 1 + sizeOf(at) + 1 + sizeOf(outer) + outer
+    this.#record(this.#began + (seconds ?? 0), size, () => {
+      out.byte(key(2, varint))
+      out.varint(at)
+      out.byte(key(5, text))
+      out.varint(outer)
+      out.byte(key(1, text))
+      out.varint(inner)
+      out.byte(key(1, text))
+      out.varint(tag.length)
+      out.all(tag)
+      out.byte(key(2, float))
+      out.float(value)
+    })
   }
 
   /** What the file holds. */
   bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length)
+    return this.#out.slice(0, this.#out.length)
   }
 
-  #add(event: Uint8Array): void {
-    if (this.#length + event.length > this.#bytes.length) {
-      const wider = new Uint8Array(2 * (this.#length + event.length))
-      wider.set(this.#bytes.subarray(0, this.#length))
-      this.#bytes = wider
-    }
-    this.#bytes.set(event, this.#length)
-    this.#length += event.length
+  #utf8(name: string): Uint8Array {
+    const known = this.#names.get(name) ?? new TextEncoder().encode(name)
+    this.#names.set(name, known)
+    return known
+  }
+
+  /** A record of an event: its time, and what `write` writes, which has so many bytes. */
+  #record(time: number, size: number, write: () => void): void {
+    const out = this.#out
+    const [begin, length] = [out.length, 9 + size]
+    out.room(length + 16)
+    out.length += 12
+    out.uint32(begin, length)
+    out.uint32(begin + 4, 0)
+    out.uint32(begin + 8, masked(out.slice(begin, begin + 8)))
+    out.byte(key(1, double))
+    out.double(time)
+    write()
+    out.uint32(out.length, masked(out.slice(begin + 12, out.length)))
+    out.length += 4
   }
 }

@@ -9,9 +9,11 @@ const most = 2 ** 21
 /** One file, read as it grows. A line that has no end yet waits for it. */
 export class Follower {
   readonly #file: string
-  #at = 0
-  constructor(file: string) {
+  #at: number
+  /** Begins so many bytes in, at a line's end. */
+  constructor(file: string, from = 0) {
     this.#file = file
+    this.#at = from
   }
   /**
    * Whole lines since the last call, as records, of no more than is read at a time: `more` says whether there is more at hand. Lines that
