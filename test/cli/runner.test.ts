@@ -271,6 +271,26 @@ describe.skipIf(!installed)("a sweep that runners of a database have", { timeout
     }
   )
 
+  it.skipIf(!long)("cancelled at once, what runs is killed, and goes on from its last checkpoint", async () => {
+    place.write("pace", "1000")
+    place.start()
+    const runner = place.runner({ lease })
+    await started(2)
+    assert.include(place.tapweight("sweep", "cancel", "rates", "--now").out, "0 cancelled, 2 to be killed")
+    assert.strictEqual(await runner.end(), 0, runner.said())
+    const killed = place.holds(2)
+    assert.deepStrictEqual(states(killed), ["cancelled", "cancelled"])
+    for (const { id } of killed) assert.notInclude(place.read(id, "metrics-1.ndjson").toString(), '"end"')
+    place.write("pace", "0")
+    place.start()
+    const watch = place.begin(["sweep", "status", "rates", "--watch"])
+    assert.strictEqual(await place.runner({ lease }).end(), 0)
+    assert.strictEqual(await watch.end(), 0)
+    const found = place.holds(2)
+    assert.deepStrictEqual(states(found), ["done", "done"])
+    equal(found)
+  })
+
   it.skipIf(!long)(
     "is not run by a machine whose program is another one, or that has none, which says so",
     async () => {

@@ -164,18 +164,46 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
     }
   )
 
-  it.skipIf(!long)("cancelled from elsewhere, it stops with checkpoints, and goes on when it is started", async () => {
+  it.skipIf(!long).each([false, true])(
+    "cancelled from elsewhere (now: %s), it stops, and goes on from checkpoints when it is started",
+    async (now) => {
+      write("slow", "")
+      const pool = spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" })
+      await until(() => starts() === 2 && existsSync(join(scratch, "runs/sweeps/rates/sweep.json")))
+      const ids = states().map(({ entry }) => entry.id)
+      const records = (id: string) => readFileSync(join(folder(id), "metrics-1.ndjson"), "utf8")
+      await until(() => ids.every((id) => existsSync(join(folder(id), "metrics-1.ndjson"))))
+      await until(() => ids.every((id) => records(id).split("\n").length > 4))
+      assert.strictEqual(tapweight("sweep", "cancel", "rates", ...(now ? ["--now"] : [])).code, 0)
+      await once(pool, "exit")
+      assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["cancelled"]))
+      // One that is killed says nothing more, and saves nothing.
+      for (const id of ids) {
+        assert.strictEqual(records(id).includes('"interrupted"'), !now)
+        assert.strictEqual(existsSync(join(folder(id), "checkpoints")), !now)
+      }
+      rmSync(join(scratch, "slow"))
+      assert.strictEqual(tapweight(...start).code, 0)
+      assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["done"]))
+    }
+  )
+
+  it.skipIf(!long)("status --watch says what becomes of it, until nothing is left to run", async () => {
     write("slow", "")
     const pool = spawn(process.execPath, [main, ...start], { cwd: scratch, env, stdio: "ignore" })
-    await until(
-      () => starts() === 2 && states().every(({ entry }) => existsSync(join(folder(entry.id), "checkpoints")))
-    )
-    assert.strictEqual(tapweight("sweep", "cancel", "rates").code, 0)
-    await once(pool, "exit")
-    assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["cancelled"]))
+    await until(() => starts() === 2)
+    const watch = spawn(process.execPath, [main, "sweep", "status", "rates", "--watch"], {
+      cwd: scratch,
+      env,
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    let said = ""
+    watch.stdout.on("data", (chunk) => (said += chunk))
+    await until(() => said.includes("running 2"))
     rmSync(join(scratch, "slow"))
-    assert.strictEqual(tapweight(...start).code, 0)
-    assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["done"]))
+    const ends = await Promise.all([pool, watch].map(async (each) => (await once(each, "exit"))[0] as number))
+    assert.deepStrictEqual(ends, [0, 0])
+    assert.match(said.trimEnd().split("\n").at(-1)!, /^sweep rates: done 2 {2}running 0/)
   })
 
   it.skipIf(!long)("runs one of its runs as a job of an array, and prints such arrays", () => {

@@ -23,7 +23,7 @@ export interface Lease {
   /** The claim that the process makes on its folder, and the seconds after which it stops where no beat comes. */
   readonly claim: Option.Option<{ readonly number: number; readonly seconds: number }>
   /** Whether the run is still this process's, was cancelled, or is another's; undefined where nobody answers. */
-  readonly beat: Effect.Effect<"kept" | "cancelled" | "lost" | undefined>
+  readonly beat: Effect.Effect<"kept" | "cancelled" | "cancelled at once" | "lost" | undefined>
   readonly every: Duration.Input
 }
 
@@ -87,14 +87,19 @@ const begin = (folder: RunFolder, args: ReadonlyArray<string>): Running => {
 }
 
 /** Beats for as long as the run goes on, and stops it where it was cancelled or is another's. */
-const beating = Effect.fnUntraced(function* ({ child }: Running, { beat, every }: Lease, stop: () => void) {
+const beating = Effect.fnUntraced(function* (
+  { child }: Running,
+  { beat, every }: Lease,
+  stop: (signal: "SIGTERM" | "SIGKILL") => void
+) {
   for (;;) {
     // Before it is asked: the answer may take its time.
     const at = Tie.now()
     const answer = yield* beat
     if (answer === "lost") child.kill("SIGKILL")
     else if (answer !== undefined && child.stdin !== null) Tie.beat(child.stdin, at)
-    if (answer === "cancelled") stop()
+    if (answer === "cancelled") stop("SIGTERM")
+    if (answer === "cancelled at once") stop("SIGKILL")
     yield* Effect.sleep(every)
   }
 })
@@ -123,21 +128,21 @@ export const attempt = <E, R>(
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const running = begin(folder, argumentsOf(folder, start, entry, lease))
-      let asked = false
-      const stop = () => {
-        if (asked) return
-        asked = true
-        running.child.kill("SIGTERM")
+      let asked: NodeJS.Signals | undefined
+      const stop = (signal: NodeJS.Signals) => {
+        if (asked === signal || asked === "SIGKILL") return
+        asked = signal
+        running.child.kill(signal)
       }
       const exited = Deferred.await(running.exit)
       const beats = beating(running, lease, stop)
       const outcome = yield* Effect.exit(restore(Effect.raceFirst(exited, beats)))
-      if (outcome._tag === "Failure") stop()
+      if (outcome._tag === "Failure") stop("SIGTERM")
       // What is being saved is still this process's to save.
       const exit = yield* outcome._tag === "Success"
         ? Effect.succeed(outcome.value)
         : Effect.raceFirst(exited, Effect.interruptible(beats))
-      yield* ended(endedBy(folder, exit, asked))
+      yield* ended(endedBy(folder, exit, asked !== undefined))
       if (outcome._tag === "Failure") return yield* Effect.failCause(outcome.cause)
     })
   )

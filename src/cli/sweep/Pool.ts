@@ -9,7 +9,7 @@ import * as Attempt from "./Attempt.ts"
 /** Here the folder's own lock is the right to run something, and a mark beside it says that it was cancelled. */
 const lease = (sweep: string, folder: RunFolder): Attempt.Lease => ({
   claim: Option.none(),
-  beat: Effect.sync(() => (SweepFolder.isCancelled(sweep, folder) ? "cancelled" : "kept")),
+  beat: Effect.sync(() => SweepFolder.cancellation(sweep, folder) ?? "kept"),
   every: "500 millis"
 })
 
@@ -28,7 +28,7 @@ export const runEntry = Effect.fnUntraced(function* (
     const exit = Attempt.exitOf(how)
     if (exit === undefined) return
     SweepFolder.note(folder, exit)
-    if (how._tag !== "Done" && !SweepFolder.isCancelled(sweep, folder))
+    if (how._tag !== "Done" && SweepFolder.cancellation(sweep, folder) === undefined)
       yield* Console.error(`${entry.id}  ended with ${exit ?? "a signal"}; its words are in ${folder.path}/log.txt`)
   })
   for (;;) {

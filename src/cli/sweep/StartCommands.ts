@@ -109,7 +109,7 @@ export const start = (programs: Load.Programs) =>
         return yield* Launch.print("text", Scripts.kubernetes(job, options.k8s.value), null)
       yield* Launch.saying(false)(`sweep ${sweep.name}: ${entries.length} runs, ${fresh} new, in ${folder}`)
       const folders = file.entries.map((entry) => SweepFolder.runFolder(folder, file, entry).path)
-      for (const cancelled of [folder, ...folders]) yield* SweepFolder.cancel(cancelled, false)
+      for (const cancelled of [folder, ...folders]) yield* SweepFolder.uncancel(cancelled)
       yield* Pool.run(
         folder,
         file,

@@ -13,6 +13,7 @@ import * as StandingText from "../../runs/view/StandingText.ts"
 import * as Launch from "../launch/Launch.ts"
 import * as Options from "../Options.ts"
 import * as DatabaseFlags from "./database/DatabaseFlags.ts"
+import * as Following from "./Following.ts"
 import { SweepError } from "./SweepError.ts"
 import * as SweepText from "./SweepText.ts"
 import { chosen } from "./Chosen.ts"
@@ -35,12 +36,28 @@ const known = Effect.fnUntraced(function* (runs: string, name: string) {
 
 export const status = Command.make(
   "status",
-  { sweep: nameArgument, db: DatabaseFlags.db, runs: Options.runs, format: Options.format },
-  Effect.fnUntraced(function* ({ db, format, runs, sweep }) {
-    if (Option.isSome(db)) return yield* (yield* inDatabase).status(db.value.url, sweep, format)
-    const { file, folder } = yield* known(runs, sweep)
-    const states = yield* statesOf(folder, file)
-    yield* Launch.print(format, SweepText.status(sweep, states), states)
+  {
+    sweep: nameArgument,
+    watch: Flag.Boolean("watch").pipe(
+      Flag.withAlias("w"),
+      Flag.withDescription("Says it again whenever it has changed, until nothing is queued or running"),
+      Flag.withDefault(false)
+    ),
+    db: DatabaseFlags.db,
+    runs: Options.runs,
+    format: Options.format
+  },
+  Effect.fnUntraced(function* ({ db, format, runs, sweep, watch }) {
+    if (Option.isSome(db)) return yield* (yield* inDatabase).status(db.value.url, sweep, format, watch)
+    yield* Following.say(
+      Effect.gen(function* () {
+        const { file, folder } = yield* known(runs, sweep)
+        const states = yield* statesOf(folder, file)
+        return { text: SweepText.status(sweep, states), json: states, states: states.map(({ state }) => state) }
+      }),
+      format,
+      watch
+    )
   })
 ).pipe(Command.withDescription("How many runs of a sweep are done, running, queued, failed, cancelled"))
 
@@ -52,18 +69,23 @@ export const cancel = Command.make(
       Flag.withDescription("Only this run of it, by its id or a unique beginning of it"),
       Flag.optional
     ),
+    now: Flag.Boolean("now").pipe(
+      Flag.withDescription("Kills what runs: it goes on from its last checkpoint when the sweep is started"),
+      Flag.withDefault(false)
+    ),
     db: DatabaseFlags.db,
     runs: Options.runs
   },
-  Effect.fnUntraced(function* ({ db, runs, sweep, trial }) {
-    if (Option.isSome(db)) return yield* (yield* inDatabase).cancel(db.value.url, sweep, Option.getOrUndefined(trial))
+  Effect.fnUntraced(function* ({ db, now, runs, sweep, trial }) {
+    if (Option.isSome(db))
+      return yield* (yield* inDatabase).cancel(db.value.url, sweep, Option.getOrUndefined(trial), now)
     const { file, folder } = yield* known(runs, sweep)
     const entry = Option.isSome(trial) ? yield* chosen(sweep, file.entries, trial.value) : undefined
-    yield* SweepFolder.cancel(entry === undefined ? folder : SweepFolder.runFolder(folder, file, entry).path, true)
+    yield* SweepFolder.cancel(entry === undefined ? folder : SweepFolder.runFolder(folder, file, entry).path, now)
     const what = entry === undefined ? "cancelled" : `${entry.id} is cancelled`
     yield* Launch.print(
       "text",
-      `sweep ${sweep}: ${what}; what runs saves a checkpoint and stops. Start it to go on`,
+      `sweep ${sweep}: ${what}; what runs ${now ? "is killed" : "saves a checkpoint and stops"}. Start it to go on`,
       null
     )
   })

@@ -69,14 +69,14 @@ export const claim = ({ asked, sql }: Database, item: Item, claimant: Claimant) 
     )
   )
 
-/** Says that a run goes on: whether it is still this claim's, and whether it is to stop. */
+/** Says that a run goes on: whether it is still this claim's, and whether it is to stop, with a checkpoint or at once. */
 export const beat = ({ asked, sql }: Database, { claim, entry, sweep }: Claimed, seconds: number) =>
   asked(
     Effect.map(
-      sql<{ readonly cancel: boolean }>`UPDATE tapweight_trial
+      sql<{ readonly cancel: boolean; readonly at_once: boolean }>`UPDATE tapweight_trial
         SET until = clock_timestamp() + ${seconds}::float8 * interval '1 second'
-        WHERE sweep = ${sweep} AND id = ${entry.id} AND claim = ${claim} AND state = 'running' RETURNING cancel`,
-      ([row]) => (row === undefined ? "lost" : row.cancel ? "cancelled" : "kept")
+        WHERE sweep = ${sweep} AND id = ${entry.id} AND claim = ${claim} AND state = 'running' RETURNING cancel, at_once`,
+      ([row]) => (row === undefined ? "lost" : !row.cancel ? "kept" : row.at_once ? "cancelled at once" : "cancelled")
     )
   )
 

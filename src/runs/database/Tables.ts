@@ -4,7 +4,7 @@ import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 
 /** The version that this one writes, and the latest that it reads. */
-export const version = 1
+export const version = 2
 
 const table = "tapweight_migrations"
 
@@ -40,8 +40,17 @@ const first = Effect.gen(function* () {
   )`
 })
 
+/** Whether what runs is to stop without a checkpoint. */
+const second = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE tapweight_trial ADD COLUMN at_once boolean NOT NULL DEFAULT false`
+})
+
 /** Makes the tables, or makes them what this version writes. */
-export const migrate = Migrator.make({})({ loader: Migrator.fromRecord({ "0001_sweeps": first }), table })
+export const migrate = Migrator.make({})({
+  loader: Migrator.fromRecord({ "0001_sweeps": first, "0002_at_once": second }),
+  table
+})
 
 /** The version of the tables that are there; 0 where there are none. */
 export const present = Effect.gen(function* () {

@@ -128,12 +128,12 @@ export const add = (database: Database, spec: Asked) => {
         yield* sql`DELETE FROM tapweight_trial
           WHERE sweep = ${file.name} AND state <> 'running' AND id IN ${ids(database, obsolete)}`
         const fresh = yield* insert(database, file.name, file.entries)
-        yield* sql`UPDATE tapweight_trial SET cancel = false
+        yield* sql`UPDATE tapweight_trial SET cancel = false, at_once = false
           WHERE sweep = ${file.name} AND state = 'running' AND cancel AND id IN ${ids(database, file.entries)}`
         // What waits in the queue of another pool is of no use there from now on.
         const moved = poolBefore !== undefined && poolBefore !== pool
         const again = yield* sql<Queued>`UPDATE tapweight_trial
-          SET state = 'queued', cancel = false, note = NULL, round = round + 1
+          SET state = 'queued', cancel = false, at_once = false, note = NULL, round = round + 1
           WHERE sweep = ${file.name} AND (
             (state = 'cancelled' AND id IN ${ids(database, file.entries)})
             OR (${moved} AND state = 'queued' AND id NOT IN ${ids(database, fresh)}))
@@ -145,11 +145,14 @@ export const add = (database: Database, spec: Asked) => {
   )
 }
 
-/** Cancels what is queued at once, and tells what runs to stop. Gives how many of each; of all of a sweep, or one run. */
-export const cancel = ({ asked, sql }: Database, sweep: string, id: string | undefined) =>
+/**
+ * Cancels what is queued, and tells what runs to stop, `atOnce` without a checkpoint. Gives how many of each; of all of a sweep, or
+ * one run.
+ */
+export const cancel = ({ asked, sql }: Database, sweep: string, id: string | undefined, atOnce = false) =>
   asked(
     Effect.map(
-      sql<{ readonly state: string }>`UPDATE tapweight_trial SET cancel = true,
+      sql<{ readonly state: string }>`UPDATE tapweight_trial SET cancel = true, at_once = at_once OR ${atOnce},
           state = CASE WHEN state = 'queued' OR until < clock_timestamp() THEN 'cancelled' ELSE state END
         WHERE sweep = ${sweep} AND state IN ('queued', 'running') AND (${id === undefined} OR id = ${id ?? ""})
         RETURNING state`,
@@ -167,7 +170,7 @@ export const retry = (database: Database, name: string, pool: string) => {
     sql.withTransaction(
       Effect.gen(function* () {
         const again = yield* sql<Queued>`UPDATE tapweight_trial
-          SET state = 'queued', cancel = false, note = NULL, failures = 0, losses = 0, round = round + 1
+          SET state = 'queued', cancel = false, at_once = false, note = NULL, failures = 0, losses = 0, round = round + 1
           WHERE sweep = ${name} AND state = 'failed' RETURNING id, round`
         yield* offer(database, pool, name, again)
         return again.length

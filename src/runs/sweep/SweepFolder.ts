@@ -130,17 +130,30 @@ export const failures = (folder: RunFolder): { readonly failed: number; readonly
 /** The mark by which a sweep, or one of its runs, is told to stop. */
 const mark = (folder: string): string => `${folder}/cancelled`
 
-/** Whether a sweep's run was cancelled, alone or with the sweep. */
-export const isCancelled = (sweep: string, folder: RunFolder): boolean =>
-  existsSync(mark(sweep)) || existsSync(mark(folder.path))
+/** What the mark says where there is to be no checkpoint. */
+const atOnce = "at once"
 
-/** Cancels a sweep, or one of its runs, by its folder; or takes that back. */
-export const cancel = Effect.fnUntraced(function* (sweep: string, cancelled: boolean) {
-  const fs = yield* FileSystem.FileSystem
+/** Whether a sweep's run was cancelled, alone or with the sweep, and is to stop with a checkpoint or at once. */
+export const cancellation = (sweep: string, folder: RunFolder): "cancelled" | "cancelled at once" | undefined => {
+  const marks = [mark(sweep), mark(folder.path)].filter(existsSync)
+  if (marks.length === 0) return undefined
+  return marks.some((file) => readFileSync(file, "utf8") === atOnce) ? "cancelled at once" : "cancelled"
+}
+
+/** Cancels a sweep, or one of its runs, by its folder: with checkpoints, or at once. */
+export const cancel = Effect.fnUntraced(function* (sweep: string, now: boolean) {
   const file = mark(sweep)
-  const written = Effect.andThen(fs.makeDirectory(sweep, { recursive: true }), fs.writeFileString(file, ""))
-  const changed = cancelled ? written : fs.remove(file, { force: true })
-  yield* Effect.mapError(changed, JsonFile.because(file))
+  yield* Effect.mapError(
+    (yield* FileSystem.FileSystem).makeDirectory(sweep, { recursive: true }),
+    JsonFile.because(file)
+  )
+  yield* JsonFile.replace(file, new TextEncoder().encode(now ? atOnce : ""))
+})
+
+/** Takes a cancellation back. */
+export const uncancel = Effect.fnUntraced(function* (sweep: string) {
+  const file = mark(sweep)
+  yield* Effect.mapError((yield* FileSystem.FileSystem).remove(file, { force: true }), JsonFile.because(file))
 })
 
 /** The state of one entry. */
@@ -151,7 +164,7 @@ export const stateOf = Effect.fnUntraced(function* (sweep: string, folder: RunFo
       ? "running"
       : failures(folder).given
         ? "failed"
-        : isCancelled(sweep, folder)
+        : cancellation(sweep, folder) !== undefined
           ? "cancelled"
           : "queued"
   // It may have come while the lock was let go.

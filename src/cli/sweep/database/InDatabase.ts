@@ -9,6 +9,7 @@ import * as Trials from "../../../runs/database/Trials.ts"
 import * as SweepFolder from "../../../runs/sweep/SweepFolder.ts"
 import * as Launch from "../../launch/Launch.ts"
 import { chosen } from "../Chosen.ts"
+import * as Following from "../Following.ts"
 import { recovered } from "./Recovered.ts"
 import { SweepError } from "../SweepError.ts"
 import * as SweepText from "../SweepText.ts"
@@ -57,20 +58,35 @@ export const start = Effect.fnUntraced(function* (
 }, Effect.scoped)
 
 /** Prints what a sweep's runs are. */
-export const status = Effect.fnUntraced(function* (url: Redacted.Redacted, name: string, format: "text" | "json") {
+export const status = Effect.fnUntraced(function* (
+  url: Redacted.Redacted,
+  name: string,
+  format: "text" | "json",
+  watch: boolean
+) {
   const database = yield* Database.connect(url)
   yield* known(database, url, name)
-  const rows = yield* Trials.rows(database, name)
-  yield* Launch.print(format, SweepText.rows(name, rows), rows)
+  const look = Effect.map(Trials.rows(database, name), (rows) => ({
+    text: SweepText.rows(name, rows),
+    json: rows,
+    states: rows.map(({ state }) => state)
+  }))
+  yield* Following.say(look, format, watch)
 }, Effect.scoped)
 
 /** Stops a sweep, or one of its runs. */
-export const cancel = Effect.fnUntraced(function* (url: Redacted.Redacted, name: string, trial: string | undefined) {
+export const cancel = Effect.fnUntraced(function* (
+  url: Redacted.Redacted,
+  name: string,
+  trial: string | undefined,
+  now: boolean
+) {
   const database = yield* Database.connect(url)
   yield* known(database, url, name)
   const id = trial === undefined ? undefined : (yield* chosen(name, yield* Trials.rows(database, name), trial)).id
-  const { cancelled, stopping } = yield* Trials.cancel(database, name, id)
-  const text = `sweep ${name}: ${cancelled} cancelled, ${stopping} told to save a checkpoint and stop. Start it to go on`
+  const { cancelled, stopping } = yield* Trials.cancel(database, name, id, now)
+  const told = now ? "to be killed" : "told to save a checkpoint and stop"
+  const text = `sweep ${name}: ${cancelled} cancelled, ${stopping} ${told}. Start it to go on`
   yield* Launch.print("text", text, null)
 }, Effect.scoped)
 
