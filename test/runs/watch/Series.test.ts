@@ -21,11 +21,11 @@ describe("a series as it grows", () => {
       )
       for (const every of [1, 700]) {
         const long = series()
-        for (const k of steps(120_000, every, shuffled)) long.add([k, k, k, 1])
+        for (const k of steps(60_000, every, shuffled)) long.add([k, k, k, 1])
         const kept = long.points.map(([x]) => x)
         assert.isAtMost(kept.length, 40_000)
         assert.isAtLeast(kept.length, 10_000)
-        assert.strictEqual(kept.at(-1), 120_000 * every)
+        assert.strictEqual(kept.at(-1), 60_000 * every)
         const gaps = kept.map((x, i) => x - (kept[i - 1] ?? 0))
         assert.isTrue(gaps.every((gap) => gap > 0 && gap <= 64 * every))
       }
@@ -34,10 +34,12 @@ describe("a series as it grows", () => {
 
   it("always ends with what came last, and knows what it has", () => {
     const long = series()
+    const said = new Set<string>()
     for (let k = 1; k <= 90_001; k++) {
-      assert.strictEqual(long.add([k, k, k, 1]), "end")
+      said.add(long.add([k, k, k, 1]))
       if (k % 997 === 0) assert.strictEqual(long.points.at(-1)![0], k)
     }
+    assert.deepStrictEqual([...said], ["end"])
     assert.strictEqual(long.points.at(-1)![0], 90_001)
     assert.strictEqual(long.add([90_001, 1, 90_001, 1]), "known")
     assert.strictEqual(long.add([90_001, 1, 90_001, 2]), "between")

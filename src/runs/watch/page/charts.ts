@@ -58,8 +58,34 @@ const aligned = (lines: ReadonlyArray<Line>): uPlotType.AlignedData => {
 /** The range of an axis: of values that differ by rounding alone uPlot would count marks without end. */
 const range = (_: uPlotType, low: number | null, high: number | null): [number, number] => {
   if (low === null || high === null) return [0, 1]
-  const pad = Math.max(0.05 * (high - low), 1e-3 * Math.max(Math.abs(low), Math.abs(high)), 1e-9)
+  const size = Math.max(Math.abs(low), Math.abs(high))
+  const pad = high - low > 1e-3 * size ? 0.05 * (high - low) : Math.max(0.1 * size, 1e-9)
   return [low - pad, high + pad]
+}
+
+const units: ReadonlyArray<readonly [size: number, letter: string]> = [
+  [1e12, "T"],
+  [1e9, "G"],
+  [1e6, "M"]
+]
+
+/** What stands at a mark of an axis, in the few characters that there is room for. */
+const mark = (value: number | null): string => {
+  if (value === null) return ""
+  const size = Math.abs(value)
+  if (size !== 0 && size < 1e-3) return value.toExponential(1).replace(".0e", "e")
+  const [unit, letter] = units.find(([least]) => size >= least) ?? [1, ""]
+  return `${Number((value / unit).toPrecision(5))}${letter}`
+}
+
+/** A value in five figures, as the table below has it. */
+const five = (value: number | null | undefined): string =>
+  value === null || value === undefined ? "" : `${Number(value.toPrecision(5))}`
+
+/** Where nothing is pointed at, the legend has what came last. */
+const latest = (plot: uPlotType): void => {
+  const last = plot.data[0].length - 1
+  if (plot.legend.idx == null && last >= 0) plot.setLegend({ idx: last }, false)
 }
 
 /** A line of one point is seen as that point. */
@@ -98,12 +124,14 @@ const plotOf = (panel: Panel, width: number, data: uPlotType.AlignedData, chart:
       scales: { x: { time: false }, y: panel.log ? { distr: 3 } : { range } },
       axes: [
         { ...axis, label: panel.x, labelSize: 20 },
-        { ...axis, size: 64 }
+        { ...axis, size: 64, values: (_, splits) => splits.map(mark) }
       ],
+      hooks: { setLegend: [latest] },
       series: [
-        { label: panel.x },
+        { label: panel.x, value: (_, x) => five(x) },
         ...panel.lines.map(({ colour, dash, label }) => ({
           label,
+          value: (_: uPlotType, y: number | null) => five(y),
           stroke: style(colour < 5 ? `--series-${colour + 1}` : "--grey"),
           dash: [...dashes[dash % dashes.length]!],
           width: 1.75,
@@ -123,7 +151,7 @@ const numbers = (lines: ReadonlyArray<Line>): ReadonlyArray<HTMLElement> =>
     const head = element("th", label)
     head.scope = "row"
     const last = series.ys.at(-1)
-    const text = last === null || last === undefined ? "not finite" : `${Number(last.toPrecision(5))}`
+    const text = last === null || last === undefined ? "not finite" : five(last)
     row.append(head, element("td", text))
     return row
   })
@@ -141,6 +169,7 @@ const draw = (panel: Panel, into: Drawn): boolean => {
     if (into.plot.width !== width) into.plot.setSize({ width, height: 220 })
     into.plot.setData(data)
   }
+  latest(into.plot)
   if (into.details.open) into.table.replaceChildren(...numbers(panel.lines))
   return true
 }

@@ -54,14 +54,16 @@ export const figure = ({ layout, words }: Picture): HTMLElement => {
   scrolled.setAttribute("role", "group")
   scrolled.setAttribute("aria-label", label)
   scrolled.append(svg)
+  const root = element("figure")
+  root.append(scrolled)
+  if (edges.length === 0) return root
   const details = element("details")
   const list = element("ul")
   list.append(...words.map((text) => element("li", text)))
   details.append(element("summary", "Edges in words"), list)
-  const root = element("figure")
   const caption =
     "Solid: a solution that a level reads. Dashed: a variable that a level is given. Thick: levels that acted last."
-  root.append(scrolled, element("figcaption", caption), details)
+  root.append(element("figcaption", caption), details)
   return root
 }
 
