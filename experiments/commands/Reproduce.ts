@@ -4,12 +4,12 @@ import * as Schema from "effect/Schema"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { Launch, Load, Options } from "tapweight/cli"
+import { Launch, Load, Options, Shell } from "tapweight/cli"
 import { language } from "../language/Language.ts"
 import * as Needs from "../language/Needs.ts"
 import * as Language from "../language/Paper.ts"
 import { proximal } from "../language/Proximal.ts"
-import type { Settings } from "../language/Settings.ts"
+import { ofTask, type Settings } from "../language/Settings.ts"
 import { exhibits } from "../molecules/Paper.ts"
 import { molecules } from "../molecules/Molecules.ts"
 
@@ -128,8 +128,24 @@ export const reproduce = Command.make(
     const { value } = yield* Launch.resolve(loaded, asked)
     const settings = value as Settings
     const needs = yield* Needs.text(settings.encoder, settings)
-    const run = `to run it: tapweight run language --preset paper -s encoder=${settings.encoder} -s data=${data}`
-    yield* Launch.print(options.format, `${needs}\n\n${run}`, { needs, run })
+    const { corpora, pairs, tasks } = settings
+    // The order of sentences is told of neighbours, and texts of a task mostly stand alone.
+    const alone = pairs === "neighbours" && corpora.every((name) => name === ofTask)
+    const all = [
+      ...asked.set,
+      ...(asked.set.some((setting) => setting.startsWith("tasks=")) ? [] : [`tasks=${JSON.stringify(tasks)}`]),
+      ...(alone ? ['corpora=["CORPUS"]'] : [])
+    ]
+    const run = ["tapweight", "run", "language", "--preset", "paper", ...all.flatMap((setting) => ["-s", setting])]
+    const said = [
+      `to run it: ${run.map(Shell.word).join(" ")}`,
+      ...(alone
+        ? [
+            "CORPUS: a file of sentences, one a line, a blank line after each document; the paper's has a million of Wikipedia"
+          ]
+        : [])
+    ].join("\n")
+    yield* Launch.print(options.format, `${needs}\n\n${said}`, { needs, run })
   }, Launch.hushed)
 ).pipe(
   Command.withDescription("Repeats a table or figure of the paper and prints its numbers beside the paper's"),

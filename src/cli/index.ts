@@ -8,3 +8,5 @@ export * as Launch from "./launch/Launch.ts"
 export * as Load from "./launch/Load.ts"
 /** Flags and arguments of commands. */
 export * as Options from "./Options.ts"
+/** Words as a shell takes them. */
+export * as Shell from "../runs/view/Shell.ts"

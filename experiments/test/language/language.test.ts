@@ -190,6 +190,20 @@ describe("tapweight run language", () => {
     for (const { scores } of rows) assert.isFalse("test" in scores[0]!)
   }, 600_000)
 
+  it("says what a table takes at the paper's scale, and the command that runs that table", async () => {
+    const args = ["reproduce", "table3", "--encoder", "encoder", "--data", ".", "--scale", "paper", "--seeds", "5"]
+    const { code, err, out } = await tapweight(args, { cwd: scratch })
+    assert.strictEqual(code, Exit.codes.done, err)
+    assert.match(out, /bert, 1 layers of 8/)
+    const [, run] = /to run it: tapweight (.*)/.exec(out)!
+    assert.match(run!, /^run language --preset paper .*-s 'methods=\["finetune","tapt","simcse","equal","tapweight"\]'/)
+    assert.match(run!, /-s seeds=5 .*-s 'tasks=\["rct","ag-news","imdb"\]' -s 'corpora=\["CORPUS"\]'$/)
+    const own = await tapweight([...args, "-s", 'corpora=["wiki.txt"]', "--sets", "imdb"], { cwd: scratch })
+    assert.match(own.out, /-s 'corpora=\["wiki.txt"\]'$/m)
+    assert.notMatch(own.out, /CORPUS/)
+    assert.strictEqual(own.out.match(/tasks=/g)?.length, 1)
+  })
+
   it("says what is wrong with what it is given", async () => {
     const run = async (...settings: ReadonlyArray<string>) => {
       const args = settings.flatMap((setting) => ["-s", setting])
