@@ -123,9 +123,23 @@ export const branchesOf = ({ directions }: Sampling): number | undefined =>
       ? directions.draws * (directions.antithetic === true ? 2 : 1)
       : directions.length
 
+/**
+ * What stands for the Hessian in a solve, positive semidefinite whatever the model is. Both are about what an objective marks by
+ * `Objective.outputs`; of what it makes beside, such as a penalty, the Hessian stays.
+ * - `"gaussNewton"`, of outputs z of a model: `Jᵀ (∂²loss/∂z²) J` with `J = ∂z/∂x`: the Hessian where the model is linear, and the Fisher
+ *   information where the loss is a negative log likelihood of its own family, as softmax and cross-entropy are.
+ * - `"empiricalFisher"`, of the losses of n rows: `Jᵀ J / n`, the mean of their gradients' outer products.
+ */
+export type Curvature = "gaussNewton" | "empiricalFisher"
+
 /** How the response of a level's solution is differentiated: a solver and a product are independent choices. */
 export type Hypergradient =
-  | ({ readonly _tag: "Implicit"; readonly solver: Solver; readonly at?: Point } & Products)
+  | ({
+      readonly _tag: "Implicit"
+      readonly solver: Solver
+      readonly at?: Point
+      readonly curvature?: Curvature
+    } & Products)
   | ({ readonly _tag: "Unrolled"; readonly steps: number } & Products)
   | ({ readonly _tag: "Forward"; readonly updates: number; readonly curvature: boolean } & Products)
   | ({ readonly _tag: "Branches"; readonly updates: number; readonly radius: number } & Sampling)
@@ -137,7 +151,8 @@ const checked = <O extends Products>(of: string, options: O): O => {
 }
 
 /**
- * Implicit function theorem at the current iterate: solve `H u = v`, hand on `−∂ₓ⟨∇L, u⟩`.
+ * Implicit function theorem at the current iterate: solve `H u = v`, hand on `−∂ₓ⟨∇L, u⟩`. With `curvature` H is another than the Hessian
+ * (see {@link Curvature}); what is handed on is the exact one.
  * Throws a `RangeError` unless the fraction of `rows` is above 0 and at most 1.
  *
  * ```ts
@@ -147,7 +162,9 @@ const checked = <O extends Products>(of: string, options: O): O => {
  * Hypergradient.describe(quarter) // => "identity × exact on 0.25 of the rows"
  * ```
  */
-export const implicit = (options: { readonly solver: Solver; readonly at?: Point } & Products): Hypergradient => ({
+export const implicit = (
+  options: { readonly solver: Solver; readonly at?: Point; readonly curvature?: Curvature } & Products
+): Hypergradient => ({
   _tag: "Implicit",
   ...checked("implicit", options)
 })
@@ -275,7 +292,7 @@ export const describe = (estimator: Hypergradient): string => {
   const products = `${estimator.product.name}${onRows(estimator.rows)}`
   switch (estimator._tag) {
     case "Implicit":
-      return `${estimator.solver.name} × ${products}${estimator.at === "update" ? " at its update" : ""}`
+      return `${estimator.solver.name} × ${products}${estimator.curvature === undefined ? "" : ` of ${estimator.curvature}`}${estimator.at === "update" ? " at its update" : ""}`
     case "Unrolled":
       return `unrolled(${estimator.steps}) × ${products}`
     case "Forward":

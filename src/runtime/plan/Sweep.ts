@@ -66,6 +66,10 @@ const inflexible = (
     const found = `'${estimator?.name}' of '${node.name}' does not differentiate its optimality at its present value`
     return refuse(found, `give '${node.name}' Hypergradient.implicit, or Hypergradient.detached`)
   }
+  if (estimator.curvature !== undefined) {
+    const found = `the curvature '${estimator.curvature}' is of a loss, not of one with responses`
+    return refuse(found, `leave out curvature of '${node.name}'`)
+  }
   const stiff = following.find((each) => each.estimator?.solve?.differentiable !== true)
   if (stiff === undefined) return undefined
   return refuse(

@@ -31,6 +31,8 @@ export const Estimator = Schema.Struct({
       differentiable: Schema.Boolean
     })
   ),
+  /** What stands for the Hessian; absent where nothing does. */
+  curvature: Schema.optionalKey(Schema.String),
   /** Whether it is differentiated where its last update was made from; absent where at its present value. */
   atUpdate: Schema.optionalKey(Schema.Literal(true)),
   /** Of the `evaluations`, those of the whole batch at the point itself: where the level's own update made them, it costs none. */
@@ -140,7 +142,7 @@ const shareableOf = (atPoint: number, fraction: number): { readonly shareable?: 
 
 /** What a solve takes, and whether its solution can be differentiated in turn. */
 const solveOf = (
-  { at, solver }: Extract<Hypergradient.Hypergradient, { readonly _tag: "Implicit" }>,
+  { at, curvature, solver }: Extract<Hypergradient.Hypergradient, { readonly _tag: "Implicit" }>,
   { seen, unsolvable }: NonNullable<Optimizer["stationarity"]>,
   evaluations: number
 ): NonNullable<Estimator["solve"]> => {
@@ -151,7 +153,7 @@ const solveOf = (
     products,
     productsPerElement,
     evaluations,
-    differentiable: solves && anew && seen === undefined && unsolvable === undefined
+    differentiable: solves && anew && curvature === undefined && seen === undefined && unsolvable === undefined
   }
 }
 
@@ -166,16 +168,19 @@ const estimatorOf = (
       const { cost } = estimator.solver
       const fraction = fractionOf(estimator)
       const each = estimator.product.evaluations * fraction
-      const perElement = cost.productsPerElement * each
+      // Other curvatures are derivatives of what three gradients make.
+      const bent = estimator.curvature === undefined ? 1 : 3
+      const perElement = cost.productsPerElement * each * bent
       // One more product hands −∂ₓ⟨∇L, u⟩ to what the level reads; a clip is differentiated at the gradient.
       const clipped = stationarity?.seen === undefined ? 0 : 1
       const atPoint = Math.max(clipped, estimator.product.atPoint ?? 0)
       return {
         kind: "implicit",
         name,
-        evaluations: (cost.products + 1) * each + atPoint * fraction,
+        evaluations: (cost.products * bent + 1) * each + atPoint * fraction,
         evaluationsPerElement: perElement,
         steps: 1,
+        ...(estimator.curvature === undefined ? {} : { curvature: estimator.curvature }),
         ...(estimator.at === "update" ? { atUpdate: true as const } : {}),
         ...shareableOf(atPoint, fraction),
         ...(estimator.solver.preconditioned ? { preconditioned: true } : {}),

@@ -8,6 +8,7 @@ import * as Elimination from "../../tensor/Elimination.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import { counts } from "../plan/Rows.ts"
+import * as Curvature from "./Curvature.ts"
 import * as Objective from "./Evaluation.ts"
 import type { Past, Vars } from "./State.ts"
 import { rememberedReads } from "./State.ts"
@@ -63,7 +64,7 @@ export interface Reduced {
  */
 export const implicit = (
   level: Definition,
-  { product, rows, solver }: Extract<Hypergradient, { readonly _tag: "Implicit" }>,
+  { curvature, product, rows, solver }: Extract<Hypergradient, { readonly _tag: "Implicit" }>,
   vars: Vars,
   whole: ReadonlyArray<Objective.Batch>,
   into: ReadonlyArray<string>,
@@ -78,9 +79,18 @@ export const implicit = (
   const batches = whole.map((batch) => seenOf(level, rows, batch))
   const gradientOf = (wrt: ReadonlyArray<string>) => (x: Tree) =>
     Objective.accumulated(level, { ...vars, [own]: x }, batches, wrt).gradient
+  const maps = curvature === undefined ? [] : batches.map((batch) => Curvature.map(curvature, level, vars, batch))
+  const bent =
+    curvature === undefined
+      ? undefined
+      : (x: Tree) =>
+          Vector.scale(
+            1 / maps.length,
+            maps.map((map) => map(x)).reduce((sum, each) => Vector.add(sum, each))
+          )
   const system =
     reduced === undefined
-      ? Stationary.system(level.optimizer, product, vars[own]!, (x) => gradientOf([own])(x)[own]!)
+      ? Stationary.system(level.optimizer, product, vars[own]!, bent ?? ((x) => gradientOf([own])(x)[own]!))
       : Stationary.system(level.optimizer, product, vars[own]!, reduced.gradient, (w) => reduced.along(w, [own])[own]!)
   const right = system.restrict(v)
   const precondition = last === undefined ? unstated(solver) : preconditioner(level, last)
