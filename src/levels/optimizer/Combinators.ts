@@ -89,6 +89,41 @@ export const clipByGlobalNorm = (max: number): ((self: Optimizer) => Optimizer) 
   return before("clipByGlobalNorm", max, clip, bending(clip))
 }
 
+const decaysBesideNormalized =
+  "weight decay is added to a gradient of norm 1, so that where it stands still is no equation that can be differentiated: decay before it"
+
+/**
+ * Gives the gradient over all leaves together norm 1, `g / ‖g‖`: only its direction counts, and the rate is the length of a step. A gradient
+ * of zero stays zero.
+ *
+ * ```ts
+ * const optimizer = Optimizer.sgd(1).pipe(Optimizer.normalized)
+ * const [next] = optimizer.update({ w: tf.tensor([30, 40]) }, {}, { w: tf.tensor([0, 0]) }, tf.scalar(0, "int32"))
+ * next // => { w: [-0.6, -0.8] }
+ * ```
+ */
+export const normalized: (self: Optimizer) => Optimizer = (self) => {
+  const normalize = <T extends Tree.Tree>(gradients: T): T =>
+    Vector.scale(tf.div(1, tf.maximum(Vector.norm(gradients), least)) as tf.Scalar, gradients)
+  return make({
+    ...self,
+    name: named("normalized", {}, self.name),
+    ...(self.stationarity?.added === undefined
+      ? {}
+      : {
+          stationarity: {
+            ...self.stationarity,
+            unsolvable: self.stationarity.unsolvable ?? decaysBesideNormalized
+          }
+        }),
+    taken: (gradients, params) => (self.taken ?? same)(normalize(gradients), params),
+    update: (gradients, state, params, clock) => self.update(normalize(gradients), state, params, clock)
+  })
+}
+
+// Keeps a zero gradient finite.
+const least = 1e-30
+
 const within = (leaf: tf.Tensor, minimum: number | undefined, maximum: number | undefined): tf.Tensor => {
   const raised = minimum === undefined ? leaf : tf.maximum(leaf, minimum)
   return maximum === undefined ? raised : tf.minimum(raised, maximum)
