@@ -16,7 +16,8 @@ export const methods = (objectives: ReadonlyArray<string>, draws: number): Reado
 export type Row = Comparison.Row<string, Study.Scores>
 
 const learners: ReadonlyArray<string> = Learning.ways
-const isFixed = (method: string) => method !== "none" && !learners.some((name) => method.endsWith(name))
+const isFixed = (method: string) =>
+  !["none", "longer"].includes(method) && !learners.some((name) => method.endsWith(name))
 
 /** Of each seed the fixed weighting among these that validates best: an oracle that has to be paid for by trying them all. */
 const selected = (rows: ReadonlyArray<Row>, name: string, of: (method: string) => boolean): ReadonlyArray<Row> => {
@@ -106,7 +107,8 @@ export const run = Effect.fnUntraced(function* (
     "none",
     ...Object.keys(Study.weightings(names, 0, settings.draws)),
     ...learners,
-    ...learners.map((how) => `final-${how}`)
+    ...learners.map((how) => `final-${how}`),
+    "longer"
   ]
   const unheard = settings.methods.find((method) => !known.includes(method))
   if (unheard !== undefined) {

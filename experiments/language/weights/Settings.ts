@@ -11,11 +11,16 @@ const schema = Schema.Struct({
   encoder: Schema.NonEmptyString,
   /** Folder of the texts. */
   data: Schema.NonEmptyString,
-  /** `none`, `equal`, `NAME-only`, `NAME-mostly`, `random-1` …, a way of learning, or `final-` and one: its last weights from the start. */
+  /**
+   * `none`, `equal`, `NAME-only`, `NAME-mostly`, `random-1` …, a way of learning, or `final-` and one: its last weights from the start; and
+   * `longer`: equal weights for as much longer as learning and training anew take.
+   */
   methods: Schema.Array(Schema.String),
   /** Draws of random weights. */
   draws: whole,
   /** Pieces that the encoder is cut to. */
+  /** Updates of `longer`, over those of the others. */
+  longer: rate,
   vocabulary: positive,
   batch: positive,
   length: positive,
@@ -47,6 +52,7 @@ export const defaults: Settings = {
   data: "data",
   methods: [],
   draws: 2,
+  longer: 2.4,
   vocabulary: 8192,
   batch: 16,
   length: 32,

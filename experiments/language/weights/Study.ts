@@ -133,9 +133,12 @@ const featuresOf = Effect.fnUntraced(function* (
 /** The probe's strength C, as scikit-learn has it. */
 const strength = 0.05
 
+/** What is trained, and how. */
+type Options = Learning.Options & { readonly longer: number }
+
 /** Everything that is tried with one seed. */
 export const make = (
-  options: Learning.Options,
+  options: Options,
   { objectives, pieces, seed }: Drawn,
   draws: number,
   { shared }: Comparison.Trials
@@ -146,10 +149,13 @@ export const make = (
   const fresh: Objective.HostTheta = { encoder: pieces.encoder, heads }
   const train = (name: string, problem: ReturnType<ReturnType<typeof Levels.make>["warm"]>, ticks: number) =>
     shared(`seed-${seed}/${name}`, { problem, ticks, seed, checkpointEvery: ticks })
-  const levels = (start: Objective.HostTheta) => Levels.make(options, pieces.config, objectives, start)
+  const levels = (start: Objective.HostTheta, ticks = options.ticks) =>
+    Levels.make({ ...options, ticks }, pieces.config, objectives, start)
   /** The encoder as it is, with heads that fit it. */
   const warm = train("heads", levels(fresh).warm(), options.heads.ticks)
-  const start = Effect.map(warm, ({ vars }: any) => levels({ encoder: vars.theta.encoder, heads: vars.theta.heads }))
+  const started = (ticks: number) =>
+    Effect.map(warm, ({ vars }: any) => levels({ encoder: vars.theta.encoder, heads: vars.theta.heads }, ticks))
+  const start = started(options.ticks)
 
   const scored = Effect.fnUntraced(function* (
     outcome: {
@@ -176,8 +182,13 @@ export const make = (
     return { validation, test, seconds: outcome.seconds.training } satisfies Scores as Scores
   })
 
-  const atWeights = Effect.fnUntraced(function* (name: string, lambda: Weightings.Lambda, target: Target) {
-    const outcome = yield* train(name, (yield* start).fixed(lambda), options.ticks)
+  const atWeights = Effect.fnUntraced(function* (
+    name: string,
+    lambda: Weightings.Lambda,
+    target: Target,
+    ticks = options.ticks
+  ) {
+    const outcome = yield* train(name, (yield* started(ticks)).fixed(lambda), ticks)
     return { ...(yield* scored(outcome as never, target)), lambda } satisfies Scores as Scores
   })
   const learned = Effect.fnUntraced(function* (how: Learning.Way, { classes, name, parts }: Target) {
@@ -193,6 +204,8 @@ export const make = (
   /** One method on one task. */
   return Effect.fnUntraced(function* (method: string, target: Target) {
     if (method === "none") return yield* scored((yield* warm) as never, target)
+    if (method === "longer")
+      return yield* atWeights(method, fixedWeights["equal"]!, target, Math.round(options.longer * options.ticks))
     const lambda = fixedWeights[method]
     if (lambda !== undefined) return yield* atWeights(method, lambda, target)
     if (method.startsWith("final-")) {
@@ -208,7 +221,7 @@ export const make = (
 /** Every method on every task with every seed. */
 export const compared = (
   session: Session.Session,
-  options: Learning.Options,
+  options: Options,
   drawn: ReadonlyArray<Drawn>,
   methods: ReadonlyArray<string>,
   draws: number
