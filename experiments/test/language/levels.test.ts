@@ -7,6 +7,7 @@ import "tapweight/testing/vitest"
 import * as Weightings from "../../common/Weightings.ts"
 import { contrast } from "../../language/objectives/Contrast.ts"
 import { masked } from "../../language/objectives/Masked.ts"
+import type * as Objective from "../../language/objectives/Objective.ts"
 import { order } from "../../language/objectives/Order.ts"
 import * as FrozenHead from "../../language/methods/FrozenHead.ts"
 import * as Levels from "../../language/methods/Levels.ts"
@@ -47,6 +48,32 @@ describe("the levels on language", () => {
       const corner = yield* after(pretraining({ mlm: 1, contrast: 0, order: 0 }), "theta", 3)
       const own = yield* after(alone.pretraining({ mlm: 1 }), "theta", 3)
       for (const [path, data] of own) assert.deepStrictEqual(corner.get(path), data, path)
+    })
+  )
+
+  it.live("heads alone move no encoder, and pretraining starts from them", () =>
+    Effect.gen(function* () {
+      const of = (problem: Problem.Problem.Any, ticks: number) =>
+        Effect.map(after(problem, "theta", ticks), Object.fromEntries)
+      const [first, last] = [yield* of(levels().heads(), 1), yield* of(levels().heads(), 3)]
+      for (const [path, { data }] of Tree.hostEntries({ theta: { encoder } }))
+        assert.deepStrictEqual(last[path], data, path)
+      const own = Object.keys(last).filter((path) => path.startsWith("theta.heads."))
+      assert.isAbove(own.length, 5)
+      for (const path of own) assert.notDeepEqual(last[path], first[path], path)
+      const nested = yield* Run.ticks(levels().heads() as Problem.Problem<never>, { ticks: 3, seed: 3 }).pipe(
+        Stream.filter(({ index }) => index === 3),
+        Stream.mapEffect((tick) => tick.read(["theta"] as never)),
+        Stream.runCollect,
+        Effect.map(([vars]) => (vars as unknown as { readonly theta: Objective.HostTheta }).theta.heads),
+        Effect.provide(CompiledEngine.layer({ threads: 1 }))
+      )
+      // At next to no rate what a tick ends with is what it began with.
+      const still = { ...settings, rates: { ...settings.rates, pretrain: 1e-12 } }
+      const begun = Levels.make(still, { setting, encoder, heads: nested }, task(), objectives)
+      const held = yield* of(begun.pretraining(Weightings.equal(begun.beta.elements)), 1)
+      for (const path of own)
+        for (const [i, x] of held[path]!.entries()) assert.approximately(x, last[path]![i]!, 1e-6, path)
     })
   )
 
