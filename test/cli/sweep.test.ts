@@ -174,7 +174,10 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
       const records = (id: string) => readFileSync(join(folder(id), "metrics-1.ndjson"), "utf8")
       await until(() => ids.every((id) => existsSync(join(folder(id), "metrics-1.ndjson"))))
       await until(() => ids.every((id) => records(id).split("\n").length > 4))
-      assert.strictEqual(tapweight("sweep", "cancel", "rates", ...(now ? ["--now"] : [])).code, 0)
+      assert.strictEqual(
+        tapweight("sweep", "cancel", "rates", ...(now ? ["--now"] : []), "--format", "json").out,
+        `${JSON.stringify({ sweep: "rates", trial: null, now })}\n`
+      )
       await once(pool, "exit")
       assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["cancelled"]))
       // One that is killed says nothing more, and saves nothing.
@@ -207,9 +210,9 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
   })
 
   it.skipIf(!long)("runs one of its runs as a job of an array, and prints such arrays", () => {
-    const { code, out } = tapweight("sweep", "exec", "sweep.ts", "--index", "1", "--engine", "cpu")
+    const { code, out } = tapweight("sweep", "exec", "sweep.ts", "--index", "1", "--engine", "cpu", "--format", "json")
     assert.strictEqual(code, 0)
-    assert.match(out, /done/)
+    assert.strictEqual(JSON.parse(out).state, "done")
     assert.deepStrictEqual(
       states().map(({ state }) => state),
       ["queued", "done"]

@@ -138,7 +138,8 @@ export const exec = (programs: Load.Programs) =>
         Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)))
       ),
       ...computing,
-      runs: Options.runs
+      runs: Options.runs,
+      format: Options.format
     },
     Effect.fnUntraced(function* (options) {
       const { file, sweep } = yield* asked(programs, options.sweep, options.precision)
@@ -150,7 +151,7 @@ export const exec = (programs: Load.Programs) =>
         return yield* new SweepError({ sweep: sweep.name, reason, failed: false })
       }
       const state = yield* Pool.runEntry(folder, file, { program: file.program, args: argsOf(options) }, entry)
-      yield* Launch.print("text", `${entry.id} ${state}`, null)
+      yield* Launch.print(options.format, `${entry.id} ${state}`, { id: entry.id, state })
       if (state === "failed") {
         return yield* new SweepError({ sweep: sweep.name, reason: `run ${entry.id} failed`, failed: true })
       }

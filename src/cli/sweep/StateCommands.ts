@@ -74,36 +74,36 @@ export const cancel = Command.make(
       Flag.withDefault(false)
     ),
     db: DatabaseFlags.db,
-    runs: Options.runs
+    runs: Options.runs,
+    format: Options.format
   },
-  Effect.fnUntraced(function* ({ db, now, runs, sweep, trial }) {
+  Effect.fnUntraced(function* ({ db, format, now, runs, sweep, trial }) {
     if (Option.isSome(db))
-      return yield* (yield* inDatabase).cancel(db.value.url, sweep, Option.getOrUndefined(trial), now)
+      return yield* (yield* inDatabase).cancel(db.value.url, sweep, Option.getOrUndefined(trial), now, format)
     const { file, folder } = yield* known(runs, sweep)
     const entry = Option.isSome(trial) ? yield* chosen(sweep, file.entries, trial.value) : undefined
     yield* SweepFolder.cancel(entry === undefined ? folder : SweepFolder.runFolder(folder, file, entry).path, now)
     const what = entry === undefined ? "cancelled" : `${entry.id} is cancelled`
     yield* Launch.print(
-      "text",
+      format,
       `sweep ${sweep}: ${what}; what runs ${now ? "is killed" : "saves a checkpoint and stops"}. Start it to go on`,
-      null
+      { sweep, trial: entry?.id ?? null, now }
     )
   })
 ).pipe(Command.withDescription("Stops a sweep: what runs saves a checkpoint, and what is queued is not begun"))
 
 export const retry = Command.make(
   "retry",
-  { sweep: nameArgument, db: DatabaseFlags.db, runs: Options.runs },
-  Effect.fnUntraced(function* ({ db, runs, sweep }) {
-    if (Option.isSome(db)) return yield* (yield* inDatabase).retry(db.value.url, sweep)
+  { sweep: nameArgument, db: DatabaseFlags.db, runs: Options.runs, format: Options.format },
+  Effect.fnUntraced(function* ({ db, format, runs, sweep }) {
+    if (Option.isSome(db)) return yield* (yield* inDatabase).retry(db.value.url, sweep, format)
     const { file, folder } = yield* known(runs, sweep)
     const failed = (yield* statesOf(folder, file)).filter(({ state }) => state === "failed")
     for (const { entry } of failed) SweepFolder.note(SweepFolder.runFolder(folder, file, entry), null, true)
-    yield* Launch.print(
-      "text",
-      `sweep ${sweep}: ${failed.length} failed runs are queued again. Start it to run them`,
-      null
-    )
+    yield* Launch.print(format, `sweep ${sweep}: ${failed.length} failed runs are queued again. Start it to run them`, {
+      sweep,
+      queued: failed.length
+    })
   })
 ).pipe(Command.withDescription("Forgives what failed, so that the next start tries it again"))
 
@@ -149,14 +149,14 @@ export const report = Command.make(
 
 export const rebuild = Command.make(
   "rebuild",
-  { sweep: nameArgument, db: DatabaseFlags.db, pool: DatabaseFlags.pool, runs: Options.runs },
-  Effect.fnUntraced(function* ({ db, pool, runs, sweep }) {
+  { sweep: nameArgument, db: DatabaseFlags.db, pool: DatabaseFlags.pool, runs: Options.runs, format: Options.format },
+  Effect.fnUntraced(function* ({ db, format, pool, runs, sweep }) {
     if (Option.isNone(db)) {
       const reason = "into which database? Name it in TAPWEIGHT_DB, or with --db"
       return yield* new SweepError({ sweep, reason, failed: false })
     }
     if (!isName(sweep)) return yield* noSuch(runs, sweep)
-    yield* (yield* inDatabase).rebuild(db.value.url, sweep, runs, pool)
+    yield* (yield* inDatabase).rebuild(db.value.url, sweep, runs, pool, format)
   })
 ).pipe(
   Command.withDescription(

@@ -15,10 +15,8 @@ describe("a series as it grows", () => {
     for (const shuffled of [false, true]) {
       const short = series()
       for (const k of steps(20_000, 1, shuffled)) short.add([k, k, k, 1])
-      assert.deepStrictEqual(
-        short.points.map(([x]) => x),
-        steps(20_000, 1, false)
-      )
+      assert.strictEqual(short.points.length, 20_000)
+      assert.isTrue(short.points.every(([x], i) => x === i + 1))
       for (const every of [1, 700]) {
         const long = series()
         for (const k of steps(60_000, every, shuffled)) long.add([k, k, k, 1])

@@ -79,7 +79,8 @@ export const cancel = Effect.fnUntraced(function* (
   url: Redacted.Redacted,
   name: string,
   trial: string | undefined,
-  now: boolean
+  now: boolean,
+  format: "text" | "json"
 ) {
   const database = yield* Database.connect(url)
   yield* known(database, url, name)
@@ -87,19 +88,25 @@ export const cancel = Effect.fnUntraced(function* (
   const { cancelled, stopping } = yield* Trials.cancel(database, name, id, now)
   const told = now ? "to be killed" : "told to save a checkpoint and stop"
   const text = `sweep ${name}: ${cancelled} cancelled, ${stopping} ${told}. Start it to go on`
-  yield* Launch.print("text", text, null)
+  yield* Launch.print(format, text, { sweep: name, cancelled, stopping, now })
 }, Effect.scoped)
 
 /** Queues again what failed. */
-export const retry = Effect.fnUntraced(function* (url: Redacted.Redacted, name: string) {
+export const retry = Effect.fnUntraced(function* (url: Redacted.Redacted, name: string, format: "text" | "json") {
   const database = yield* Database.connect(url)
   const { pool } = yield* known(database, url, name)
   const count = yield* Trials.retry(database, name, pool)
-  yield* Launch.print("text", `sweep ${name}: ${count} failed runs are queued again`, null)
+  yield* Launch.print(format, `sweep ${name}: ${count} failed runs are queued again`, { sweep: name, queued: count })
 }, Effect.scoped)
 
 /** Makes of a sweep's folder and of its rows what each of them lacks, and of the rows what the run folders show. */
-export const rebuild = Effect.fnUntraced(function* (url: Redacted.Redacted, name: string, runs: string, pool: string) {
+export const rebuild = Effect.fnUntraced(function* (
+  url: Redacted.Redacted,
+  name: string,
+  runs: string,
+  pool: string,
+  format: "text" | "json"
+) {
   const folder = yield* SweepFolder.pathOf((yield* Path.Path).resolve(runs), name)
   const database = yield* Database.connect(url)
   const [sweep, rows] = [yield* Trials.sweep(database, name), yield* Trials.rows(database, name)]
@@ -123,11 +130,13 @@ export const rebuild = Effect.fnUntraced(function* (url: Redacted.Redacted, name
   })
   const spec = { file: yield* portable(file), args, pool: sweep?.pool ?? pool }
   const { made, queued } = yield* Trials.rebuild(database, spec, shown)
+  const now = yield* Trials.rows(database, name)
+  const found = entries.length - (written?.entries.length ?? 0)
   const text = [
-    `sweep ${name}: ${made} runs came from the folders, ${entries.length - (written?.entries.length ?? 0)} from the database; ${queued} are queued`,
-    SweepText.rows(name, yield* Trials.rows(database, name))
+    `sweep ${name}: ${made} runs came from the folders, ${found} from the database; ${queued} are queued`,
+    SweepText.rows(name, now)
   ]
-  yield* Launch.print("text", text.join("\n"), null)
+  yield* Launch.print(format, text.join("\n"), { sweep: name, made, found, queued, rows: now })
 }, Effect.scoped)
 
 /** What of a database works, in words. */
