@@ -36,6 +36,14 @@ const unruly = async (
   const [code, signal] = (await once(child, "close")) as [number | null, string | null]
   return { code, signal, out, err }
 }
+/** Seconds of processor time that a process has had. */
+const seconds = (pid: number): number => {
+  const [user, system] = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ")
+    .slice(11, 13)
+  return (Number(user) + Number(system)) / 100
+}
 const folder = () => join(root, "unruly", readdirSync(join(root, "unruly"))[0]!)
 const status = () => JSON.parse(readFileSync(join(folder(), "status.json"), "utf8"))
 
@@ -66,11 +74,18 @@ describe("a program's process", () => {
   })
 
   it.skipIf(!long)("is ended by a second signal in the middle of a compiled step", async () => {
-    let sent = 0
+    let begun: number | undefined
     const { signal } = await unruly({ settings: ["width=2500"], engine: "compiled" }, (err, child) => {
-      if (sent++ > 0 || !/^run /m.test(err)) return
-      setTimeout(() => child.kill("SIGTERM"), 3000)
-      setTimeout(() => child.kill("SIGINT"), 4000)
+      if (begun !== undefined || !/^run /m.test(err)) return
+      begun = seconds(child.pid!)
+      let terminated = false
+      const timer = setInterval(() => {
+        if (child.exitCode !== null || child.signalCode !== null) return clearInterval(timer)
+        // Compiling takes some two seconds of processor time, the step minutes.
+        if (seconds(child.pid!) - begun! < 8) return
+        child.kill(terminated ? "SIGINT" : "SIGTERM")
+        terminated = true
+      }, 1000)
     })
     assert.strictEqual(signal, "SIGINT")
   })

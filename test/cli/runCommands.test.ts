@@ -120,7 +120,7 @@ describe("looking at runs", { timeout: 120_000 }, () => {
     }
     const two = page(first!, second!)
     assert.match(two, /high is best with 2\.05 ± 1\.0\d, \+1\.52 over low: more than noise/)
-    assert.include(two, "scored, one, lower, 2 seeds")
+    assert.include(two, "one, lower, 2 seeds")
     for (const id of [first!, second!]) assert.include(two, id)
     const told = page(first!, gain!)
     assert.include(told, "high (gain=2)")

@@ -198,8 +198,8 @@ export interface Several {
 /** What trials of runs are called beside one another: by settings that tell the runs apart, and their own seed or the run's. */
 const called = (program: string, label: string, seed: number, trial: string): string => {
   const [method, own] = Seeds.seeded(trial)
-  const words = [label === "" ? program : label, method, `seed ${own === "" ? seed : own}`]
-  return words.filter((word) => word !== "").join(", ")
+  const words = [label, method].filter((word) => word !== "")
+  return [...(words.length === 0 ? [program] : words), `seed ${own === "" ? seed : own}`].join(", ")
 }
 
 /** The page of several runs: how their methods stand, their curves over one another, and what each was. */
@@ -224,56 +224,51 @@ export const several = Effect.fnUntraced(function* ({ folders, standings: scored
   const value = (i: number, key: string) => JSON.stringify(runs[i]!.entries[key]?.value)
   const differing = keys.filter((key) => runs.some((_, i) => value(i, key) !== value(0, key)))
   const ids = runs.map(({ folder }) => folder.id)
-  return page(
-    title,
-    title,
-    html`${runs.length} runs of ${[...new Set(runs.map(({ folder }) => folder.program))].join(", ")}`,
-    [
-      section(
-        "result",
-        "Result",
-        html`${listed(Verdict.sentences(scored))}${warned([...warnings, ...unsound(trials), ...(undrawn > 0 ? [`Losses of ${undrawn} of ${trials.length} trials are not drawn.`] : [])])}`
-      ),
-      section("comparison", "Comparison", Sections.standings(scored)),
-      ...sections,
-      section("cost", "Cost", CurveSections.costs(Groups.of(trials), title)),
-      section(
-        "runs",
-        "Runs",
-        html`${table(
-          "Runs, and the settings that tell them apart",
-          ["run", "state", "seed", ...differing.filter((key) => key !== "seed")],
-          runs.map(({ folder, manifest, status }, i) => [
-            folder.id,
-            words[status.state],
-            manifest.seeds.root,
-            ...differing.filter((key) => key !== "seed").map((key) => value(i, key) ?? "-")
-          ])
-        )}
-        ${table(
-          "Where they come from",
-          ["run", "commit", "engine", "machine", "data", "command"],
-          runs.map(({ folder, manifest }) => [
-            folder.id,
-            manifest.git === null
-              ? "none"
-              : `${manifest.git.commit.slice(0, 12)}${manifest.git.dirty ? ", and changes" : ""}`,
-            Manifest.computing(manifest.engine),
-            `${manifest.hardware.cpu}, ${manifest.hardware.cores} cores`,
-            manifest.data.map(({ name, sha256 }) => `${name} ${sha256?.slice(0, 12) ?? "-"}`).join(", ") || "-",
-            commandOf(manifest).split("\n").at(-1)!
-          ])
-        )}`
-      ),
-      section(
-        "settings",
-        "Settings",
-        table(
-          `Settings that all ${ids.length} have`,
-          ["setting", "value"],
-          keys.filter((key) => !differing.includes(key)).map((key) => [key, value(0, key) ?? "-"])
-        )
+  return page(title, title, html`${ids.slice(0, 8).join(", ")}${ids.length > 8 ? ` and ${ids.length - 8} more` : ""}`, [
+    section(
+      "result",
+      "Result",
+      html`${listed(Verdict.sentences(scored))}${warned([...warnings, ...unsound(trials), ...(undrawn > 0 ? [`Losses of ${undrawn} of ${trials.length} trials are not drawn.`] : [])])}`
+    ),
+    section("comparison", "Comparison", Sections.standings(scored)),
+    ...sections,
+    section("cost", "Cost", CurveSections.costs(Groups.of(trials), title)),
+    section(
+      "runs",
+      "Runs",
+      html`${table(
+        "Runs, and the settings that tell them apart",
+        ["run", "state", "seed", ...differing.filter((key) => key !== "seed")],
+        runs.map(({ folder, manifest, status }, i) => [
+          folder.id,
+          words[status.state],
+          manifest.seeds.root,
+          ...differing.filter((key) => key !== "seed").map((key) => value(i, key) ?? "-")
+        ])
+      )}
+      ${table(
+        "Where they come from",
+        ["run", "commit", "engine", "machine", "data", "command"],
+        runs.map(({ folder, manifest }) => [
+          folder.id,
+          manifest.git === null
+            ? "none"
+            : `${manifest.git.commit.slice(0, 12)}${manifest.git.dirty ? ", and changes" : ""}`,
+          Manifest.computing(manifest.engine),
+          `${manifest.hardware.cpu}, ${manifest.hardware.cores} cores`,
+          manifest.data.map(({ name, sha256 }) => `${name} ${sha256?.slice(0, 12) ?? "-"}`).join(", ") || "-",
+          commandOf(manifest).split("\n").at(-1)!
+        ])
+      )}`
+    ),
+    section(
+      "settings",
+      "Settings",
+      table(
+        `Settings that all ${ids.length} have`,
+        ["setting", "value"],
+        keys.filter((key) => !differing.includes(key)).map((key) => [key, value(0, key) ?? "-"])
       )
-    ]
-  )
+    )
+  ])
 })

@@ -91,6 +91,20 @@ const latest = (plot: uPlotType): void => {
 /** A line of one point is seen as that point. */
 const lone = (plot: uPlotType): boolean => plot.data[0].length === 1
 
+/** Colours and whose they are, where there are too many lines for a legend that names each. */
+const keyOf = ({ lines }: Panel): ReadonlyArray<HTMLElement> => {
+  if (lines.length <= named) return []
+  const methods = new Map(lines.map(({ colour, method }) => [Math.min(colour, 5), colour < 5 ? method : "others"]))
+  const list = element("ul")
+  list.className = "key"
+  for (const [colour, method] of [...methods].toSorted(([a], [b]) => a - b)) {
+    const item = element("li", method)
+    item.classList.add(colour < 5 ? `series-${colour + 1}` : "grey")
+    list.append(item)
+  }
+  return [list]
+}
+
 const create = (panel: Panel): Drawn => {
   const root = element("section")
   const heading = element("h2", panel.title)
@@ -104,7 +118,7 @@ const create = (panel: Panel): Drawn => {
   details.append(element("summary", "Last numbers"), table)
   details.addEventListener("toggle", schedule)
   const hidden = panel.more > 0 ? [element("p", `${panel.more} more lines are not drawn: choose a trial`)] : []
-  root.append(heading, chart, ...hidden, details)
+  root.append(heading, chart, ...keyOf(panel), ...hidden, details)
   watcher.observe(root)
   return { root, chart, table, details, plot: undefined, visible: true, stamp: "" }
 }

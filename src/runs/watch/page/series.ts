@@ -26,10 +26,11 @@ export interface Series {
   version: number
 }
 
-/** A line of a picture: what it is called, its colour by number and its dash by number. */
+/** A line of a picture: what it is called, also without its seed, its colour by number and its dash by number. */
 export interface Line {
   readonly series: Series
   readonly label: string
+  readonly method: string
   readonly colour: number
   readonly dash: number
 }
@@ -123,14 +124,17 @@ const linesOf = (own: ReadonlyArray<Series>, overlaid: boolean): ReadonlyArray<L
     const what = levels.size > 1 ? level : short(name)
     if (!overlaid) {
       const i = at(colours, `${level} ${name}`)
-      return { series, label: what, colour: i, dash: i }
+      return { series, label: what, method: what, colour: i, dash: i }
     }
     const [method, seed] = seeded(trial)
-    const words = [method, seed === "" ? "" : `seed ${seed}`, names.size > 1 ? what : ""]
-    const label = words.filter((word) => word !== "").join(", ")
+    const called = (...words: ReadonlyArray<string>): string => {
+      const text = [...words, names.size > 1 ? what : ""].filter((word) => word !== "").join(", ")
+      return text === "" ? what : text
+    }
     return {
       series,
-      label: label === "" ? what : label,
+      label: called(method, seed === "" ? "" : `seed ${seed}`),
+      method: called(method),
       colour: at(colours, `${method} | ${level} ${name}`),
       dash: at(dashes, seed)
     }
