@@ -38,7 +38,7 @@ const row = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
 const table = (problem: string, all: ReadonlyArray<Measured>): string => {
   const { measured, ratio, size, step, ticks } = cases[problem]!
   const of = (side: "ours" | "theirs", solver: string, isFull: boolean): ReadonlyArray<Outcome> =>
-    all.map((each) => each[side].find((one) => one.solver === solver && one.isFull === isFull)!)
+    all.flatMap((each) => each[side].filter((one) => one.solver === solver && one.isFull === isFull))
   const names = [...new Set(all[0]!.ours.map(({ solver }) => solver))]
   const distances = (name: string, isFull: boolean): string => {
     const [own, other] = [of("ours", name, isFull), of("theirs", name, isFull)]

@@ -114,7 +114,7 @@ export const diagnose = (programs: Load.Programs) =>
       ...inspected(programs),
       ticks: Flag.Int("ticks").pipe(
         Flag.withDescription(
-          "Also runs so many ticks, twice: whether the level comes to rest, and what its value is worth to levels below that start anew"
+          "Looks at where a run of so many ticks ends; and whether the level came to rest, and what its value is worth to levels below that start anew"
         ),
         Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(10))),
         Flag.optional
@@ -129,17 +129,30 @@ export const diagnose = (programs: Load.Programs) =>
       const { seed } = value
       const level = Option.isSome(options.level) ? { level: options.level.value } : {}
       const engine = Options.engineLayer(options.engine, options)
-      const found = yield* Diagnose.diagnose(chosen.problem, { seed, solveTicks: options.solve, ...level }).pipe(
-        Effect.provide(engine)
-      )
       const ran = Option.isNone(options.ticks)
         ? undefined
         : yield* Diagnose.trajectory(chosen.problem, { seed, ticks: options.ticks.value, ...level }).pipe(
             Effect.provide(engine)
           )
-      const text = [Diagnose.text(found), ...(ran === undefined ? [] : [Diagnose.trajectoryText(ran)])].join("\n\n")
-      yield* Launch.print(options.format, text, ran === undefined ? found : { ...found, trajectory: ran })
-      const alarms = [...Diagnose.alarms(found), ...(ran === undefined ? [] : Diagnose.trajectoryAlarms(ran))]
+      const at = { seed, solveTicks: options.solve, ...level, ...(ran === undefined ? {} : { vars: ran.vars }) }
+      const looked = Diagnose.diagnose(chosen.problem, at).pipe(Effect.provide(engine))
+      // Of a run there is something to say where its hypergradient cannot be looked at.
+      const found = yield* Effect.catchIf(
+        looked,
+        (error) => ran !== undefined && error instanceof Diagnose.DiagnoseError,
+        (error) => Effect.succeed({ reason: (error as Diagnose.DiagnoseError).reason })
+      )
+      const said = [
+        "tables" in found ? Diagnose.text(found) : found.reason,
+        ...(ran === undefined ? [] : [Diagnose.trajectoryText(ran)])
+      ]
+      const alarms = [
+        ...("tables" in found ? Diagnose.alarms(found) : []),
+        ...(ran === undefined ? [] : Diagnose.trajectoryAlarms(ran))
+      ]
+      const { vars: _, ...trajectory } = ran ?? { vars: undefined }
+      const json = { ...found, ...(ran === undefined ? {} : { trajectory }), alarms }
+      yield* Launch.print(options.format, said.join("\n\n"), json)
       if (options.require && alarms.length > 0) return yield* new CheckError({ reason: alarms.join("\n") })
     }, Effect.scoped)
   ).pipe(

@@ -40,7 +40,12 @@ export interface Options {
   readonly level?: string
   /** Ticks given to the levels below before anything is looked at; 200 where absent. */
   readonly solveTicks?: number
+  /** Values of all variables from which that begins; the initial ones where absent. */
+  readonly vars?: HostVars
 }
+
+/** Solves at least, after which it is looked at what a solver keeps. */
+const keptTicks = 100
 
 /** Ticks that the levels below get where nothing is said. */
 export const solveTicks = 200
@@ -64,7 +69,7 @@ export interface Probe<out E> {
     change?: (level: Definition) => Definition,
     batch?: number
   ) => Effect.Effect<HostVector, E | ProbeError>
-  /** By level below: what its solver keeps after the solves of one such gradient, on batch 0. */
+  /** By level below: what its solver keeps after so many solves of such a gradient, on batch 0. */
   readonly kept: (
     change: (level: Definition) => Definition
   ) => Effect.Effect<{ readonly [level: string]: Tree.HostTree }, E | ProbeError>
@@ -116,9 +121,10 @@ export const open = <V extends Var.Any, E, R>(
       )
     const first = yield* batchesAt(0)
     const began = yield* Effect.acquireRelease(
-      Effect.map(engine.start(initial(problem, plan), initialVars(problem, Seed.make(options.seed))), (state) => ({
-        state
-      })),
+      Effect.map(
+        engine.start(initial(problem, plan), options.vars ?? initialVars(problem, Seed.make(options.seed))),
+        (state) => ({ state })
+      ),
       ({ state }) => engine.release(state)
     )
     const scope = yield* Effect.scope
@@ -181,7 +187,7 @@ export const open = <V extends Var.Any, E, R>(
         : Effect.succeed(stated)
     }
     const asked = Effect.fnUntraced(
-      function* (change: ((level: Definition) => Definition) | undefined, batch: number) {
+      function* (change: ((level: Definition) => Definition) | undefined, batch: number, times: number) {
         const { ask, begin } = yield* readyAs(change)
         const batches = yield* batchesAt(batch)
         const values = (yield* engine.download(began.state)).vars
@@ -192,7 +198,7 @@ export const open = <V extends Var.Any, E, R>(
         let found = yield* ask(cell.state, batches)
         // A warm solver comes to its answer over as many ticks as it is asked.
         const isWarm = Object.values(found.solver).some((tree) => Tree.hostEntries(tree as Tree.HostTree).length > 0)
-        for (let i = 1; i < (isWarm ? ticks : 1); i++) {
+        for (let i = 1; i < (isWarm ? times : 1); i++) {
           const host = yield* engine.download(cell.state)
           yield* engine.release(cell.state)
           cell.state = yield* Effect.uninterruptible(
@@ -217,10 +223,13 @@ export const open = <V extends Var.Any, E, R>(
       vars: Effect.suspend(() => Effect.map(engine.download(began.state), (state) => state.vars)),
       put: (values) => Effect.mapError(put(values), told),
       gradient: (change, batch) =>
-        Effect.map(asked(change, batch ?? 0), ({ gradient }) =>
+        Effect.map(asked(change, batch ?? 0, ticks), ({ gradient }) =>
           Tree.hostEntries(gradient as Tree.HostTree).map(([, leaf]) => Float32Array.from(leaf.data))
         ),
       kept: (change) =>
-        Effect.map(asked(change, 0), ({ solver }) => solver as { readonly [level: string]: Tree.HostTree })
+        Effect.map(
+          asked(change, 0, Math.max(ticks, keptTicks)),
+          ({ solver }) => solver as { readonly [level: string]: Tree.HostTree }
+        )
     } satisfies Probe<E> as Probe<E>
   }).pipe(Effect.mapError(told))

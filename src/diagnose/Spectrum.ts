@@ -91,7 +91,7 @@ const spectrumOf = <E>(
 
 /**
  * By level that the hypergradient passes through: the ends of its curvature's spectrum, and what its solver leaves of an error, by power
- * iteration, one step for each tick that the probe solves with. It raises where the curvature is indefinite, and where a solver makes errors larger.
+ * iteration of a hundred steps, or as many as the probe solves with. It raises where the curvature is indefinite, and where a solver makes errors larger.
  */
 export const spectra = <E>(probe: Probe.Probe<E>): Effect.Effect<ReadonlyArray<Spectrum>, E | Probe.ProbeError> =>
   Effect.forEach(probe.passed, (level) => spectrumOf(probe, level))

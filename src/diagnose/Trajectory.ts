@@ -8,7 +8,7 @@ import * as Tree from "../dsl/values/Tree.ts"
 import type { Var } from "../dsl/Var.ts"
 import type { Engine } from "../engines/Engine.ts"
 import * as Optimizer from "../levels/Optimizer.ts"
-import { levelsOf } from "../runtime/step/State.ts"
+import { type HostVars, levelsOf } from "../runtime/step/State.ts"
 import * as Run from "../runtime/run/Run.ts"
 import { DiagnoseError } from "./Probe.ts"
 
@@ -49,6 +49,8 @@ export interface Trajectory {
   readonly ticks: number
   readonly velocity: Velocity
   readonly retrainGap: RetrainGap
+  /** Values of all variables after the last tick. */
+  readonly vars: HostVars
 }
 
 /** A retrained loss above the online one by more than this share, and than twice its standard error, raises. */
@@ -73,20 +75,20 @@ const ran = <V extends Var.Any, E, R>(problem: Problem.Problem<V, E, R>, level: 
     const losses: Array<number> = []
     const lengths: Array<number> = []
     let [before, late]: Array<Float64Array | undefined> = []
-    let last: Tree.HostTree | undefined
+    let vars: HostVars | undefined
     const begins = Math.floor(0.8 * options.ticks)
     yield* Stream.runForEach(Run.ticks(problem, options) as Stream.Stream<Run.Tick, E | Run.RunError, Engine>, (tick) =>
       Effect.gen(function* () {
         const report = tick.levels[level.name]
         if (report !== undefined) losses.push(report.loss)
-        last = (yield* tick.read([own]))[own]!
-        const now = flat(last)
+        const now = flat((yield* tick.read([own]))[own]!)
         if (before !== undefined) lengths.push(distance(now, before))
         before = now
         if (tick.index === begins) late = now
+        if (tick.index === options.ticks) vars = (yield* tick.snapshot).vars
       })
     )
-    return { losses, lengths, last, led: late === undefined || before === undefined ? 0 : distance(before, late) }
+    return { losses, lengths, vars, led: late === undefined || before === undefined ? 0 : distance(before, late) }
   })
 
 const velocityOf = ({ led, lengths }: { readonly lengths: ReadonlyArray<number>; readonly led: number }): Velocity => {
@@ -139,12 +141,12 @@ export const trajectory = <V extends Var.Any, E, R>(
       return yield* new DiagnoseError({ reason })
     }
     const online = yield* ran(problem, level, options)
-    const { last } = online
-    if (last === undefined || online.losses.length < 2) {
+    const { vars } = online
+    if (vars === undefined || online.losses.length < 2) {
       const reason = `in ${options.ticks} ticks the level '${name}' acts ${online.losses.length} times: give more`
       return yield* new DiagnoseError({ reason })
     }
-    const anew = yield* ran(problem.pipe(holding(level, last)), level, options)
+    const anew = yield* ran(problem.pipe(holding(level, vars[level.own.name]!)), level, options)
     const tenth = Math.max(2, Math.floor(online.losses.length / 10))
     const apart = online.losses.slice(-tenth).map((each, i) => anew.losses.slice(-tenth)[i]! - each)
     const gap = mean(apart)
@@ -154,6 +156,7 @@ export const trajectory = <V extends Var.Any, E, R>(
     return {
       level: name,
       ticks: options.ticks,
+      vars,
       velocity: velocityOf(online),
       retrainGap: {
         online: before,

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
-import { CompiledEngine, Dataset, Diagnose, Hypergradient, Init, Level, Optimizer, Problem } from "tapweight"
+import { CompiledEngine, Dataset, Diagnose, Hypergradient, Init, Level, NdArray, Optimizer, Problem } from "tapweight"
 import { Product, Solver, Var } from "tapweight"
 
 const sound = Solver.conjugateGradient({ iterations: 2 })
@@ -72,6 +72,20 @@ describe("a spectrum", () => {
     expect(found!.dominant).toBeCloseTo(-1, 4)
     expect(found!.alarm).toMatch(/at no minimum/)
     expect((await spectraOf(problem(sound)))[0]!.alarm).toBeUndefined()
+  })
+
+  it("is that at the values that are given", async () => {
+    const two = NdArray.float32([2], [2, 2])
+    const found = await Effect.runPromise(
+      Effect.scoped(
+        Effect.flatMap(
+          Diagnose.open(problem(sound, 1), { seed: 1, solveTicks: 0, vars: { x: two, z: two } }),
+          Diagnose.spectra
+        )
+      ).pipe(Effect.provide(CompiledEngine.layer()))
+    )
+    // 3 z² − 1.
+    expect(found[0]!.dominant).toBeCloseTo(11, 4)
   })
 
   it("has the curvature of what responds in it", async () => {
