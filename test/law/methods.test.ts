@@ -213,6 +213,41 @@ describe("branches as methods", () => {
   })
 })
 
+describe("at the solution and its adjoint", () => {
+  it.live(
+    "one direction of SOBA is the derivative of the upper loss at the solution, and of an adjoint elsewhere is not",
+    () =>
+      Effect.gen(function* () {
+        const made = problem().pipe(Method.soba({ rate: 0.1, product: fd })) as Problem.Problem<any>
+        const [z, v] = [
+          [-0.85714286, 2.02857143],
+          // A v = ∂f/∂z there.
+          [-0.70693878, 2.72489796]
+        ]
+        const blank = yield* Run.start(made, 0)
+        const at = (solution: Numbers): Run.Snapshot => {
+          const [kept, array] = [blank.solver["upper"]!["lower"] as object, NdArray.float32([2], solution as never)]
+          return {
+            ...blank,
+            vars: { ...blank.vars, z: NdArray.float32([2], z as never) },
+            solver: { upper: { lower: { ...kept, solution: array } as never } }
+          }
+        }
+        const direction = (solution: Numbers) =>
+          Run.ticks(made, { ticks: 1, seed: 0, from: { tick: 0, state: at(solution) } }).pipe(
+            Stream.mapEffect((tick) => tick.read(["x"])),
+            Stream.runHead,
+            Effect.map((found) => {
+              const { x } = Option.getOrThrow(found) as { readonly x: NdArray.NdArray }
+              return [(1 - x.data[0]!) / 0.05, (-1 - x.data[1]!) / 0.05]
+            })
+          )
+        close(yield* direction(v!), [0.78563265, -0.72497959], 5e-6, "direction")
+        assert.isAbove(Math.abs((yield* direction([0, 0]))[0]! - 0.78563265), 0.1)
+      }).pipe(Effect.provide(Eager.layer("cpu")))
+  )
+})
+
 describe("penalties", () => {
   const gradient = [0.78563265, -0.72497959]
   /** The upper direction at the start, with both copies where they end. */

@@ -12,7 +12,7 @@ import type * as Rate from "../../src/levels/Rate.ts"
 import * as M from "../../src/testing/Matrix.ts"
 
 /** How many there are of each. */
-export const sizes = { lower: 8, upper: 6 }
+export const sizes = { lower: 5, upper: 4 }
 
 const draw = (label: string, rows: number, columns: number, scale: number): M.Matrix => {
   const drawn = Seed.normal(Seed.fold(Seed.make(11), label), rows * columns)
@@ -190,23 +190,14 @@ export const oracles = {
 type Oracle = keyof typeof oracles
 const ofLower: ReadonlyArray<Oracle> = ["gz", "Hv", "Cv"]
 type Said = Record<Oracle, M.Vector>
+const names = Object.keys(oracles) as ReadonlyArray<Oracle>
+const countOf = (name: Oracle): number => (ofLower.includes(name) ? sizes.lower : sizes.upper)
 
-const all = (at: At): Said =>
-  Object.fromEntries(
-    (Object.keys(oracles) as ReadonlyArray<Oracle>).map((name) => [
-      name,
-      mean(Array.from({ length: ofLower.includes(name) ? sizes.lower : sizes.upper }, (_, k) => oracles[name](k, at)))
-    ])
-  ) as Said
-const one = (i: number, j: number, at: At): Said =>
-  Object.fromEntries(
-    (Object.keys(oracles) as ReadonlyArray<Oracle>).map((name) => [
-      name,
-      oracles[name](ofLower.includes(name) ? i : j, at)
-    ])
-  ) as Said
 const combine = (f: (name: Oracle) => M.Vector): Said =>
-  Object.fromEntries((Object.keys(oracles) as ReadonlyArray<Oracle>).map((name) => [name, f(name)])) as Said
+  Object.fromEntries(names.map((name) => [name, f(name)])) as Said
+const all = (at: At): Said =>
+  combine((name) => mean(Array.from({ length: countOf(name) }, (_, k) => oracles[name](k, at))))
+const one = (i: number, j: number, at: At): Said => combine((name) => oracles[name](ofLower.includes(name) ? i : j, at))
 
 /** Which term each tick takes, lower and upper. */
 export const order = (seed: number, ticks: number) => {
@@ -231,25 +222,36 @@ const rowsOf = (seed: number, level: "lower" | "upper", terms: ReadonlyArray<num
 
 export type Estimate = "none" | "saga" | { readonly period: number }
 
+/** What else may be: a lower level that is frozen, and mistakes that a comparison must tell apart. */
+export interface Bent {
+  /** Tick after which the lower level is held constant, and answers to nothing. */
+  readonly freeze?: number
+  readonly mistake?: "sign" | "reset" | "transposed" | "sum" | "stale"
+}
+
 /** SOBA with the variance of its oracles reduced: iterates after so many ticks. */
 export const singleLoop = (
   terms: { readonly lower: ReadonlyArray<number>; readonly upper: ReadonlyArray<number> },
   ticks: number,
   rates: { readonly lower: number; readonly adjoint: number; readonly upper: number },
-  estimate: Estimate
+  estimate: Estimate,
+  { freeze = Infinity, mistake }: Bent = {}
 ): At => {
   let at: At = { z: [0, 0], v: [0, 0], x: [1, -1] }
   let before = at
   let last = all(at)
   const table: Record<Oracle, Array<M.Vector>> = Object.fromEntries(
-    (Object.keys(oracles) as ReadonlyArray<Oracle>).map((name) => [
-      name,
-      Array.from({ length: ofLower.includes(name) ? sizes.lower : sizes.upper }, () => [0, 0])
-    ])
+    names.map((name) => [name, Array.from({ length: countOf(name) }, () => [0, 0])])
   ) as never
+  const bent = (said: Said, at: At, i: number): Said => {
+    if (mistake === "sign") return { ...said, Cv: scale(-1, said.Cv) }
+    if (mistake === "transposed") return { ...said, Cv: M.apply(M.transpose(below[i]!.C), at.v) }
+    return mistake === "sum" ? { ...said, gz: scale(sizes.lower, said.gz) } : said
+  }
   for (let t = 0; t < ticks; t++) {
-    const [i, j] = [terms.lower[t]!, terms.upper[t]!]
-    const now = one(i, j, at)
+    const past = mistake === "stale" ? Math.max(0, t - 1) : t
+    const [i, j] = [terms.lower[past]!, terms.upper[past]!]
+    const now = bent(one(i, j, at), at, i)
     let d = now
     if (estimate === "saga") {
       d = combine((name) => {
@@ -260,14 +262,19 @@ export const singleLoop = (
       })
     } else if (estimate !== "none") {
       const then = one(i, j, before)
-      d = t % estimate.period === 0 ? all(at) : combine((name) => M.plus(last[name], M.minus(now[name], then[name])))
+      d =
+        t % estimate.period === 0 || t === freeze
+          ? all(at)
+          : combine((name) => M.plus(last[name], M.minus(now[name], then[name])))
     }
     last = d
     before = at
+    const frozen = t >= freeze
+    const v = mistake === "reset" ? [0, 0] : at.v
     at = {
-      z: M.minus(at.z, scale(rates.lower, d.gz)),
-      v: M.minus(at.v, scale(rates.adjoint, M.minus(d.Hv, d.fz))),
-      x: M.minus(at.x, scale(rates.upper, M.minus(d.fx, d.Cv)))
+      z: frozen ? at.z : M.minus(at.z, scale(rates.lower, d.gz)),
+      v: frozen ? at.v : M.minus(v, scale(rates.adjoint, M.minus(d.Hv, d.fz))),
+      x: M.minus(at.x, scale(rates.upper, frozen ? d.fx : M.minus(d.fx, d.Cv)))
     }
   }
   return at

@@ -1,5 +1,6 @@
 import type { Plan, PlannedLevel } from "./Plan.ts"
 import * as Plans from "./Plan.ts"
+import type { Sweep } from "./Sweep.ts"
 import * as Window from "./Window.ts"
 
 /** What distinguishes one tick's step from another's: ticks with equal moments run the same compiled step. */
@@ -11,7 +12,7 @@ export interface Moment {
   readonly past: { readonly [level: string]: number }
   /** By level that carries its derivative forward, the phase of each of its updates; none where it carries nothing now. */
   readonly carrying?: { readonly [level: string]: ReadonlyArray<Window.Phase> }
-  /** Levels whose direction is of all batches of a finite sum, and those whose batches that takes; absent where there are none. */
+  /** Levels whose estimate of a direction begins anew, and those whose batches are all taken for it; absent where there are none. */
   readonly whole?: { readonly due: ReadonlyArray<string>; readonly levels: ReadonlyArray<string> }
   /** Whether reports are made of directions and updates: never in a step of a run. */
   readonly diagnostics: boolean
@@ -35,7 +36,7 @@ export const at = (plan: Plan, tick: number): Moment => {
   let key = ""
   for (const level of plan.levels) {
     const turn = Plans.acts(level, tick) ? (Plans.restarts(level, tick) ? "r" : "a") : ""
-    key += `${turn}${level.freeze !== null && tick > level.freeze ? "f" : ""}${pastOf(level, tick) ?? ""}${Window.phases(plan, level, tick)?.join(" ") ?? ""}${isDue(level, tick) ? "w" : ""},`
+    key += `${turn}${level.freeze !== null && tick > level.freeze ? "f" : ""}${pastOf(level, tick) ?? ""}${Window.phases(plan, level, tick)?.join(" ") ?? ""}${isDue(plan, level, tick) ? "w" : ""},`
   }
   let moment = known.get(key)
   if (moment === undefined) known.set(key, (moment = made(plan, tick)))
@@ -46,18 +47,29 @@ export const at = (plan: Plan, tick: number): Moment => {
 const pastOf = (level: PlannedLevel, tick: number): number | undefined =>
   level.estimator?.kind === "unrolled" ? Math.min(level.estimator.steps, updatesSinceStart(level, tick)) : undefined
 
-/** Whether all batches make a level's direction at a tick. */
-const isDue = (level: PlannedLevel, tick: number): boolean =>
-  level.variance?.period !== undefined &&
-  Plans.acts(level, tick) &&
-  (Plans.updatesAt(level, tick) - 1) % level.variance.period === 0
+const frozenAt = (plan: Plan, tick: number): ReadonlyArray<string> =>
+  plan.levels.filter((level) => level.freeze !== null && tick > level.freeze).map((level) => level.name)
 
-const wholeAt = (plan: Plan, tick: number, frozen: ReadonlyArray<string>): Moment["whole"] => {
-  const due = plan.levels.flatMap((level) => (isDue(level, tick) ? [level.name] : []))
+const sweepAt = (plan: Plan, tick: number, level: string): Sweep =>
+  Plans.sweepsWhile(plan, new Set(frozenAt(plan, tick))).get(level)!
+
+/** Whether a level's estimate, where it is made of the last one, begins anew at a tick: once in a period, and where a level below froze. */
+const isDue = (plan: Plan, level: PlannedLevel, tick: number): boolean => {
+  if ((level.variance?.evaluations ?? 1) === 1 || !Plans.acts(level, tick)) return false
+  const made = Plans.updatesAt(level, tick) - level.repeat
+  const period = level.variance!.period
+  if (period !== undefined && made % period === 0) return true
+  const responding = (at: number) => sweepAt(plan, at, level.name).hops.length
+  return made > 0 && responding(tick) !== responding(tick - level.period)
+}
+
+const wholeAt = (plan: Plan, tick: number): Moment["whole"] => {
+  const due = plan.levels.filter((level) => isDue(plan, level, tick))
   if (due.length === 0) return undefined
-  const sweeps = Plans.sweepsWhile(plan, new Set(frozen))
-  const below = due.flatMap((name) => sweeps.get(name)!.hops.map((hop) => hop.level))
-  return { due, levels: [...new Set([...due, ...below])] }
+  const whole = due.flatMap(({ name, variance }) =>
+    variance!.period === undefined ? [] : [name, ...sweepAt(plan, tick, name).hops.map((hop) => hop.level)]
+  )
+  return { due: due.map(({ name }) => name), levels: [...new Set(whole)] }
 }
 
 const made = (plan: Plan, tick: number): Moment => {
@@ -70,12 +82,11 @@ const made = (plan: Plan, tick: number): Moment => {
     const phases = Window.phases(plan, level, tick)
     return phases === undefined ? [] : [[level.name, phases] as const]
   })
-  const frozen = plan.levels.filter((level) => level.freeze !== null && tick > level.freeze).map((level) => level.name)
-  const whole = wholeAt(plan, tick, frozen)
+  const whole = wholeAt(plan, tick)
   return {
     acting: acting.map((level) => level.name),
     restarting: acting.filter((level) => Plans.restarts(level, tick)).map((level) => level.name),
-    frozen,
+    frozen: frozenAt(plan, tick),
     past: Object.fromEntries(past),
     ...(carrying.length === 0 ? {} : { carrying: Object.fromEntries(carrying) }),
     ...(whole === undefined ? {} : { whole }),

@@ -107,7 +107,7 @@ const fromLast = (
   levels: ReadonlyMap<string, Definition>,
   take: Take,
   state: State,
-  whole: boolean
+  anew: boolean
 ): Direction => {
   const last = state.variance[level.name] as Last
   const found = take(state, {})
@@ -116,7 +116,7 @@ const fromLast = (
     Object.entries(apart).flatMap(([lower, each]) => (each.handed === undefined ? [] : [[lower, each.handed] as const]))
   )
   const vars = Object.fromEntries(Object.keys(last.vars).map((name) => [name, state.vars[name]!]))
-  const [gradient, slopes] = whole ? [found.gradient, slopesOf(found)] : corrected(found)
+  const [gradient, slopes] = anew ? [found.gradient, slopesOf(found)] : corrected(found)
   const memory = {
     direction: gradient,
     slopes: { ...last.slopes, ...slopes },
