@@ -14,21 +14,19 @@ import { roles } from "./language/weights/Roles.ts"
 import { landscape } from "./molecules/Landscape.ts"
 import { molecules } from "./molecules/Molecules.ts"
 
-Cli.run(
-  Cli.make({
-    programs: {
-      brown,
-      "brown-control": control,
-      digits,
-      "digits-landscape": digitsLandscape,
-      language,
-      "language-landscape": languageLandscape,
-      "language-proximal": proximal,
-      molecules,
-      "molecules-landscape": landscape,
-      "language-roles": roles,
-      "language-auxiliary": auxiliary
-    },
-    commands: [data, reproduce]
-  })
-)
+export default Cli.make({
+  programs: {
+    brown,
+    "brown-control": control,
+    digits,
+    "digits-landscape": digitsLandscape,
+    language,
+    "language-landscape": languageLandscape,
+    "language-proximal": proximal,
+    molecules,
+    "molecules-landscape": landscape,
+    "language-roles": roles,
+    "language-auxiliary": auxiliary
+  },
+  commands: [data, reproduce]
+})

@@ -2,4 +2,6 @@ import { enableCompileCache } from "node:module"
 
 // Before anything else is loaded: what Node has compiled once, it need not compile at every start.
 enableCompileCache()
-await import("./commandLine.ts")
+const { Cli } = await import("tapweight/cli")
+const { default: commandLine } = await import("./commandLine.ts")
+Cli.run(commandLine)

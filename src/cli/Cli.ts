@@ -43,15 +43,15 @@ export const make = <const P extends { readonly [name: string]: Program.Any } = 
   own: { readonly programs?: P & Served<P>; readonly commands?: ReadonlyArray<OwnCommand> } = {}
 ): Cli => ({ programs: (own.programs ?? {}) as Load.Programs, commands: own.commands ?? [] })
 
-/** Runs a command line on the process's arguments, and ends the process with its exit code. */
-export const run = (cli: Cli): void => {
+/** A command line on the process's arguments. What fails is one sentence on standard error, and then the effect's failure. */
+export const command = (cli: Cli): Effect.Effect<void, unknown> => {
   // Between an author's code and where it throws there may be many frames of kernels.
   Error.stackTraceLimit = Math.max(Error.stackTraceLimit, 50)
   const tapweight = Command.make("tapweight").pipe(
     Command.withDescription("Multi-level optimization as a typed language: run, plan, resume and verify programs"),
     Command.withSubcommands([...commands(cli.programs), ...cli.commands])
   )
-  const program = Command.run(tapweight, { version: Launch.version }).pipe(
+  return Command.run(tapweight, { version: Launch.version }).pipe(
     // The command line has printed its own usage errors; everything else is one sentence on standard error.
     Effect.tapCause((cause) => {
       const error = Cause.squash(cause)
@@ -70,5 +70,7 @@ export const run = (cli: Cli): void => {
     }),
     Effect.provide([NodeServices.layer, Logger.layer([logger])])
   )
-  Process.main(program)
 }
+
+/** Runs a command line on the process's arguments, and ends the process with its exit code. */
+export const run = (cli: Cli): void => Process.main(command(cli))

@@ -16,18 +16,20 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { long } from "../support/long.ts"
+import { resident } from "../support/resident.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const main = join(root, "src/cli/main.ts")
 const hyper = join(root, "examples/01-hyperparameters.ts")
 let scratch = ""
 
-const tapweightIn = (cwd: string, ...args: ReadonlyArray<string>) => {
+/** A command as a process of its own. */
+const spawnedIn = (cwd: string, ...args: ReadonlyArray<string>) => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], { cwd, encoding: "utf8" })
   return { code: status, out: stdout, err: stderr }
 }
-const tapweight = (...args: ReadonlyArray<string>) => tapweightIn(scratch, ...args)
+const cli = resident()
+const tapweight = (...args: ReadonlyArray<string>) => cli.run(scratch, args)
 
 /** A program file in the scratch folder, importing the package by its path. */
 const file = (name: string, text: string): string => {
@@ -54,7 +56,10 @@ const estimated =
 beforeAll(() => {
   scratch = realpathSync(mkdtempSync(join(tmpdir(), "tapweight-cli-")))
 })
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterAll(() => {
+  cli.end()
+  rmSync(scratch, { recursive: true, force: true })
+})
 
 describe("the command line", () => {
   it("keeps the precision that a run was begun in, without which it would be another program", () => {
@@ -170,8 +175,8 @@ describe("the command line", () => {
   })
 
   it("says before a folder is made that an objective throws or its shapes do not fit, in plan as in run", () => {
-    const objective = (text: string) => file("wrong.ts", bilevel(estimated).replace("tf.sub(x, 3)", text))
-    const thrown = objective('(() => { throw new Error("no such thing") })()')
+    const objective = (name: string, text: string) => file(name, bilevel(estimated).replace("tf.sub(x, 3)", text))
+    const thrown = objective("thrower.ts", '(() => { throw new Error("no such thing") })()')
     for (const args of [
       ["plan", thrown],
       ["run", thrown, "--runs", "wrong"]
@@ -180,7 +185,7 @@ describe("the command line", () => {
       assert.strictEqual(code, 1, err)
       assert.include(err, "tick 1, level 'outer': no such thing")
     }
-    const shapes = objective("tf.add(x, tf.ones([3]))")
+    const shapes = objective("misfit.ts", "tf.add(x, tf.ones([3]))")
     const planned = tapweight("plan", shapes)
     assert.match(planned.err, /warning {2}no compiled engine runs it: level 'outer': add/)
     assert.include(planned.out, "solve at inner")
@@ -258,7 +263,7 @@ describe("the command line", () => {
     assert.isAbove(trajectory.velocity.first, trajectory.velocity.last)
   })
 
-  it.skipIf(!long)("a finished run is made longer, as if it had been so from the start", () => {
+  it("a finished run is made longer, as if it had been so from the start", () => {
     const program = file("longer.ts", bilevel(estimated))
     const ran = (ticks: number) =>
       JSON.parse(tapweight("run", program, "-s", `ticks=${ticks}`, "--format", "json", "-q", "--runs", "longer").out)
@@ -299,7 +304,7 @@ describe("the command line", () => {
   it("resumes only the program that was started", () => {
     const program = file("edited.ts", bilevel(estimated))
     const folder = JSON.parse(
-      tapweight("run", program, "--threads", "3", "--format", "json", "-q", "--runs", "edited").out
+      spawnedIn(scratch, "run", program, "--threads", "3", "--format", "json", "-q", "--runs", "edited").out
     ).run
     rmSync(join(scratch, folder, "result.json"))
     file("edited.ts", `${bilevel(estimated)}// edited\n`)
@@ -321,9 +326,9 @@ describe("the command line", () => {
     const source = `import { writeFileSync } from "node:fs"\nwriteFileSync("trace", "")${bilevel(estimated)}`
     const inside = file("home/program.ts", source)
     const outside = file("program.ts", source)
-    const at = (cwd: string, ...args: ReadonlyArray<string>) => tapweightIn(join(scratch, cwd), ...args)
-    const run = at(
-      "home/sub",
+    // By another process than the one that is asked below, which would otherwise have the program's code already.
+    const run = spawnedIn(
+      join(home, "sub"),
       "run",
       inside,
       "-s",
@@ -357,7 +362,7 @@ describe("the command line", () => {
     ]
     for (const [files, sentence] of refusals) {
       forged((value) => (value.program.files = files))
-      const { code, err } = at("home", "resume", folder, "--changed")
+      const { code, err } = cli.run(home, ["resume", folder, "--changed"])
       assert.strictEqual(code, 2, err)
       assert.include(err, sentence)
       assert.include(err, "--program FILE")
@@ -365,7 +370,7 @@ describe("the command line", () => {
     assert.deepStrictEqual(trace(), [])
     // The program is the recorded one, and it works where it began if that is under the present directory.
     writeFileSync(join(folder, "manifest.json"), manifest)
-    const resumed = at("home", "resume", folder)
+    const resumed = cli.run(home, ["resume", folder])
     assert.strictEqual(resumed.code, 0, resumed.err)
     rmSync(join(folder, "result.json"))
     for (const engine of [
@@ -373,12 +378,12 @@ describe("the command line", () => {
       { provider: "constructor", threads: 1 }
     ]) {
       forged((value) => (value.engine = engine))
-      const { code, err } = at("home", "resume", folder)
+      const { code, err } = cli.run(home, ["resume", folder])
       assert.strictEqual(code, 4, err)
       assert.include(err, "manifest.json")
     }
     forged((value) => (value.cwd = tmpdir()))
-    const stayed = at("home", "resume", folder)
+    const stayed = cli.run(home, ["resume", folder])
     assert.strictEqual(stayed.code, 0, stayed.err)
     assert.include(stayed.err, `the run began in ${tmpdir()}`)
   })

@@ -1,22 +1,16 @@
-import { spawnSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { resident } from "../support/resident.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const example = join(root, "examples/01-hyperparameters.ts")
 let scratch = ""
 
-const tapweight = (...args: ReadonlyArray<string>) => {
-  const { status, stderr } = spawnSync(process.execPath, [join(root, "src/cli/main.ts"), ...args], {
-    cwd: scratch,
-    encoding: "utf8",
-    env: { ...process.env, TAPWEIGHT_RUNS: "runs" }
-  })
-  return { code: status, err: stderr }
-}
+const cli = resident()
+const tapweight = (...args: ReadonlyArray<string>) => cli.run(scratch, args, { TAPWEIGHT_RUNS: "runs" })
 const ids = () => readdirSync(join(scratch, "runs/hyperparameters")).toSorted()
 const bytes = (id: string) => readFileSync(join(scratch, "runs/hyperparameters", id, "final.safetensors"))
 /** The run that a command made. */
@@ -29,7 +23,10 @@ const made = (...args: ReadonlyArray<string>): string => {
 beforeAll(() => {
   scratch = realpathSync(mkdtempSync(join(tmpdir(), "tapweight-fork-")))
 })
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterAll(() => {
+  cli.end()
+  rmSync(scratch, { recursive: true, force: true })
+})
 
 describe("fork", { timeout: 120_000 }, () => {
   it("ends as the run would have with the same settings, elsewhere with others, and leaves the first as it was", () => {

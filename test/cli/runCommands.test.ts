@@ -1,22 +1,15 @@
-import { spawnSync } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { resident } from "../support/resident.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-const main = join(root, "src/cli/main.ts")
 let scratch = ""
 
-const tapweight = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], {
-    cwd: scratch,
-    encoding: "utf8",
-    env: { ...process.env, TAPWEIGHT_RUNS: "runs" }
-  })
-  return { code: status, out: stdout, err: stderr }
-}
+const cli = resident()
+const tapweight = (...args: ReadonlyArray<string>) => cli.run(scratch, args, { TAPWEIGHT_RUNS: "runs" })
 
 /** A comparison of two methods with as many seeds as asked for: `high` is better by `gain` and a little. */
 const program = `
@@ -48,18 +41,24 @@ export default Program.make({
 })
 `
 
-const ids = () => readdirSync(join(scratch, "runs/scored")).toSorted()
+/** The runs that are looked at, as they were made. */
+const made: Array<string> = []
+const ids = (): ReadonlyArray<string> => made
 
 beforeAll(() => {
   scratch = realpathSync(mkdtempSync(join(tmpdir(), "tapweight-look-")))
   symlinkSync(join(root, "node_modules"), join(scratch, "node_modules"))
   writeFileSync(join(scratch, "scored.ts"), program)
   for (const set of [[], ["-s", "seed=100"], ["-s", "gain=2"], ["-s", "seed=200", "-s", "rows=11"]]) {
-    const { code, err } = tapweight("run", "scored.ts", "-q", "--engine", "cpu", ...set)
+    const { code, err, out } = tapweight("run", "scored.ts", "-q", "--engine", "cpu", "--format", "json", ...set)
     assert.strictEqual(code, 0, err)
+    made.push(basename((JSON.parse(out) as { readonly run: string }).run))
   }
 }, 120_000)
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterAll(() => {
+  cli.end()
+  rmSync(scratch, { recursive: true, force: true })
+})
 
 describe("looking at runs", { timeout: 120_000 }, () => {
   it("ls lists them, show tells one in full, config show its settings and their origins", () => {
@@ -68,7 +67,7 @@ describe("looking at runs", { timeout: 120_000 }, () => {
       state: string
       seed: number
     }>
-    assert.deepStrictEqual(listed.map(({ id }) => id).toSorted(), ids())
+    assert.deepStrictEqual(listed.map(({ id }) => id).toSorted(), ids().toSorted())
     assert.deepStrictEqual(new Set(listed.map(({ state }) => state)), new Set(["done"]))
     assert.strictEqual(tapweight("ls", "--last", "1").out.trim().split("\n").length, 2)
     assert.strictEqual(tapweight("ls", "nothing").out.trim(), "no runs")

@@ -4,15 +4,17 @@ import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSyn
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import { afterAll, afterEach, assert, beforeEach, describe, it } from "vitest"
 import { long } from "../support/long.ts"
+import { resident } from "../support/resident.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const main = join(root, "src/cli/main.ts")
 let scratch = ""
 const env = { ...process.env, TAPWEIGHT_RUNS: "runs" }
 
-const tapweight = (...args: ReadonlyArray<string>) => {
+/** Starts runs, as a process of its own. */
+const spawned = (...args: ReadonlyArray<string>) => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], {
     cwd: scratch,
     encoding: "utf8",
@@ -20,6 +22,8 @@ const tapweight = (...args: ReadonlyArray<string>) => {
   })
   return { code: status, out: stdout, err: stderr }
 }
+const cli = resident()
+const tapweight = (...args: ReadonlyArray<string>) => cli.run(scratch, args, { TAPWEIGHT_RUNS: "runs" })
 
 /**
  * A run writes what it started and ended into `events`. A file `broken` makes it fail, and one named `slow` makes
@@ -80,6 +84,7 @@ beforeEach(() => {
   write("sweep.ts", sweep(1))
 })
 afterEach(() => rmSync(scratch, { recursive: true, force: true }))
+afterAll(cli.end)
 
 describe("a sweep on this machine", { timeout: 180_000 }, () => {
   it("runs each run once, seeds that are added alone, and puts what is done side by side", () => {
@@ -90,15 +95,15 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
       "1 seeds cannot show a difference: the smallest p of one comparison is 1.000; it takes 6 seeds"
     )
     assert.isEmpty(events())
-    const first = tapweight(...start)
+    const first = spawned(...start)
     assert.strictEqual(first.code, 0, first.err)
     assert.include(first.out, "sweep rates: done 2  running 0  queued 0  failed 0")
     const bytes = states().map(({ entry }) => readFileSync(join(folder(entry.id), "result.json")))
     assert.strictEqual(starts(), 2)
     write("sweep.ts", sweep(2))
-    assert.include(tapweight(...start).err, "4 runs, 2 new")
+    assert.include(spawned(...start).err, "4 runs, 2 new")
     assert.strictEqual(starts(), 4)
-    assert.strictEqual(tapweight(...start).code, 0)
+    assert.strictEqual(spawned(...start).code, 0)
     assert.strictEqual(starts(), 4)
     const all = states()
     for (const [i, before] of bytes.entries()) {
@@ -123,16 +128,16 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
     "gives up what fails three times, goes on with the others, and tries again when that is asked for",
     () => {
       write("broken", "")
-      const { code, out } = tapweight(...start)
+      const { code, out } = spawned(...start)
       assert.strictEqual(code, 1)
       assert.include(out, "done 1  running 0  queued 0  failed 1")
       assert.match(out, /rate=0.2 .* it broke/)
       assert.strictEqual(starts(), 4)
-      assert.strictEqual(tapweight(...start).code, 1)
+      assert.strictEqual(spawned(...start).code, 1)
       assert.strictEqual(starts(), 4)
       rmSync(join(scratch, "broken"))
       assert.include(tapweight("sweep", "retry", "rates").out, "1 failed runs are queued again")
-      assert.strictEqual(tapweight(...start).code, 0)
+      assert.strictEqual(spawned(...start).code, 0)
       assert.strictEqual(starts(), 5)
     }
   )
@@ -158,7 +163,7 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
       assert.isAbove(JSON.parse(log.split("\n")[0]!).from, 0)
       // What an undisturbed sweep ends with.
       rmSync(join(scratch, "runs"), { recursive: true })
-      assert.strictEqual(tapweight(...start).code, 0)
+      assert.strictEqual(spawned(...start).code, 0)
       for (const [i, id] of ids.entries())
         assert.isTrue(readFileSync(join(folder(id), "final.safetensors")).equals(weights[i]!))
     }
@@ -186,7 +191,7 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
         assert.strictEqual(existsSync(join(folder(id), "checkpoints")), !now)
       }
       rmSync(join(scratch, "slow"))
-      assert.strictEqual(tapweight(...start).code, 0)
+      assert.strictEqual(spawned(...start).code, 0)
       assert.deepStrictEqual(new Set(states().map(({ state }) => state)), new Set(["done"]))
     }
   )

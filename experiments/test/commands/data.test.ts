@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -9,18 +9,16 @@ import { gzipSync } from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { Exit } from "tapweight/cli"
 import { long } from "../../../test/support/long.ts"
+import { resident } from "../../../test/support/resident.ts"
 
 const main = fileURLToPath(new URL("../../../experiments/main.ts", import.meta.url))
 let scratch = ""
 
+const cli = resident(fileURLToPath(new URL("../../../experiments/commandLine.ts", import.meta.url)))
 const tapweight = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [main, "data", ...args], {
-    cwd: scratch,
-    encoding: "utf8"
-  })
+  const { code, err, out } = cli.run(scratch, ["data", ...args])
   // How far RDKit is, which a busy machine has the time to say.
-  const err = stderr.replaceAll(/^.*: \d+ of \d+ molecules, \d+ a second\n/gm, "")
-  return { code: status, out: stdout, err }
+  return { code, out, err: err.replaceAll(/^.*: \d+ of \d+ molecules, \d+ a second\n/gm, "") }
 }
 
 const table = "smiles,p_np\nCCO,1\nC(C,0\nc1ccccc1,1\nOc1ccccc1,0\nCCO,1\n"
@@ -29,7 +27,10 @@ beforeAll(() => {
   scratch = mkdtempSync(join(tmpdir(), "tapweight-data-"))
   writeFileSync(join(scratch, "BBBP.csv"), table)
 })
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterAll(() => {
+  cli.end()
+  rmSync(scratch, { recursive: true, force: true })
+})
 
 describe("tapweight data", () => {
   it("lists the sets by name", () => {
@@ -38,7 +39,7 @@ describe("tapweight data", () => {
     assert.match(out, /^bbbp +2039 +1 +roc-auc +bbbp\.csv +/m)
     assert.match(out, /^sts-b +0 … 5 +pearson +yes +how near two sentences are in meaning$/m)
     const { molecules, texts } = JSON.parse(tapweight("list", "--format", "json").out)
-    assert.deepStrictEqual([molecules.length, texts.length], [13, 15])
+    assert.deepStrictEqual([molecules.length, texts.length], [13, 17])
   })
 
   it("says what is in a set: rows, dropped molecules with their rows, scaffolds, splits", () => {
@@ -88,7 +89,7 @@ describe("tapweight data", () => {
     )
   })
 
-  it.skipIf(!long)("prints nothing of a table that a terminal would obey", () => {
+  it("prints nothing of a table that a terminal would obey", () => {
     const schema = { name: "rogue", about: "made", smiles: "smiles", labels: ["y"], task: "regression", metric: "mae" }
     writeFileSync(join(scratch, "rogue.json"), JSON.stringify(schema))
     const check = (text: string) => {

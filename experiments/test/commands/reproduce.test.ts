@@ -2,11 +2,13 @@ import { hash } from "node:crypto"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import type { Manifest } from "tapweight"
 import { Exit } from "tapweight/cli"
 import { type Blow, tapweight } from "../../../test/support/commandLine.ts"
 import { long } from "../../../test/support/long.ts"
+import { resident } from "../../../test/support/resident.ts"
 
 let scratch = ""
 beforeAll(() => {
@@ -14,14 +16,16 @@ beforeAll(() => {
   writeFileSync(join(scratch, "pool.smi"), smiles.join("\n"))
   writeFileSync(join(scratch, "esol.csv"), `smiles,logp\n${smiles.map((s, i) => `${s},${(i % 7) / 3}`).join("\n")}\n`)
 })
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterAll(() => {
+  cli.end()
+  rmSync(scratch, { recursive: true, force: true })
+})
 
-const within = (args: ReadonlyArray<string>, blow?: Blow, cwd = scratch) =>
-  tapweight(args, {
-    cwd,
-    env: { TAPWEIGHT_CACHE: join(scratch, "cache") },
-    ...(blow === undefined ? {} : { blow })
-  })
+const cli = resident(fileURLToPath(new URL("../../../experiments/commandLine.ts", import.meta.url)))
+const within = async (args: ReadonlyArray<string>, blow?: Blow, cwd = scratch) => {
+  const env = { TAPWEIGHT_CACHE: join(scratch, "cache") }
+  return blow === undefined ? cli.run(cwd, args, env) : tapweight(args, { cwd, env, blow })
+}
 const reproduce = (...args: ReadonlyArray<string>) => within(["reproduce", ...args])
 
 interface Scores {
