@@ -18,6 +18,12 @@ import * as Process from "./launch/Process.ts"
 /** A command of one's own, which needs no more than a command line gives. */
 type OwnCommand = Command.Command<any, any, any, unknown, Load.Services>
 
+/** An error as GitHub's runners show it beside the code, where one runs this. */
+const annotated = (text: string): ReadonlyArray<string> =>
+  process.env["GITHUB_ACTIONS"] === "true"
+    ? [`::error::${text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A")}`]
+    : []
+
 /** A command line: what it offers beside running program files. */
 export interface Cli {
   /** Programs that it knows by name. */
@@ -63,7 +69,8 @@ export const command = (cli: Cli): Effect.Effect<void, unknown> => {
               [
                 `error  ${Sentence.of(error)}`,
                 ...Place.linesOf(error),
-                ...(Place.isDebugging(process.argv) ? [Place.stackOf(error)] : [])
+                ...(Place.isDebugging(process.argv) ? [Place.stackOf(error)] : []),
+                ...annotated(Sentence.of(error))
               ].join("\n")
             )
           )

@@ -130,6 +130,13 @@ describe("looking at runs", { timeout: 120_000 }, () => {
     assert.include(page(first!, other!, "--force"), "data set &#39;toy&#39; or its split is another")
   })
 
+  it("an error is an annotation as well where GitHub's runner asks", () => {
+    const env = { ...process.env, TAPWEIGHT_RUNS: "runs", GITHUB_ACTIONS: "true" }
+    const { stderr } = spawnSync(process.execPath, [main, "show", "100%"], { cwd: scratch, encoding: "utf8", env })
+    assert.match(stderr, /^error {2}.*100%/m)
+    assert.match(stderr, /^::error::.*100%25/m)
+  })
+
   it("compare refuses what it cannot tell", () => {
     const [first] = ids()
     const table: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [

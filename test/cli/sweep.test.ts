@@ -142,6 +142,14 @@ describe("a sweep on this machine", { timeout: 180_000 }, () => {
     }
   )
 
+  it.skipIf(!long)("gives up a run whose numbers are no longer finite, says so, and goes on with the others", () => {
+    write("sweep.ts", sweep(1).replace("[0.1, 0.2]", "[0.1, 1e30]"))
+    const { code, out } = tapweight(...start)
+    assert.strictEqual(code, 1)
+    assert.include(out, "done 1  running 0  queued 0  failed 1")
+    assert.match(out, /rate=1e\+30 .*(not finite|NaN|Infinity)/i, out)
+  })
+
   it.skipIf(!long)(
     "killed, its runs stop with a checkpoint; started twice, each run goes on once to the same bytes",
     async () => {

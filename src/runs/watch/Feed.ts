@@ -43,7 +43,7 @@ type Changes = Map<string, { anew: boolean; points: Array<Stepped> } & Key>
 const keyOf = ({ level, name, trial }: Key): string => JSON.stringify([trial, level, name])
 /** What is known of a run that has said nothing. */
 const unheard = (run: string, state: string | undefined): Status | undefined =>
-  state === undefined ? undefined : { run, state, tick: 0, attempt: 0, beat: Number.NaN, error: null }
+  state === undefined ? undefined : { run, state, tick: 0, ticks: null, attempt: 0, beat: Number.NaN, error: null }
 
 const decodePlans = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.toCodecJson(PlanFile.Plans)))
 
@@ -201,14 +201,25 @@ export class Feed {
   #moved({ name, path, state }: Watched): ReadonlyArray<Status> {
     const before = this.#statuses.get(name)
     // Between two writes of another system's disk there may be none: the last one stands.
-    const now = this.#status(name, join(path, "status.json")) ?? before ?? unheard(name, state)
+    const now = this.#status(name, path) ?? before ?? unheard(name, state)
     if (now === undefined || JSON.stringify(now) === JSON.stringify(before)) return []
     this.#statuses.set(name, now)
     return [now]
   }
 
-  #status(run: string, file: string): Status | undefined {
-    const text = textOf(file)
+  /** The ticks that a run's settings ask for; null of one that has several trials, each of which has its own. */
+  #ticksOf(path: string): number | null {
+    if (existsSync(join(path, "trials"))) return null
+    try {
+      const { ticks } = JSON.parse(textOf(join(path, "config.json")) ?? "{}") as { ticks?: { value?: unknown } }
+      return typeof ticks?.value === "number" ? ticks.value : null
+    } catch {
+      return null
+    }
+  }
+
+  #status(run: string, path: string): Status | undefined {
+    const text = textOf(join(path, "status.json"))
     if (text === undefined) return undefined
     try {
       const { attempt, error, heartbeat, state, tick } = JSON.parse(text) as { [key: string]: unknown }
@@ -216,6 +227,7 @@ export class Feed {
         run,
         state: `${state}`,
         tick: Number(tick),
+        ticks: this.#ticksOf(path),
         attempt: Number(attempt),
         beat: Date.parse(`${heartbeat}`),
         error: error === null || error === undefined ? null : `${error}`

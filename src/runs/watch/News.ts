@@ -29,6 +29,8 @@ export interface Status {
   readonly run: string
   readonly state: string
   readonly tick: number
+  /** How many ticks it is to have, of one that is a single trial. */
+  readonly ticks: number | null
   readonly attempt: number
   readonly beat: number
   readonly error: string | null

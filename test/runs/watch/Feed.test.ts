@@ -122,6 +122,7 @@ describe("a feed", () => {
       state: "running",
       tick: 1,
       attempt: 1,
+      ticks: null,
       beat: Date.UTC(2026, 0, 1),
       error: null
     })

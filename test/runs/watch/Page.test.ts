@@ -74,6 +74,7 @@ describe.skipIf(absent !== undefined)(
 
     beforeAll(async () => {
       write({ t: "head", v: 1, run: "r", attempt: 1, from: 0, at: "2026-01-01T00:00:00Z" }, ...tick(1), ...tick(2))
+      writeFileSync(join(folder, "config.json"), JSON.stringify({ ticks: { value: 10, origin: "default" } }))
       status("running", 2)
       served = await serve(0)
       browser = await launch()
@@ -91,6 +92,13 @@ describe.skipIf(absent !== undefined)(
       write(...tick(3))
       await page.waitForFunction(() =>
         (globalThis as any).document.querySelector("#words").textContent.includes("3  low")
+      )
+      // Seven ticks are left, at the pace of the third.
+      status("running", 3)
+      await page.waitForFunction(() =>
+        /^tick 3 of 10, attempt 1, heard \d+ s ago, about \d+ (s|min) left$/.test(
+          (globalThis as any).document.querySelector("#facts").textContent
+        )
       )
       const headings = await page.locator(".panel h2").allTextContents()
       assert.sameMembers(headings, [

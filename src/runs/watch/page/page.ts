@@ -7,6 +7,7 @@ interface Status {
   readonly run: string
   readonly state: string
   readonly tick: number
+  readonly ticks: number | null
   readonly attempt: number
   readonly beat: number | string | null
   readonly error: string | null
@@ -39,6 +40,27 @@ const heard = ({ beat, state }: Status): string => {
   return `heard ${Math.max(0, Math.round((Date.now() - beat) / 1000))} s ago`
 }
 
+/** When each run was first seen at work, and how far it was by then. */
+const begun = new Map<string, { readonly at: number; readonly tick: number; readonly attempt: number }>()
+
+const duration = (seconds: number): string =>
+  seconds < 90
+    ? `${Math.ceil(seconds)} s`
+    : seconds < 5400
+      ? `${Math.ceil(seconds / 60)} min`
+      : `${Math.floor(seconds / 3600)} h ${Math.ceil((seconds % 3600) / 60)} min`
+
+/** How long a run still takes, at the pace since it was first seen; empty where that is not known. */
+const left = ({ attempt, beat, run, state, tick, ticks }: Status): string => {
+  if (state !== "running" || ticks === null || typeof beat !== "number") return ""
+  const first = begun.get(run)
+  if (first?.attempt !== attempt) return (begun.set(run, { at: beat, tick, attempt }), "")
+  const pace = (beat - first.at) / 1000 / (tick - first.tick)
+  return tick > first.tick && tick < ticks ? `about ${duration((ticks - tick) * pace)} left` : ""
+}
+
+const progress = ({ tick, ticks }: Status): string => (ticks === null ? `${tick}` : `${tick} of ${ticks}`)
+
 /** The states of several runs in a table, and counted. */
 const sayAll = (known: ReadonlyArray<Status>): void => {
   const counts = new Map<string, number>()
@@ -54,7 +76,7 @@ const sayAll = (known: ReadonlyArray<Status>): void => {
       head.scope = "row"
       row.append(
         head,
-        ...[marked(status.state), `${status.tick}`, heard(status), status.error ?? ""].map((text) =>
+        ...[marked(status.state), progress(status), heard(status), left(status), status.error ?? ""].map((text) =>
           element("td", text)
         )
       )
@@ -70,8 +92,8 @@ const say = (): void => {
   if (status === undefined) return
   const state = find("state")
   if (state.textContent !== status.state) state.textContent = status.state
-  const age = heard(status)
-  find("facts").textContent = `tick ${status.tick}, attempt ${status.attempt}${age === "" ? "" : `, ${age}`}`
+  const facts = [`tick ${progress(status)}`, `attempt ${status.attempt}`, heard(status), left(status)]
+  find("facts").textContent = facts.filter((fact) => fact !== "").join(", ")
   const error = find("error")
   error.hidden = status.error === null
   error.textContent = status.error ?? ""
