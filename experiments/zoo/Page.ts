@@ -21,7 +21,9 @@ const Measured = Schema.Record(
     source: Schema.String,
     /** Of all seeds together, by the clock. */
     seconds: Schema.Number,
-    seeds: Schema.Array(SeedFigures)
+    seeds: Schema.Array(SeedFigures),
+    /** What `tapweight diagnose` says where seed 0's run ends. */
+    diagnosis: Schema.optionalKey(Schema.String)
   })
 )
 export type Measured = typeof Measured.Type
@@ -47,7 +49,17 @@ export const fileOf = (entry: Entry): string => `experiments/zoo/${stating(entry
 /** Hash of the file that states an entry. */
 export const source = (entry: Entry): string => hash("sha256", stating(entry)[1]).slice(0, 16)
 
-const card = (entry: Entry, { seconds, seeds }: Measured[string]): string => {
+/** The command that looks at where seed 0's run ends. */
+export const diagnosing = (entry: Entry): ReadonlyArray<string> => [
+  "diagnose",
+  fileOf(entry),
+  "--problem",
+  `seed-0/${Object.keys(entry.problems(0))[0]!}`,
+  "--ticks",
+  String(entry.ticks)
+]
+
+const card = (entry: Entry, { diagnosis, seconds, seeds }: Measured[string]): string => {
   const [name, problem] = Object.entries(entry.problems(0))[0]!
   const plan = Result.getOrThrow(Plan.make(problem))
   const { data, levels, published, reference, sizes, title } = entry.card
@@ -66,7 +78,8 @@ const card = (entry: Entry, { seconds, seeds }: Measured[string]): string => {
     "",
     `\`bin/tapweight run ${fileOf(entry)}\`: ${entry.ticks} ticks of ${Object.keys(entry.problems(0)).join(", ")}, ${seeds.length === 1 ? "one seed" : `${seeds.length} seeds`}, ${seconds} s. The graph is of ${name}.`,
     "",
-    ...[heads, heads.map(() => "---"), ...summary(entry.bounds, seeds)].map((row) => `| ${row.join(" | ")} |`)
+    ...[heads, heads.map(() => "---"), ...summary(entry.bounds, seeds)].map((row) => `| ${row.join(" | ")} |`),
+    ...(diagnosis === undefined ? [] : ["", `\`bin/tapweight ${diagnosing(entry).join(" ")}\`: ${diagnosis}.`])
   ].join("\n")
 }
 

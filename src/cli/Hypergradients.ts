@@ -134,7 +134,7 @@ export const diagnose = (programs: Load.Programs) =>
         : yield* Diagnose.trajectory(chosen.problem, { seed, ticks: options.ticks.value, ...level }).pipe(
             Effect.provide(engine)
           )
-      const at = { seed, solveTicks: options.solve, ...level, ...(ran === undefined ? {} : { vars: ran.vars }) }
+      const at = { seed, solveTicks: options.solve, ...level, ...(ran === undefined ? {} : Diagnose.atEnd(ran)) }
       const looked = Diagnose.diagnose(chosen.problem, at).pipe(Effect.provide(engine))
       // Of a run there is something to say where its hypergradient cannot be looked at.
       const found = yield* Effect.catchIf(

@@ -26,7 +26,7 @@ export interface Reading {
   readonly norm: number
   /** With the reference; NaN where one of them is zero. */
   readonly cosine: number
-  /** ‖g − reference‖ / ‖reference‖. */
+  /** ‖g − reference‖ / ‖reference‖, or / the norm at rest where that is larger. */
   readonly relative: number
 }
 
@@ -43,27 +43,27 @@ export interface Table {
 /** How much a table may differ before it raises, and in what. */
 export const tolerance = 0.05
 
-/** ‖g − reference‖ / ‖reference‖. */
-const apart = (g: HostVector, reference: HostVector): number =>
-  norm(g.map((leaf, i) => leaf.map((value, j) => value - reference[i]![j]!))) / norm(reference)
+const apart = (g: HostVector, reference: HostVector, rest: number): number =>
+  norm(g.map((leaf, i) => leaf.map((value, j) => value - reference[i]![j]!))) / Math.max(norm(reference), rest)
 
-const reading = (name: string, g: HostVector, reference: HostVector): Reading => ({
+const reading = (name: string, g: HostVector, reference: HostVector, rest: number): Reading => ({
   name,
   norm: norm(g),
   cosine: dot(g, reference) / (norm(g) * norm(reference)),
-  relative: apart(g, reference)
+  relative: apart(g, reference, rest)
 })
 
 const tableOf = (
+  { rest }: Probe.Probe<unknown>,
   title: string,
   named: ReadonlyArray<readonly [name: string, gradient: HostVector]>,
   reference: string,
-  alarm: (readings: ReadonlyArray<Reading>) => string | undefined
+  alarm: (readings: ReadonlyArray<Reading>, isAtRest: boolean) => string | undefined
 ): Table => {
   const against = named.find(([name]) => name === reference)![1]
-  const readings = named.map(([name, gradient]) => reading(name, gradient, against))
+  const readings = named.map(([name, gradient]) => reading(name, gradient, against, rest))
   const raised = readings.every((each) => Number.isFinite(each.norm))
-    ? alarm(readings)
+    ? alarm(readings, norm(against) <= rest)
     : "a hypergradient is not finite: the curvature is singular or indefinite there; damp the solver or choose MINRES"
   return { title, reference, readings, ...(raised === undefined ? {} : { alarm: raised }) }
 }
@@ -96,7 +96,7 @@ export const innerSweep = <E>(
       named.push([`+${ticks} ticks`, yield* probe.gradient()])
     }
     yield* probe.put(from)
-    return tableOf("levels below solved further", named, `+${done} ticks`, (readings) => {
+    return tableOf(probe, "levels below solved further", named, `+${done} ticks`, (readings) => {
       const { relative } = readings[0]!
       if (relative <= tolerance) return undefined
       return `after ${done} more ticks the hypergradient is ${described(relative)} another: give the levels below more updates a turn, or larger rates`
@@ -121,8 +121,8 @@ export const termsSweep = <E>(
     const named: Array<readonly [string, HostVector]> = [["as stated", yield* probe.gradient()]]
     named.push(["identity", yield* by(Solvers.identity)])
     for (const n of iterations) named.push([solver(n).name, yield* by(solver(n))])
-    return tableOf("longer solves", named, named.at(-1)![0], ([stated]) => {
-      if (stated!.cosine >= 0.9) return undefined
+    return tableOf(probe, "longer solves", named, named.at(-1)![0], ([stated], isAtRest) => {
+      if (isAtRest || stated!.cosine >= 0.9) return undefined
       return `the stated estimator's direction has a cosine of ${stated!.cosine.toPrecision(3)} with the longest solve's: give the solver more iterations, or another estimator`
     })
   })
@@ -136,7 +136,7 @@ export const dampingSweep = <E>(probe: Probe.Probe<E>): Looked<E, Table> =>
       const by = damping === 0 ? solver : Solvers.damped(solver, { damping })
       named.push([`ρ ${damping}`, yield* probe.gradient(estimating((own) => ({ ...own, solver: by })))])
     }
-    return tableOf("damped solves", named, "ρ 0", (readings) => {
+    return tableOf(probe, "damped solves", named, "ρ 0", (readings) => {
       const small = readings.find(({ name }) => name === "ρ 0.0001")!
       if (small.relative <= tolerance) return undefined
       return `a damping of 0.0001 makes the hypergradient ${described(small.relative)} another: the curvature is nearly singular or indefinite; damp it, or regularise the level`
@@ -153,7 +153,7 @@ export const radiusSweep = <E>(probe: Probe.Probe<E>): Looked<E, Table> =>
       named.push([`radius ${radius}`, yield* by(Product.finiteDifference({ radius }))])
     }
     named.push(["exact", yield* by(Product.exact)])
-    return tableOf("radius of differences", named, "exact", ([stated, ...others]) => {
+    return tableOf(probe, "radius of differences", named, "exact", ([stated, ...others]) => {
       if (stated!.relative <= tolerance) return undefined
       const best = others.slice(0, -1).reduce((a, b) => (b.relative < a.relative ? b : a))
       return `the stated product is ${described(stated!.relative)} off: take Product.exact, or ${best.name}, which is ${described(best.relative)} off`
@@ -169,16 +169,16 @@ export const batchSweep = <E>(probe: Probe.Probe<E>, batches = 6): Looked<E, Tab
       leaf.map((_, j) => found.reduce((sum, each) => sum + each[i]![j]!, 0) / batches)
     )
     const named = found.map((each, batch) => [`batch ${batch}`, each] as const)
-    return tableOf("other batches", [...named, ["their mean", mean]], "their mean", (readings) => {
+    return tableOf(probe, "other batches", [...named, ["their mean", mean]], "their mean", (readings, isAtRest) => {
       const worst = Math.min(...readings.map(({ cosine }) => cosine))
-      if (worst >= 0.3) return undefined
+      if (isAtRest || worst >= 0.3) return undefined
       return `a batch's hypergradient has a cosine of ${worst.toPrecision(3)} with the mean of ${batches}: take larger batches at this level, or average over ticks`
     })
   })
 
 /** How fast a level moves beside how fast those below follow. */
 export interface TimeScale {
-  /** What one update of the level changes of its hypergradient, the levels below solved before and after, in parts of it. */
+  /** What one update of the level changes of its hypergradient, the levels below solved before and after, in parts of it, or where it is at rest of the first. */
   readonly change: number
   /** What part of the way to their new solution the levels below go in one tick. */
   readonly closed: number
@@ -201,9 +201,13 @@ export const timeScale = <E>(probe: Probe.Probe<E>, solveTicks = Probe.solveTick
     yield* probe.solve(solveTicks)
     const after = yield* probe.gradient()
     yield* probe.put(from)
-    const change = apart(after, before)
+    // At rest an update, such as an adaptive method's first, is held against the gradient that there once was.
+    const isAtRest = norm(before) <= probe.rest
+    const change = apart(after, before, isAtRest ? probe.first : 0)
     const of = (norms: typeof first) => Math.hypot(...Object.values(norms))
-    const closed = of(first) === 0 ? 1 : Math.max(0, 1 - of(second) / of(first))
+    // Nor do the levels below have a way to go that is more than rounding.
+    const isStill = of(first) === 0 || (isAtRest && change < 1e-3)
+    const closed = isStill ? 1 : Math.max(0, 1 - of(second) / of(first))
     const ratio = change / closed
     if (ratio <= 1) return { change, closed, ratio }
     const alarm = `one update changes the hypergradient by ${described(change)}, and in a tick the levels below go ${described(closed)} of the way after it: lower this level's rate, or give those below more updates a turn`
@@ -246,6 +250,12 @@ export const alarms = ({ spectra, tables, timeScale }: Diagnosis): ReadonlyArray
 
 const alarmsOf = (looks: ReadonlyArray<{ readonly alarm?: string }>): ReadonlyArray<string> =>
   looks.flatMap(({ alarm }) => (alarm === undefined ? [] : [alarm]))
+
+/** Where a run ended, for a probe to look at. */
+export const atEnd = ({ gradient, vars }: Trajectory): Pick<Probe.Options, "vars" | "first"> => ({
+  vars,
+  first: gradient
+})
 
 /** The same of a run. */
 export const trajectoryAlarms = ({ retrainGap, velocity }: Trajectory): ReadonlyArray<string> =>

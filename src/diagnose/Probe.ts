@@ -42,6 +42,8 @@ export interface Options {
   readonly solveTicks?: number
   /** Values of all variables from which that begins; the initial ones where absent. */
   readonly vars?: HostVars
+  /** The norm of the hypergradient where a run began that ends here: what has come to a thousandth of it is at rest; 0 where absent. */
+  readonly first?: number
 }
 
 /** Solves at least, after which it is looked at what a solver keeps. */
@@ -56,6 +58,10 @@ export type ProbeError = DataError | Wiring.WiringError | CompileError | EngineE
 /** A level and those below it, at values that can be moved and put back. */
 export interface Probe<out E> {
   readonly level: string
+  /** See {@link Options}. */
+  readonly first: number
+  /** The norm up to which a hypergradient is at rest, what is left of it being rounding. */
+  readonly rest: number
   /** The levels below through whose solutions the gradient passes. */
   readonly passed: ReadonlyArray<Definition>
   /** Ticks in which the levels below update, on batch 0, this one staying where it is: norms of their gradients in the last. */
@@ -217,6 +223,8 @@ export const open = <V extends Var.Any, E, R>(
     yield* solve(ticks)
     return {
       level: name,
+      first: options.first ?? 0,
+      rest: 1e-3 * (options.first ?? 0),
       passed: sweep.hops.map((hop) => levels.get(hop.level)!),
       solve,
       move: Effect.mapError(Effect.asVoid(run(own)), told),

@@ -49,6 +49,8 @@ export interface Trajectory {
   readonly ticks: number
   readonly velocity: Velocity
   readonly retrainGap: RetrainGap
+  /** Norm of the level's first gradient. */
+  readonly gradient: number
   /** Values of all variables after the last tick. */
   readonly vars: HostVars
 }
@@ -74,6 +76,7 @@ const ran = <V extends Var.Any, E, R>(problem: Problem.Problem<V, E, R>, level: 
     const own = level.own.name
     const losses: Array<number> = []
     const lengths: Array<number> = []
+    let gradient: number | undefined
     let [before, late]: Array<Float64Array | undefined> = []
     let vars: HostVars | undefined
     const begins = Math.floor(0.8 * options.ticks)
@@ -81,6 +84,7 @@ const ran = <V extends Var.Any, E, R>(problem: Problem.Problem<V, E, R>, level: 
       Effect.gen(function* () {
         const report = tick.levels[level.name]
         if (report !== undefined) losses.push(report.loss)
+        gradient ??= report?.gradientNorm
         const now = flat((yield* tick.read([own]))[own]!)
         if (before !== undefined) lengths.push(distance(now, before))
         before = now
@@ -88,7 +92,13 @@ const ran = <V extends Var.Any, E, R>(problem: Problem.Problem<V, E, R>, level: 
         if (tick.index === options.ticks) vars = (yield* tick.snapshot).vars
       })
     )
-    return { losses, lengths, vars, led: late === undefined || before === undefined ? 0 : distance(before, late) }
+    return {
+      losses,
+      lengths,
+      gradient: gradient ?? 0,
+      vars,
+      led: late === undefined || before === undefined ? 0 : distance(before, late)
+    }
   })
 
 const velocityOf = ({ led, lengths }: { readonly lengths: ReadonlyArray<number>; readonly led: number }): Velocity => {
@@ -156,6 +166,7 @@ export const trajectory = <V extends Var.Any, E, R>(
     return {
       level: name,
       ticks: options.ticks,
+      gradient: online.gradient,
       vars,
       velocity: velocityOf(online),
       retrainGap: {

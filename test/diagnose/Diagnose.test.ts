@@ -118,6 +118,21 @@ describe("a diagnosis", () => {
     expect(await alarmOf(outrun, (probe) => Diagnose.timeScale(probe, 2000), 2000)).toMatch(/lower this level's rate/)
   })
 
+  it("says nothing of a hypergradient at rest, of which rounding is left", async () => {
+    // The target is 3, so that x = 3 a; a poor estimator is as good as any there.
+    const curvature = [0.3, 3]
+    const estimator = Hypergradient.implicit({ solver: Solver.identity, product: Product.exact })
+    const x = NdArray.float32([2], [3 * 0.3 + 1e-7, 3 * 3])
+    const looked = (first?: number) => {
+      const at = { seed: 1, vars: { x, z: NdArray.float32([2], [3, 3]) }, ...(first === undefined ? {} : { first }) }
+      return Effect.runPromise(
+        Diagnose.diagnose(problem({ curvature, estimator }), at).pipe(Effect.provide(CompiledEngine.layer()))
+      )
+    }
+    expect(Diagnose.alarms(await looked(1))).toEqual([])
+    expect(Diagnose.alarms(await looked())).not.toEqual([])
+  })
+
   it("refuses an estimator that looks back, and a level with nothing below", async () => {
     const unrolled = problem({ estimator: Hypergradient.unrolled({ steps: 2, product: Product.exact }) })
     await expect(diagnosed(unrolled)).rejects.toThrow(/looks back \(Unrolled\)/)
