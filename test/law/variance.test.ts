@@ -5,14 +5,20 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { flow } from "effect/Function"
+import * as tf from "@tensorflow/tfjs-core"
+import * as Dataset from "../../src/dsl/Dataset.ts"
+import * as Hypergradient from "../../src/dsl/Hypergradient.ts"
 import * as Level from "../../src/dsl/Level.ts"
-import type * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as NdArray from "../../src/dsl/values/NdArray.ts"
+import * as Seed from "../../src/dsl/values/Seed.ts"
+import * as Var from "../../src/dsl/Var.ts"
 import * as Problem from "../../src/dsl/Problem.ts"
 import * as Compiled from "../../src/engines/compiled/CompiledEngine.ts"
 import * as Eager from "../../src/engines/eager/Eager.ts"
 import * as Method from "../../src/levels/Method.ts"
 import * as Optimizer from "../../src/levels/Optimizer.ts"
 import * as Product from "../../src/levels/Product.ts"
+import * as Solver from "../../src/levels/Solver.ts"
 import * as Variance from "../../src/levels/Variance.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as PlanText from "../../src/runtime/plan/PlanText.ts"
@@ -103,6 +109,109 @@ describe("iterates of methods on finite sums, one term of each sum a tick", () =
       }
       const momentum = (eta: number) => after(made(Method.mrbo({ rate: 0.3, terms: 3, momentum: eta }), true), ticks)
       close((yield* momentum(0.2)).x, (yield* momentum(1)).x, "x", 2e-6)
+    }).pipe(Effect.provide(Compiled.layer()))
+  )
+})
+
+describe("estimates", () => {
+  const damped = Solver.damped(Solver.descent(Optimizer.sgd(0.15), { hands: "before" }), { damping: 0.7 })
+  const solving = Problem.mapLevels((level) =>
+    level.name === "lower" ? Level.hypergradient(Hypergradient.implicit({ solver: damped, product: fd }))(level) : level
+  )
+  it.live("of a damped adjoint are damped", () =>
+    Effect.gen(function* () {
+      const of = (variance?: Variance.Variance) =>
+        Effect.map(
+          after(
+            made(
+              flow(
+                solving as any,
+                Problem.simultaneous as any,
+                variance === undefined
+                  ? (problem: unknown) => problem
+                  : (Problem.mapLevels(Level.variance(variance)) as any)
+              ) as never,
+              true
+            ),
+            10
+          ),
+          ({ x }) => x
+        )
+      const plain = yield* of()
+      close(yield* of(Variance.saga), plain, "x", 2e-6)
+      close(yield* of(Variance.storm(0.3)), plain, "x", 2e-6)
+    }).pipe(Effect.provide(Eager.layer("cpu")))
+  )
+  it.live("of the last one begin anew where the lower level freezes", () =>
+    Effect.gen(function* () {
+      const frozen = 6
+      const problem = made(
+        flow(
+          Method.mrbo({ rate: 0.3, terms: 2, momentum: 1e-6, product: fd }) as any,
+          Problem.mapLevels((level) => (level.name === "lower" ? Level.freeze(frozen)(level) : level))
+        ) as never
+      )
+      const [at, next] = [yield* after(problem, frozen), yield* after(problem, frozen + 1)]
+      const { upper } = yield* Sum.order(seed, frozen + 1)
+      const direction = Sum.oracles.fx(upper[frozen]!, { ...at, v: [0, 0] })
+      close(
+        M.minus(at.x, next.x).map((each) => each / rates.upper),
+        direction,
+        "direction",
+        2e-5
+      )
+    }).pipe(Effect.provide(Eager.layer("cpu")))
+  )
+})
+
+describe("a diamond of finite sums", () => {
+  // z follows x, w follows z and x; the top reads both.
+  const rows = (label: string, n: number) => {
+    const a = Array.from(Seed.normal(Seed.fold(Seed.make(4), label), n))
+    const mean = a.reduce((sum, each) => sum + each, 0) / n
+    return {
+      mean,
+      data: Dataset.finite(Dataset.fromRows(label, { a: NdArray.float32([n], a as never) }, { batch: 1 }))
+    }
+  }
+  const [forZ, forW, forX] = [rows("z", 4), rows("w", 3), rows("x", 5)]
+  const problem = (method: Method.Method) => {
+    const [x, w, z] = [
+      Var.make("x", () => NdArray.scalar(2)),
+      Var.make("w", () => NdArray.scalar(0)),
+      Var.make("z", () => NdArray.scalar(0))
+    ]
+    const square = (of: tf.Tensor, a: tf.Tensor) => tf.mean(tf.mul(0.5, tf.square(tf.add(of, a)))) as tf.Scalar
+    const below = Level.minimize(z, {
+      given: [x],
+      data: forZ.data,
+      optimizer: Optimizer.sgd(0.2),
+      objective: ({ x, z }, { a }) => square(tf.sub(z, tf.mul(0.5, x)), a)
+    })
+    const middle = Level.minimize(w, {
+      given: [x],
+      upstream: [below],
+      data: forW.data,
+      optimizer: Optimizer.sgd(0.2),
+      objective: ({ w, x, z }, { a }) => square(tf.sub(w, tf.add(z, x)), a)
+    })
+    const top = Level.minimize(x, {
+      upstream: [middle, below],
+      data: forX.data,
+      optimizer: Optimizer.sgd(0.02),
+      objective: ({ w, x, z }, { a }) => tf.add(square(tf.add(w, z), a), tf.mul(0.1, tf.square(x))) as tf.Scalar
+    })
+    return Problem.close(top).pipe(method)
+  }
+  // z = x/2 − ā, w = 3x/2 − ā − b̄; the top minimizes ½ (2x − 2ā − b̄ + c̄)² + x²/10.
+  const best = (2 * (2 * forZ.mean + forW.mean - forX.mean)) / 4.2
+  it.live("SABA and SRBA reach the optimum, with an adjoint for each level; SOBA stays in its noise", () =>
+    Effect.gen(function* () {
+      const distance = (method: Method.Method) =>
+        Effect.map(stateAfter(problem(method), 800), ({ vars }) => Math.abs(numbers(vars["x"])[0]! - best))
+      assert.isBelow(yield* distance(Method.saba({ rate: 0.2 })), 1e-5)
+      assert.isBelow(yield* distance(Method.srba({ rate: 0.2 })), 1e-5)
+      assert.isAbove(yield* distance(Method.soba({ rate: 0.2 })), 1e-3)
     }).pipe(Effect.provide(Compiled.layer()))
   )
 })
