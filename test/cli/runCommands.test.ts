@@ -131,10 +131,9 @@ describe("looking at runs", { timeout: 120_000 }, () => {
   })
 
   it("an error is an annotation as well where GitHub's runner asks", () => {
-    const env = { ...process.env, TAPWEIGHT_RUNS: "runs", GITHUB_ACTIONS: "true" }
-    const { stderr } = spawnSync(process.execPath, [main, "show", "100%"], { cwd: scratch, encoding: "utf8", env })
-    assert.match(stderr, /^error {2}.*100%/m)
-    assert.match(stderr, /^::error::.*100%25/m)
+    const { err } = cli.run(scratch, ["show", "100%"], { TAPWEIGHT_RUNS: "runs", GITHUB_ACTIONS: "true" })
+    assert.match(err, /^error {2}.*100%/m)
+    assert.match(err, /^::error::.*100%25/m)
   })
 
   it("compare refuses what it cannot tell", () => {
