@@ -163,7 +163,7 @@ export const make = (
       readonly test: Trial.Outcome["test"]
       readonly seconds: { readonly training: number }
     },
-    { classes, name, parts }: Target
+    { classes, parts }: Target
   ) {
     const of = (rows: SolvedHead.Labelled) =>
       Effect.map(featuresOf(pieces, outcome.vars.theta.encoder, rows), (features) => ({
@@ -175,7 +175,6 @@ export const make = (
       features: [...own.features, ...held.features],
       labels: Int32Array.from([...Array.from(own.labels), ...Array.from(held.labels)])
     }
-    void name
     const validation = Softmax.score(Softmax.fit(own, classes, strength), held)
     const probe = Softmax.fit(both, classes, strength)
     const test = yield* outcome.test(parts.test, (rows) => Effect.map(of(rows), (seen) => Softmax.score(probe, seen)))
