@@ -20,6 +20,7 @@ import * as Objective from "../../src/objectives/Objective.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as Curvature from "../../src/runtime/step/Curvature.ts"
 import * as Evaluation from "../../src/runtime/step/Evaluation.ts"
+import * as Law from "../../src/testing/Law.ts"
 import * as M from "../../src/testing/Matrix.ts"
 import { swept } from "../support/hypergradient.ts"
 
@@ -215,7 +216,11 @@ describe("the empirical Fisher", () => {
 })
 
 describe("in a hypergradient", () => {
-  const problem = (curvature: Hypergradient.Curvature | undefined, mark: "outputs" | "nothing" = "outputs") => {
+  const problem = (
+    curvature: Hypergradient.Curvature | undefined,
+    mark: "outputs" | "nothing" = "outputs",
+    product = Product.exact
+  ) => {
     const model = models["linear, logistic"]!
     const lambda = Var.make("lambda", () => NdArray.float32([2], [0.3, -0.2]))
     const fit = Level.minimize(
@@ -234,7 +239,7 @@ describe("in a hypergradient", () => {
       Level.hypergradient(
         Hypergradient.implicit({
           solver: Solver.exact,
-          product: Product.exact,
+          product,
           ...(curvature === undefined ? {} : { curvature })
         })
       )
@@ -255,6 +260,12 @@ describe("in a hypergradient", () => {
       const refused = yield* Effect.flip(swept(problem("gaussNewton", "nothing")))
       assert.match(`${refused}`, /marks no outputs/)
     }).pipe(Effect.provide(Compiled.layer()))
+  )
+  it.live("and leaves nothing alive on an eager backend", () =>
+    Law.nothingLeft(problem("gaussNewton", "outputs", Product.finiteDifference({ radius: 0.01 })), {
+      cases: 1,
+      ticks: 3
+    }).pipe(Effect.provide(Eager.layer("cpu")))
   )
   it("is in a plan's words and price", () => {
     const plan = Result.getOrThrow(Plan.make(problem("gaussNewton")))

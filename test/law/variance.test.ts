@@ -23,6 +23,7 @@ import * as Variance from "../../src/levels/Variance.ts"
 import * as Plan from "../../src/runtime/plan/Plan.ts"
 import * as PlanText from "../../src/runtime/plan/PlanText.ts"
 import * as Run from "../../src/runtime/run/Run.ts"
+import * as Law from "../../src/testing/Law.ts"
 import * as M from "../../src/testing/Matrix.ts"
 import * as Sum from "../support/finiteSum.ts"
 
@@ -72,6 +73,12 @@ describe("iterates of methods on finite sums, one term of each sum a tick", () =
       }).pipe(Effect.provide(Eager.layer("cpu")))
     )
   }
+  it.live("SABA on another backend", () =>
+    Effect.gen(function* () {
+      const found = yield* after(made(Method.saba({ rate: rates.adjoint, product: fd })), ticks)
+      close(found.x, Sum.singleLoop(yield* Sum.order(seed, ticks), ticks, rates, "saga").x, "x")
+    }).pipe(Effect.provide(Eager.layer("wasm")))
+  )
   it.live("SABA and SRBA with exact products, compiled", () =>
     Effect.gen(function* () {
       for (const [name, , estimate] of cases.slice(1)) {
@@ -275,6 +282,20 @@ describe("state", () => {
         assert.notDeepEqual(yield* stateAfter(problem, 9, { tick: 5, state: forgotten }), whole)
       }
     }).pipe(Effect.provide(Compiled.layer()))
+  )
+})
+
+describe("memory", () => {
+  it.live("nothing is left alive of runs with estimates, constants and branches", () =>
+    Effect.gen(function* () {
+      for (const method of [
+        Method.saba({ rate: 0.1, product: fd }),
+        Method.srba({ rate: 0.1, period: 2, product: fd }),
+        Method.bome({ rate: 0.1, lowerSteps: 2 }),
+        Method.pzobo({ lowerSteps: 2 })
+      ])
+        yield* Law.nothingLeft(made(method) as Problem.Problem<never>, { cases: 1, ticks: 3 })
+    }).pipe(Effect.provide(Eager.layer("cpu")))
   )
 })
 

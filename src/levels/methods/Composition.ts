@@ -1,7 +1,7 @@
 /** What published methods are composed with. */
 import { flow } from "effect/Function"
 import * as Hypergradient from "../../dsl/Hypergradient.ts"
-import type { Product, Solver } from "../../dsl/Hypergradient.ts"
+import type { Curvature, Product, Solver } from "../../dsl/Hypergradient.ts"
 import * as Level from "../../dsl/Level.ts"
 import * as Problem from "../../dsl/Problem.ts"
 import { exact } from "../Product.ts"
@@ -13,6 +13,8 @@ export type Method = <P extends Problem.Problem.Any>(problem: P) => P
 export interface Common {
   /** How curvature is multiplied by; `Product.exact` where absent, which needs a compiled engine. */
   readonly product?: Product
+  /** What stands for the Hessian in solves; nothing where absent. */
+  readonly curvature?: Curvature
   /** Updates of each lower level a tick. */
   readonly lowerSteps?: number
 }
@@ -35,6 +37,13 @@ export const top =
   (problem) =>
     problem.pipe(Problem.mapLevels((level) => (level.name === problem.top.name ? change(level) : level)))
 
+/** What methods of one lower update a tick may be told. */
+export type Single = Omit<Common, "lowerSteps">
+
 /** Every level below the top differentiated implicitly, by this solver. */
-export const solving = (solver: Solver, { lowerSteps = 1, product = exact }: Common): Method =>
-  below(flow(Level.repeat(lowerSteps), Level.hypergradient(Hypergradient.implicit({ product, solver }))))
+export const solving = (solver: Solver, { curvature, lowerSteps = 1, product = exact }: Common): Method => {
+  const bent = curvature === undefined ? {} : { curvature }
+  return below(
+    flow(Level.repeat(lowerSteps), Level.hypergradient(Hypergradient.implicit({ product, solver, ...bent })))
+  )
+}

@@ -8,7 +8,7 @@ import * as Optimizer from "../Optimizer.ts"
 import { exact, finiteDifference } from "../Product.ts"
 import type * as Rate from "../Rate.ts"
 import * as Solvers from "../Solver.ts"
-import { below, type Common, type Method, solving } from "./Composition.ts"
+import { below, type Common, type Method, type Single, solving } from "./Composition.ts"
 
 /**
  * SOBA (Dagréou et al., NeurIPS 2022): every variable, and the adjoint of every lower level, takes one step a tick, all from one snapshot.
@@ -34,14 +34,11 @@ import { below, type Common, type Method, solving } from "./Composition.ts"
  * ```
  */
 export const soba =
-  (options: { readonly rate: number | Rate.Rate; readonly product?: Product }): Method =>
+  (options: { readonly rate: number | Rate.Rate } & Single): Method =>
   (problem) => {
-    const solver = Solvers.descent(Optimizer.sgd(options.rate), { hands: "before" })
-    const { product } = options
-    return problem.pipe(
-      solving(solver, product === undefined ? {} : { product }),
-      Problem.simultaneous
-    ) as typeof problem
+    const { rate, ...single } = options
+    const solver = Solvers.descent(Optimizer.sgd(rate), { hands: "before" })
+    return problem.pipe(solving(solver, single), Problem.simultaneous) as typeof problem
   }
 
 /**

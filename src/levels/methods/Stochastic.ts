@@ -5,7 +5,7 @@ import * as Optimizer from "../Optimizer.ts"
 import * as Rate from "../Rate.ts"
 import * as Solvers from "../Solver.ts"
 import * as Variance from "../Variance.ts"
-import { type Common, type Method, solving, top } from "./Composition.ts"
+import { type Common, type Method, type Single, solving, top } from "./Composition.ts"
 import { soba } from "./Implicit.ts"
 
 const everywhere = (variance: Variance.Variance): Method => Problem.mapLevels(Level.variance(variance))
@@ -15,7 +15,7 @@ const then =
   (problem) =>
     methods.reduce((sofar, method) => method(sofar), problem)
 
-type Single = Pick<Common, "product"> & { readonly rate: number | Rate.Rate }
+type Looped = Single & { readonly rate: number | Rate.Rate }
 
 /**
  * SABA (Dagréou et al., NeurIPS 2022): {@link soba} with `Variance.saga` at every level. Its data are `Dataset.finite`. On finite sums it
@@ -40,7 +40,7 @@ type Single = Pick<Common, "product"> & { readonly rate: number | Rate.Rate }
  * problem.top.variance?._tag // => "Saga"
  * ```
  */
-export const saba = (options: Single): Method => then(soba(options), everywhere(Variance.saga))
+export const saba = (options: Looped): Method => then(soba(options), everywhere(Variance.saga))
 
 /** Half the batches of all levels together: the updates between two directions of all batches, where nothing is said. */
 const halfAnEpoch = (problem: Problem.Problem.Any): number => {
@@ -57,7 +57,7 @@ const halfAnEpoch = (problem: Problem.Problem.Any): number => {
  * `Variance.sarah` at every level. Its data are `Dataset.finite`. `period` is half the batches of all levels together where absent.
  */
 export const srba =
-  (options: Single & { readonly period?: number }): Method =>
+  (options: Looped & { readonly period?: number }): Method =>
   (problem) =>
     problem.pipe(soba(options), everywhere(Variance.sarah({ period: options.period ?? halfAnEpoch(problem) })))
 
@@ -66,7 +66,7 @@ export const srba =
  * lower level, one step of its adjoint, then the upper level by `Variance.storm` of rate `momentum`, 0.5/√(t + 1) where absent. In the paper
  * the three have batches of their own; here those of a lower level are one a tick.
  */
-export const fsla = (options: Single & { readonly momentum?: number | Rate.Rate }): Method => {
+export const fsla = (options: Looped & { readonly momentum?: number | Rate.Rate }): Method => {
   const { momentum = Rate.power({ rate: 0.5, exponent: 0.5 }), rate, ...common } = options
   return then(solving(Solvers.descent(Optimizer.sgd(rate)), common), top(Level.variance(Variance.storm(momentum))))
 }
@@ -84,11 +84,11 @@ export const mrbo = (
     readonly rate: number
     readonly terms?: number
     readonly momentum?: number | Rate.Rate
-  } & Pick<Common, "product">
+  } & Single
 ): Method => {
-  const { momentum = twoThirds, rate, terms = 10 } = options
+  const { momentum = twoThirds, rate, terms = 10, ...single } = options
   return then(
-    solving(Solvers.neumann({ rate, terms }), options),
+    solving(Solvers.neumann({ rate, terms }), single),
     Problem.simultaneous,
     everywhere(Variance.storm(momentum))
   )
@@ -104,11 +104,11 @@ export const sustain = (
     readonly terms?: number
     readonly momentum?: number | Rate.Rate
     readonly seed?: number
-  } & Pick<Common, "product">
+  } & Single
 ): Method => {
-  const { momentum = twoThirds, rate, seed, terms = 10 } = options
+  const { momentum = twoThirds, rate, seed, terms = 10, ...single } = options
   return then(
-    solving(Solvers.randomNeumann({ rate, terms, ...(seed === undefined ? {} : { seed }) }), options),
+    solving(Solvers.randomNeumann({ rate, terms, ...(seed === undefined ? {} : { seed }) }), single),
     Problem.simultaneous,
     everywhere(Variance.storm(momentum))
   )
@@ -122,10 +122,10 @@ export const sustain = (
 export const vrbo =
   (options: { readonly rate: number; readonly terms?: number; readonly period?: number } & Common): Method =>
   (problem) => {
-    const { lowerSteps = 10, period = halfAnEpoch(problem), product, rate, terms = 10 } = options
+    const { lowerSteps = 10, period = halfAnEpoch(problem), rate, terms = 10, ...single } = options
     const moving = top((level) => ({ ...level, optimizer: Optimizer.every(lowerSteps)(level.optimizer) }))
     return problem.pipe(
-      solving(Solvers.neumann({ rate, terms }), product === undefined ? {} : { product }),
+      solving(Solvers.neumann({ rate, terms }), single),
       Problem.simultaneous,
       moving,
       everywhere(Variance.sarah({ period }))

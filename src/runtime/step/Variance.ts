@@ -13,7 +13,9 @@ import type { State } from "./State.ts"
 /** What a batch says now, less what it said last, and the mean of what is kept; and the table with its row renewed. */
 const saga = (table: tf.Tensor, now: tf.Tensor, term: tf.Tensor): readonly [estimate: tf.Tensor, table: tf.Tensor] => {
   const [terms, size] = table.shape as [number, number]
-  const own = tf.reshape(tf.oneHot(tf.reshape(term, [1]) as tf.Tensor1D, terms, 1, 0, "float32"), [terms, 1])
+  // Asked for float32 directly, the wasm backend's oneHot writes integer bits, which read as zeros.
+  const chosen = tf.cast(tf.oneHot(tf.reshape(term, [1]) as tf.Tensor1D, terms), "float32")
+  const own = tf.reshape(chosen, [terms, 1])
   const row = tf.reshape(now, [1, size])
   const last = tf.sum(tf.mul(own, table), 0, true)
   const estimate = tf.add(tf.sub(row, last), tf.mean(table, 0, true))
