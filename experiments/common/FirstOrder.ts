@@ -3,7 +3,7 @@ import { Gradient, Tree } from "tapweight"
 
 /**
  * A loss whose gradient is a constant: its own, taken once. What a level of weighted losses owes to their weights is then known without
- * another pass back, as long as nothing asks for curvature.
+ * another pass back; curvature, which it has not, is refused.
  */
 const atFirstOrder = <T extends Tree.Tree>(loss: (at: T) => tf.Scalar, at: T): tf.Scalar => {
   const { gradient, loss: value } = Gradient.valueAndGradient((x: T) => [loss(x), {}] as const, at)
