@@ -20,6 +20,7 @@ import * as Status from "../runs/folder/Status.ts"
 import * as Export from "../runs/export/Export.ts"
 import * as Gathering from "../runs/statistics/Gathering.ts"
 import * as Paired from "../runs/statistics/Paired.ts"
+import * as Scored from "../runs/statistics/Scored.ts"
 import * as Standing from "../runs/statistics/Standing.ts"
 import * as ReportFile from "../runs/report/ReportFile.ts"
 import * as Config from "../runs/trial/Config.ts"
@@ -239,7 +240,7 @@ const report = Command.make(
     if (folders.length > 1) {
       const { scores, warnings } = yield* Gathering.gather(folders, force)
       const file = yield* ReportFile.writeSeveral(
-        { title: `${folders.length} runs`, folders, standings: Standing.all(scores), warnings },
+        { title: `${folders.length} runs`, folders, standings: Scored.standings(scores), warnings },
         path.resolve(Option.getOrElse(output, () => "report.html"))
       )
       return yield* Launch.print(format, file, { runs: folders.map(({ path }) => path), report: file })

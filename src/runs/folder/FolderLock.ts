@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as ExitCode from "../../dsl/errors/ExitCode.ts"
 import { RunFileError } from "../../files/JsonFile.ts"
 import type { ClaimError } from "./Claim.ts"
+import { quietly } from "./Quietly.ts"
 
 /** A run folder that cannot be had: another process works in it (`Held`), it is gone, or its disk knows no locks. */
 export class FolderLockError extends Schema.TaggedError<FolderLockError>()("FolderLockError", {
@@ -32,16 +33,8 @@ export interface FolderLock {
 const name = "run.lock"
 const busy = 5
 
-/** SQLite as Node has it, without the warning that it is experimental: nothing is stored with it. */
-const sqlite = (): typeof Sqlite => {
-  const { emitWarning } = process
-  process.emitWarning = () => {}
-  try {
-    return process.getBuiltinModule("node:sqlite")
-  } finally {
-    process.emitWarning = emitWarning
-  }
-}
+/** SQLite as Node has it: nothing is stored with it. */
+const sqlite = (): typeof Sqlite => quietly(() => process.getBuiltinModule("node:sqlite"))
 
 /** An exclusive lock on a file, of the kernel's: it ends with the process, and lasts while that is only stopped. */
 const lock = (folder: string, file: string, milliseconds: number) => {

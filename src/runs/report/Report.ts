@@ -10,7 +10,8 @@ import * as Records from "../folder/Records.ts"
 import * as ResultFile from "../folder/ResultFile.ts"
 import * as RunFolder from "../folder/RunFolder.ts"
 import * as Status from "../folder/Status.ts"
-import * as Standing from "../statistics/Standing.ts"
+import * as Scored from "../statistics/Scored.ts"
+import type * as Standing from "../statistics/Standing.ts"
 import * as Config from "../trial/Config.ts"
 import * as Labels from "../trial/Labels.ts"
 import { trialFolder } from "../trial/Session.ts"
@@ -130,7 +131,7 @@ export const make = Effect.fnUntraced(function* (folder: RunFolder.RunFolder) {
   const all = yield* Effect.forEach(yield* trialsOf(folder), (name) => trialOf(folder, name))
   const { sections, undrawn } = curves(all)
   const patch = yield* Effect.orElseSucceed(fs.readFileString(path.join(folder.path, "git.patch")), () => "")
-  const scored = Standing.all(result?.scores ?? [])
+  const scored = Scored.standings(result?.scores ?? [])
   const warnings = [
     ...(status.error === null ? [] : [status.error]),
     ...(manifest.git?.dirty === true ? ["The code had changes that no commit has; they are below."] : []),

@@ -137,15 +137,6 @@ export const of = (scores: ReadonlyArray<Score>, baseline: string): Standings =>
   }
 }
 
-/** Scores of each metric on each split, compared with the first method's. */
-export const all = (scores: ReadonlyArray<Score>): ReadonlyArray<Standings> => {
-  const keys = Arr.dedupe(scores.map(({ metric, split }) => JSON.stringify([metric, split])))
-  return keys.map((key) => {
-    const own = scores.filter(({ metric, split }) => JSON.stringify([metric, split]) === key)
-    return of(own, own[0]!.method)
-  })
-}
-
 /** Whether a method is better than the baseline on a task, at a corrected p of at most `level`. */
 export const isBetter = ({ standings }: OfTask, method: string, better: Score["better"], level: number): boolean => {
   const difference = standings.find((standing) => standing.method === method)?.difference

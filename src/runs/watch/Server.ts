@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import { errorExitCode } from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as ExitCode from "../../dsl/errors/ExitCode.ts"
+import { quietly } from "../folder/Quietly.ts"
 import * as Palette from "../view/Palette.ts"
 import * as Access from "./Access.ts"
 import type { Feed } from "./Feed.ts"
@@ -59,7 +60,7 @@ const uplot = createRequire(import.meta.url)
 /** A script of the page: as it was built, or from its source where this runs from source. */
 const script = (name: string) => (): string =>
   import.meta.url.endsWith(".ts")
-    ? stripTypeScriptTypes(readFileSync(`${own}${name}.ts`, "utf8"))
+    ? quietly(() => stripTypeScriptTypes(readFileSync(`${own}${name}.ts`, "utf8")))
     : readFileSync(`${own}${name}.js`, "utf8")
 
 const scripts = ["page", "series", "charts", "graph"]
