@@ -317,6 +317,8 @@ describe("penalties", () => {
       assert.throws(() => problem().pipe(Problem.upperFirst, method), /an order of its own/)
     }
     assert.throws(() => Method.bome({ rate: 0 })(problem()), RangeError)
+    const warming = Problem.mapLevels((level) => (level.name === "upper" ? Level.warmup(3)(level) : level))
+    assert.throws(() => problem().pipe(warming, Method.bome({ rate: 0.1 })), /schedules of their own/)
   })
 })
 

@@ -5,7 +5,7 @@ import type { Tree } from "../../dsl/values/Tree.ts"
 import * as Gradient from "../../tensor/Gradient.ts"
 import * as Vector from "../../tensor/Vector.ts"
 import type { Method } from "./Composition.ts"
-import { changed, copied, pair, type Vars, withTop } from "./Twin.ts"
+import { changed, copied, pair, refuse, type Vars, withTop } from "./Twin.ts"
 
 /**
  * BOME (Ye et al., "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022): both variables move from one snapshot
@@ -23,6 +23,12 @@ export const bome =
     positive("bome: barrier", barrier)
     whole("bome: lowerSteps", lowerSteps, 1)
     const { at, data: joined, f, g, lower, reads, upper } = pair("bome", problem)
+    if (JSON.stringify(lower.schedule) !== JSON.stringify(upper.schedule) || lower.schedule.unroll > 1) {
+      refuse(
+        "bome",
+        `'${lower.name}' and '${upper.name}' have schedules of their own, and it moves both at once: drop them`
+      )
+    }
     const [x, z] = [upper.own.name, lower.own.name]
     // Both levels take the same batch, so that both have the same λ.
     const data = Dataset.shared(joined as Dataset.Dataset<Tree>)
