@@ -80,12 +80,13 @@ const some = (parts: ReadonlyArray<Markup>): Markup => html`${parts.filter(({ te
 
 /** The parts that curves are drawn in; of how many trials none is drawn. */
 const curves = (trials: ReadonlyArray<Groups.Trial>) => {
-  const groups = Groups.of(trials.filter((trial) => trial.curves.levels.length > 0))
+  const begun = trials.filter((trial) => trial.curves.levels.length > 0)
+  const groups = Groups.of(begun)
   const first = (has: (own: Curves.Curves) => boolean) =>
     groups.filter((group) => group.trials.some((trial) => has(trial.curves))).slice(0, drawn)
   const losses = first(() => true)
   return {
-    undrawn: trials.length - losses.reduce((sum, group) => sum + group.trials.length, 0),
+    undrawn: begun.length - losses.reduce((sum, group) => sum + group.trials.length, 0),
     sections: [
       section("lambda", "Tradeoff weights", some(first(({ lambda }) => lambda.length > 0).map(CurveSections.lambda))),
       section(
