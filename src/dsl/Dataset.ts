@@ -179,7 +179,7 @@ export const term = "term"
 /**
  * The first `batches` batches of a dataset over and over, each epoch in a fresh order: the finite sum that `Variance.saga` keeps a table
  * of and `Variance.sarah` goes through as a whole. Of {@link fromRows} all batches of an epoch where `batches` is absent, so that each batch
- * has the same rows each time. A field `term` says which batch it is, an int32 number from 0.
+ * has the same rows, and the same noise, each time. A field `term` says which batch it is, an int32 number from 0.
  *
  * Throws a `RangeError` where `batches` is no whole number of at least 1, is more than the dataset has, or is absent and not known; and
  * where there is a field `term`.

@@ -104,6 +104,28 @@ const fromTables = (
   return estimatedAs(found, found.gradient, slopesOf(found), level, levels, state, after)
 }
 
+/** The last estimate, corrected by what the same batches say has changed since, and weighed against what they say now. */
+const corrected = (
+  level: Definition,
+  now: Direction,
+  last: Last,
+  then: Direction,
+  clock: tf.Scalar
+): readonly [gradient: Tree.Tree, slopes: Named] => {
+  const before = slopesOf(then)
+  const weight =
+    level.variance?._tag === "Storm"
+      ? (tf.where(tf.equal(clock, 0), 0, tf.sub(1, level.variance.rate.at(clock))) as tf.Scalar)
+      : 1
+  const estimate = (present: Tree.Tree, kept: Tree.Tree, past: Tree.Tree) =>
+    Vector.addScaled(present, weight, Vector.subtract(kept, past))
+  const slopes = Object.entries(slopesOf(now)).map(([lower, slope]) => [
+    lower,
+    estimate(slope, last.slopes[lower]!, before[lower]!)
+  ])
+  return [estimate(now.gradient, last.direction, then.gradient), Object.fromEntries(slopes)]
+}
+
 const fromLast = (
   level: Definition,
   levels: ReadonlyMap<string, Definition>,
@@ -113,41 +135,22 @@ const fromLast = (
 ): Direction => {
   const last = state.variance[level.name] as Last
   const found = take(state, {})
-  const { apart = {} } = found
   const handed = Object.fromEntries(
-    Object.entries(apart).flatMap(([lower, each]) => (each.handed === undefined ? [] : [[lower, each.handed] as const]))
+    Object.entries(found.apart ?? {}).flatMap(([lower, each]) =>
+      each.handed === undefined ? [] : [[lower, each.handed] as const]
+    )
   )
-  const vars = Object.fromEntries(Object.keys(last.vars).map((name) => [name, state.vars[name]!]))
-  const [gradient, slopes] = anew ? [found.gradient, slopesOf(found)] : corrected(found)
+  const then = () => take({ ...state, vars: { ...state.vars, ...last.vars } }, { handed: last.handed })
+  const [gradient, slopes] = anew
+    ? [found.gradient, slopesOf(found)]
+    : corrected(level, found, last, then(), state.clock[level.name]!)
   const memory = {
     direction: gradient,
     slopes: { ...last.slopes, ...slopes },
-    vars,
+    vars: Object.fromEntries(Object.keys(last.vars).map((name) => [name, state.vars[name]!])),
     handed: { ...last.handed, ...handed }
   }
   return estimatedAs(found, gradient, slopes, level, levels, state, memory)
-
-  /** The last estimate, corrected by what the same batches say has changed since, and weighed against what they say now. */
-  function corrected(now: Direction): readonly [Tree.Tree, Named] {
-    const then = take({ ...state, vars: { ...state.vars, ...last.vars } }, { handed: last.handed })
-    const before = slopesOf(then)
-    const clock = state.clock[level.name]!
-    const weight =
-      level.variance?._tag === "Storm"
-        ? (tf.where(tf.equal(clock, 0), 0, tf.sub(1, level.variance.rate.at(clock))) as tf.Scalar)
-        : 1
-    const estimate = (present: Tree.Tree, kept: Tree.Tree, past: Tree.Tree) =>
-      Vector.addScaled(present, weight, Vector.subtract(kept, past))
-    return [
-      estimate(now.gradient, last.direction, then.gradient),
-      Object.fromEntries(
-        Object.entries(slopesOf(now)).map(([lower, slope]) => [
-          lower,
-          estimate(slope, last.slopes[lower]!, before[lower]!)
-        ])
-      )
-    ]
-  }
 }
 
 /** The estimate of a level's direction, where `take` takes the direction of some batches at a state. */
