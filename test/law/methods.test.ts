@@ -365,6 +365,25 @@ describe("orders within a tick", () => {
     }).pipe(Effect.provide(Eager.layer("cpu")))
   )
 
+  it("is the method's own, whatever turns its levels had", () => {
+    const turns = (method: Method.Method) => {
+      const own = problem().pipe(
+        Problem.mapLevels((level) => (level.name === "lower" ? Level.unroll(20)(level) : level))
+      )
+      return Result.getOrThrow(Plan.make(own.pipe(method))).levels.map(({ name, period }) => [name, period])
+    }
+    for (const method of [Method.soba({ rate: 0.1 }), Method.sama(), Method.unrolled({ steps: 2 })])
+      assert.deepStrictEqual(turns(method), [
+        ["lower", 1],
+        ["upper", 1]
+      ])
+    assert.deepStrictEqual(turns(Method.f2sa()), [
+      ["lower", 1],
+      ["lower twin", 1],
+      ["upper", 1]
+    ])
+  })
+
   it("is printed, and refused with estimators of past updates", () => {
     const text = (method: Method.Method) => PlanText.text(Result.getOrThrow(Plan.make(problem().pipe(method))))
     assert.include(text(Method.bsa({ rate: 0.1 })), "updated in this order, last first")

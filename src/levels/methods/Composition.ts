@@ -19,14 +19,17 @@ export interface Common {
   readonly lowerSteps?: number
 }
 
-/** Changes every level below the top that answers to what is above it: what is detached stays so. */
+/**
+ * Changes every level below the top that answers to what is above it: what is detached stays so. A method says how many updates a tick
+ * has, so that turns of its own, which `Level.unroll` gave a level, are one.
+ */
 export const below =
   (change: (level: Level.Definition) => Level.Definition): Method =>
   (problem) => {
     const { top } = problem
     return problem.pipe(
       Problem.mapLevels((level) =>
-        level.name === top.name || level.hypergradient?._tag === "Detached" ? level : change(level)
+        level.name === top.name || level.hypergradient?._tag === "Detached" ? level : change(Level.unroll(1)(level))
       )
     )
   }

@@ -88,7 +88,11 @@ const nonNegative = (method: string, what: string, value: number): void => {
 /**
  * F2SA (Kwon et al., "A fully first-order method for stochastic bilevel optimization", ICML 2023): beside the lower level's
  * minimizer y of g stands z of `L g + f`; the upper direction `∂f(z) + L (∂g(z) − ∂g(y))`, all by x, takes no second derivative
- * and is off by O(1/L). Each tick makes `lowerSteps` (10) updates of both, then one of x, then L ← L + `growth`.
+ * and is off by O(1/L). Each tick makes `lowerSteps` (10) updates of both, then one of x, then L ← L + `growth` (0.01), from
+ * `multiplier` (1).
+ *
+ * The curvature of z is L times that of g: the lower rate has to stay below 2 / (L λmax) for the L that a run ends with, and as y
+ * follows x at the same rate, the upper rate well below. A `growth` of 0 stays with one L; an adaptive lower optimizer sees no L.
  *
  * With two `sides` y is a minimizer of `L g − f` and the upper direction the central difference of what these two say: off by
  * O(1/L²). It needs an L at which `L g − f` has a minimizer.

@@ -63,11 +63,11 @@ const lossOf = (level: Level.Definition, prefix: string): Loss => {
 
 /** The two levels that a method is for, or a `RangeError` that says why there are none. */
 export const pair = (method: string, { simultaneous, top, upperFirst }: Problem.Problem.Any): Pair => {
-  const [lower, ...others] = top.upstream
-  if (lower === undefined || others.length > 0 || lower.upstream.length > 0) {
+  const [only, ...others] = top.upstream
+  if (only === undefined || others.length > 0 || only.upstream.length > 0) {
     const beneath =
       top.upstream.length === 1
-        ? `'${lower!.name}' on others`
+        ? `'${only!.name}' on others`
         : `${top.upstream.length === 0 ? "no" : top.upstream.length} levels`
     return refuse(
       method,
@@ -75,6 +75,8 @@ export const pair = (method: string, { simultaneous, top, upperFirst }: Problem.
         "penalties of penalties; take Method.soba, or merge the levels"
     )
   }
+  // A method says how many updates a tick has.
+  const lower = Level.unroll(1)(only)
   if (!lower.given.includes(top.own))
     return refuse(method, `'${lower.name}' is not given '${top.own.name}', so that its solution does not respond`)
   if (lower.buffers !== undefined || top.buffers !== undefined)
