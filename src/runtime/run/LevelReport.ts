@@ -113,7 +113,22 @@ export const unsound = (
   return undefined
 }
 
+/** A loss or gradient beyond it is of a level that diverges: float32 ends at 3.4e38, and squares of it at half as many digits. */
+const huge = 1e12
+
 const usual = "lower the learning rate, clip gradients, or look for a division or logarithm of zero in the objective"
+
+/** What another level has grown to where it is not finite by much any more: what a level reads is why its own loss is none. */
+const grown = (level: string, levels: { readonly [level: string]: LevelReport }): string | undefined => {
+  for (const [other, { gradientNorm, loss }] of Object.entries(levels)) {
+    if (other === level || !(Math.abs(loss) > huge || gradientNorm > huge)) continue
+    return (
+      `'${other}' has grown to a loss of ${loss.toPrecision(3)} and a gradient of ${gradientNorm.toPrecision(3)}, so that its own ` +
+      "updates diverge: lower its rate, or bound what makes its curvature large"
+    )
+  }
+  return undefined
+}
 
 /**
  * The error of a tick: a solve that has no solution, or the first level whose loss or gradient is no number, which an
@@ -141,7 +156,7 @@ export const broken = (
         kind: "NonFinite",
         tick,
         level,
-        reason: `${name} is ${value}: ${before?.reason ?? usual}`
+        reason: `${name} is ${value}: ${before?.reason ?? grown(level, levels) ?? usual}`
       })
     }
   }

@@ -321,11 +321,20 @@ export const verify = <V extends Var.Any, E, R>(
 
 /** What a verification holds against a program, if its error may be at most `most`; nothing where it passes. */
 export const failing = (found: Verification, most: number): string | undefined => {
-  const { error, silent, unsized, variable } = found
+  const { error, noise, silent, solved, unsized, variable } = found
   if (silent.length > 0) return silence(variable, silent)
   // A comparison with NaN is false, and NaN is no pass.
   if (error <= most) return undefined
-  return `${unsized.length > 0 ? "error of the direction" : "relative error"} ${error} is above ${most}`
+  const above = `${unsized.length > 0 ? "error of the direction" : "relative error"} ${error.toExponential(2)} is above ${most}`
+  const lost = Object.entries(solved).find(([, length]) => !Number.isFinite(length))
+  if (lost !== undefined)
+    return `${above}: '${lost[0]}' came to a gradient norm of ${lost[1]}, so that its own updates diverge: lower its rate`
+  // What differences cannot tell is nothing against the program.
+  if (noise <= most) return above
+  return (
+    `${above}, and the differences themselves are good to ${noise.toExponential(2)} only: solve the levels below further ` +
+    "(--solve, a smaller gradientNorm of Optimizer.until), or take another --radius"
+  )
 }
 
 const silence = (variable: string, silent: ReadonlyArray<string>): string =>

@@ -39,6 +39,28 @@ const failing = (problem: Problem.Problem<any, any, any>) =>
     return error as Error & { readonly _tag: string; readonly kind?: string; readonly level?: string }
   })
 
+/** A level whose updates grow ten thousandfold, below one whose loss ends first. */
+const growing = () => {
+  const w = Var.make("w", () => NdArray.scalar(1))
+  const lower = Level.minimize(w, {
+    name: "lower",
+    data: Dataset.none,
+    optimizer: Optimizer.sgd(5000),
+    objective: ({ w }) => tf.square(w)
+  }).pipe(Level.hypergradient(Hypergradient.detached))
+  const objective = ({ w, x }: { readonly w: tf.Scalar; readonly x: tf.Tensor1D }) =>
+    tf.add(tf.pow(w, 4), square({ x }))
+  return Problem.close(
+    Level.minimize(x, {
+      name: "upper",
+      upstream: [lower],
+      data: Dataset.none,
+      optimizer: Optimizer.sgd(0.1),
+      objective
+    })
+  )
+}
+
 describe("bad input is a clear typed error with nothing left behind", () => {
   const cases: ReadonlyArray<readonly [string, Problem.Problem<any, any, any>, string, ReadonlyArray<string>]> = [
     [
@@ -46,6 +68,12 @@ describe("bad input is a clear typed error with nothing left behind", () => {
       one(({ x }) => tf.mul(tf.sum(x), Number.NaN)),
       "StepError",
       ["tick 1", "'only'", "the loss is NaN", "lower the learning rate"]
+    ],
+    [
+      "a level that another one's growth ends",
+      growing(),
+      "StepError",
+      ["tick 3", "'upper'", "the loss is Infinity: 'lower' has grown to a loss of 1.00e+16", "lower its rate"]
     ],
     [
       "infinite gradient",

@@ -166,6 +166,22 @@ describe("Verify", () => {
       assert.include(Verify.failing(found, 1e9) ?? "", "no gradient arrives")
     }).pipe(cpu)
   )
+  it.live("says what is above its bound, and whether differences could tell", () =>
+    Effect.gen(function* () {
+      const found = yield* Verify.verify(pair(implicit(Solver.exact)), { seed: 0, radius, solveTicks: 100 })
+      const wrong = { ...found, error: 0.27419, noise: 0.001 }
+      assert.strictEqual(Verify.failing(wrong, 0.02), "relative error 2.74e-1 is above 0.02")
+      assert.match(
+        Verify.failing({ ...wrong, noise: 1.7 }, 0.02) ?? "",
+        /good to 1.70e\+0 only: solve the levels below further/
+      )
+      const lost = Verify.failing({ ...wrong, error: NaN, noise: NaN, solved: { inner: NaN } }, 0.02) ?? ""
+      assert.match(
+        lost,
+        /^relative error NaN is above 0.02: 'inner' came to a gradient norm of NaN, .* lower its rate$/
+      )
+    }).pipe(cpu)
+  )
   it.live("a leaf that nothing reads is named", () =>
     Effect.gen(function* () {
       const half = pair(implicit(Solver.exact), { reads: ({ first }) => tf.concat([first, first]) })
