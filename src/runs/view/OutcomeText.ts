@@ -27,11 +27,17 @@ export const lambdas = (
     )
   )
 
-/** Many numbers in a few. */
+/** Most numbers of several arrays that are shown by path. */
+const few = 16
+
+/** Many numbers in a few; a few numbers by path. */
 const summary = (tree: Tree.HostTree): string => {
-  const arrays = Tree.hostEntries(tree).map(([, { data }]) => data)
+  const entries = Tree.hostEntries(tree)
+  const arrays = entries.map(([, { data }]) => data)
   const count = arrays.reduce((sum, { length }) => sum + length, 0)
   if (count === 0) return "no numbers"
+  if (arrays.length > 1 && count <= few)
+    return entries.map(([path, { data }]) => `${path} ${Array.from(data, number).join(" ")}`).join("  ")
   let [sum, least, most] = [0, Infinity, -Infinity]
   for (const data of arrays) {
     for (const value of data) {

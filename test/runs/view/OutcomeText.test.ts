@@ -25,3 +25,8 @@ it("short variables are shown whole, large ones in a few numbers, and λ as it w
   ])
   assert.deepStrictEqual(OutcomeText.short(vars), { beta: [0.5, -0.25] })
 })
+
+it("a few numbers of several arrays are shown by path", () => {
+  const net = { a: NdArray.scalar(0.5), layers: [{ b: NdArray.float32([2], [1, -2]) }] }
+  assert.strictEqual(OutcomeText.text({ net }, {}), "net  a 0.5  layers.0.b 1 -2")
+})
