@@ -10,7 +10,10 @@ import * as CompiledEngine from "../engines/compiled/CompiledEngine.ts"
 import { type Law, LawError, type Options } from "./Property.ts"
 
 /** How a problem is held against a law: the law's own options, and the engine, which is the compiled one where absent. */
-export type Obeying = Options & { readonly engine?: Layer.Layer<Engine, EngineError> }
+export type Obeying<O extends Options = Options> = O & { readonly engine?: Layer.Layer<Engine, EngineError> }
+
+/** A law that takes these options. */
+type Obeyed<O extends Options> = Law & ((problem: never, options?: O) => unknown)
 
 const obey = async (
   problem: Problem.Any,
@@ -28,7 +31,8 @@ const obey = async (
 }
 
 expect.extend({
-  toObey: (received: unknown, law: Law, options: Obeying = {}) => obey(received as Problem.Any, law, options)
+  toObey: (received: unknown, law: Obeyed<Options>, options: Obeying = {}) =>
+    obey(received as Problem.Any, law, options)
 })
 
 declare module "vitest" {
@@ -41,6 +45,9 @@ declare module "vitest" {
      * await expect(problem).toObey(Law.resume, { cases: 5, ticks: 20 })
      * ```
      */
-    toObey: (law: Law, options?: Obeying) => T extends Problem.Any ? Promise<void> : R
+    toObey: <O extends Options>(
+      law: Obeyed<O>,
+      options?: Obeying<NoInfer<O>>
+    ) => T extends Problem.Any ? Promise<void> : R
   }
 }

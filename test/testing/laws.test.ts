@@ -218,6 +218,8 @@ describe("the matcher toObey", () => {
   it("passes, fails with the law's words, and knows .not", async () => {
     await expect(planted()).toObey(Law.resume, { cases: 1, ticks: 3 })
     await expect(planted({ data: forgetful })).not.toObey(Law.resume, { cases: 2, engine: cpu })
+    // A law's own options are the matcher's.
+    await expect(planted()).not.toObey(Law.hypergradient, { cases: 1, solveTicks: 1, tolerance: 1e-12, engine: cpu })
     const failure = expect(planted({ data: forgetful })).toObey(Law.resume, { cases: 2, engine: cpu })
     await expect(failure).rejects.toThrow(/the law 'resume' does not hold: .*have it again with \{ seed: 1, path: "/s)
   })
