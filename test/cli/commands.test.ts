@@ -83,6 +83,10 @@ describe("the command line", () => {
       [["plan", "toString"], "a program is a file, named by its path"],
       [["plan", "missing.ts"], "cannot be read"],
       [["plan", file("empty.ts", "export const a = 1\n")], "its default export is no program"],
+      [
+        ["plan", file("alone.ts", 'import "tapweight"\n')],
+        "install what it imports where it lies (npm install tapweight"
+      ],
       [["plan", file("throws.ts", 'throw new RangeError("rate is -1")\n')], "rate is -1"],
       [["plan", hyper, "-s", "rte=1"], "did you mean 'rate'"],
       [["plan", hyper, "-s", "rate=fast"], "rate"],

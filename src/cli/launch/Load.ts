@@ -50,6 +50,14 @@ const looksLikeFile = (source: string): boolean => /[/\\]|\.[cm]?[jt]s$/.test(so
 /** A program of this name as it stands, which no file holds. */
 export const named = (name: string, program: Runnable): Loaded => ({ program, source: name, sha256: "" })
 
+/** What to do where a file imports a package that no folder above it has: Node looks beside the file, not beside the command. */
+const lacking = (cause: unknown): string => {
+  const missing = cause instanceof Error && "code" in cause && cause.code === "ERR_MODULE_NOT_FOUND"
+  return missing && cause.message.startsWith("Cannot find package")
+    ? ": install what it imports where it lies (npm install tapweight effect @tensorflow/tfjs-core), or move it below a folder that has it"
+    : ""
+}
+
 /** One of `programs` by name, or the program that a file exports by default. */
 export const load = Effect.fnUntraced(function* (programs: Programs, source: string) {
   const known = Object.hasOwn(programs, source) ? programs[source] : undefined
@@ -73,7 +81,10 @@ export const load = Effect.fnUntraced(function* (programs: Programs, source: str
     try: () => import(url.href) as Promise<{ readonly default?: unknown }>,
     // What a program throws while it is made (a negative rate, say) is the author's to read as it was said.
     catch: (cause) =>
-      Sentence.causedBy(new ProgramError({ program: source, reason: Sentence.of(cause) }), Place.syntaxOf(cause, file))
+      Sentence.causedBy(
+        new ProgramError({ program: source, reason: `${Sentence.of(cause)}${lacking(cause)}` }),
+        Place.syntaxOf(cause, file)
+      )
   })
   const program = module.default
   if (!Program.isProgram(program)) {
