@@ -126,7 +126,9 @@ const asked = (problem: string, seed: number, bilevel: Bilevel, names: ReadonlyA
       every: (isFull ? fullTicks : ticks) / records,
       drawn: isFull ? undefined : drawn
     })
-    return solver.random === true || solver.finite === true || seed >= fullSeeds ? [on(false)] : [on(true), on(false)]
+    const isDrawn = solver.random === true || solver.finite === true
+    const full = isDrawn || seed >= fullSeeds ? [] : [on(true)]
+    return solver.whole === true ? full : [...full, on(false)]
   })
 }
 

@@ -22,6 +22,8 @@ export interface Solver {
   readonly onBatches?: boolean
   /** Whether it has randomness of its own, so that only what it comes to compares. */
   readonly random?: boolean
+  /** Whether it takes all rows at once there. */
+  readonly whole?: boolean
   /** Whether it is of finite sums. */
   readonly finite?: boolean
   /** What of its start is mended there before its steps are compared. */
@@ -106,6 +108,13 @@ export const solvers: { readonly [name: string]: Solver } = {
       },
     theirs: { delta_lmbda: 0 },
     calls: [22, 11]
+  },
+  BOME: {
+    lower: sgd(0, "step"),
+    upper: sgd(0, "outer"),
+    method: ({ step }) => Method.bome({ rate: step }),
+    calls: [13, 1],
+    whole: true
   },
   BSA: {
     lower: ({ step }) => Optimizer.sgd(byTick(falling(step, 0.5), 10)),

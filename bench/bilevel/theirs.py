@@ -157,9 +157,14 @@ def run(of):
         init = solver.init
         solver.init = lambda: mended(init(), of["name"], solver)
     records, seconds, last = [], [], None
+    # A solver without epochs calls back at each of its iterations.
+    calls, stride = -1, 1 if hasattr(solver, "one_epoch") else of["every"]
 
     def callback():
-        nonlocal last
+        nonlocal calls, last
+        calls += 1
+        if calls % stride != 0:
+            return True
         z, x = np.asarray(solver.inner_var), np.asarray(solver.outer_var)
         if last is not None:
             seconds.append(time.perf_counter() - last)

@@ -24,6 +24,7 @@ import { coreset } from "./toys/coreset.ts"
 import { minimax } from "./toys/minimax.ts"
 import { nonSingleton } from "./toys/nonSingleton.ts"
 import { pbgd } from "./toys/pbgd.ts"
+import { policy } from "./toys/policy.ts"
 
 export const zoo: ReadonlyArray<Entry> = [
   ridge,
@@ -45,6 +46,7 @@ export const zoo: ReadonlyArray<Entry> = [
   autoLora,
   pruning,
   equilibrium,
+  policy,
   pbgd,
   nonSingleton,
   minimax,

@@ -77,10 +77,12 @@ const spectrumOf = <E>(
     probe.kept((level) => (level.name === name ? asked(level) : level)),
     (kept): Spectrum => {
       const { dominant, left, opposite } = kept[name] as Tree.Host<State>
+      // Of one eigenvalue, as a single number has, nothing is left to point elsewhere.
+      const isOne = Tree.hostEntries(opposite.vector).every(([, leaf]) => leaf.data.every((each) => each === 0))
       const found = {
         level: name,
         dominant: dominant.value.data[0]!,
-        opposite: opposite.value.data[0]!,
+        opposite: (isOne ? dominant : opposite).value.data[0]!,
         ...(own.solver.preconditioned ? {} : { contraction: left.value.data[0]! })
       }
       const alarm = alarmOf(found, own.solver)

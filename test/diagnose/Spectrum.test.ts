@@ -111,6 +111,6 @@ describe("a spectrum", () => {
       objective: ({ y }) => tf.squaredDifference(y, 1)
     })
     const found = await spectraOf(Problem.close(top) as never)
-    expect(found.map(({ dominant, level }) => [level, Number(dominant.toPrecision(4))])).toEqual([["y", 19]])
+    expect(found.map(({ dominant, level, opposite }) => [level, dominant, opposite])).toEqual([["y", 19, 19]])
   })
 })
