@@ -78,6 +78,22 @@ describe("solvers on random DAGs of quadratics", () => {
     }).pipe(cpu)
   )
 
+  it.live("other names for levels change nothing", () =>
+    Property.holds("names", cases, options, (drawn) =>
+      Effect.gen(function* () {
+        const { gradient, problem, top } = yield* found(drawn, Solver.minres({ iterations: 4 }))
+        const renamed = problem.pipe(
+          // Levels come in the order of their names where they are free to: here the other way round.
+          Problem.mapLevels((level) =>
+            level.name === top ? level : { ...level, name: `${9 - Number(level.name.slice(1))}` }
+          )
+        ) as Problem.Problem<Var.Var.Any>
+        const other = yield* swept(renamed)
+        return M.relativeError(other.gradient, gradient) < 1e-4 ? undefined : "they do"
+      })
+    ).pipe(cpu)
+  )
+
   const changedTop = (problem: Problem.Problem.Any, top: string, change: (loss: tf.Tensor) => tf.Tensor) =>
     problem.pipe(
       Problem.mapLevels((level) =>

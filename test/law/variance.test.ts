@@ -91,13 +91,16 @@ describe("iterates of methods on finite sums, one term of each sum a tick", () =
       }
     }).pipe(Effect.provide(Compiled.layer()))
   )
-  it.live("FSLA, MRBO, and MRBO without momentum, which is StocBiO from one snapshot", () =>
+  it.live("FSLA, SUSTAIN, MRBO, and MRBO without momentum, which is StocBiO from one snapshot", () =>
     Effect.gen(function* () {
       const order = yield* Sum.order(seed, ticks)
       const one = yield* after(made(Method.fsla({ rate: rates.adjoint, momentum: 0.3, product: fd })), ticks)
       const wanted = Sum.fsla(order, ticks, rates, () => 0.3)
       close(one.x, wanted.x, "x of FSLA")
       close(one.z, wanted.z, "z of FSLA")
+      // Of one term there is nothing to draw: SUSTAIN is MRBO without products.
+      const single = yield* after(made(Method.sustain({ rate: 0.3, terms: 1, momentum: 0.3, product: fd })), ticks)
+      close(single.x, Sum.momentum(order, ticks, rates, { terms: 0, rate: 0.3 }, () => 0.3).x, "x of SUSTAIN")
       for (const eta of [0.3, 1]) {
         const found = yield* after(made(Method.mrbo({ rate: 0.3, terms: 4, momentum: eta, product: fd })), ticks)
         const numbersOf = Sum.momentum(order, ticks, rates, { terms: 4, rate: 0.3 }, () => eta)
