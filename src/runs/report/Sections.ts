@@ -5,7 +5,8 @@ import type { Table } from "../folder/ResultFile.ts"
 import type { Entries } from "../trial/Config.ts"
 import type { Standings } from "../statistics/Standing.ts"
 import * as Paired from "../statistics/Paired.ts"
-import { digitsFor, five, p, signed } from "../view/Numbers.ts"
+import { five, p, signed } from "../view/Numbers.ts"
+import { digitsOf } from "../view/StandingText.ts"
 import * as Figures from "./Figures.ts"
 import * as Graph from "./Graph.ts"
 import { figure, html, type Markup, nothing, scrolled, table } from "./Html.ts"
@@ -56,7 +57,7 @@ export const standings = (all: ReadonlyArray<Standings>): Markup =>
     const unit = `${metric}, ${split}`
     return html`<h3>${unit} (${better} is better)</h3>
       ${tasks.map(({ seeds, smallest, standings, task }) => {
-        const digits = digitsFor(standings.map(({ mean }) => mean))
+        const digits = digitsOf(standings)
         const rows = standings.map(({ deviation, difference, mean, method, values }) => [
           method,
           `${values.length}`,

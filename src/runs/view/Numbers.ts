@@ -3,10 +3,14 @@
 /** A number in five figures. */
 export const five = (value: number): string => `${Number(value.toPrecision(5))}`
 
-/** Digits behind the point such that three figures of the largest of some numbers show, at most six. */
-export const digitsFor = (values: ReadonlyArray<number>): number => {
-  const largest = Math.max(...values.map(Math.abs).filter(Number.isFinite), 1e-6)
-  return Math.min(6, Math.max(0, 3 - Math.ceil(Math.log10(largest))))
+const largest = (values: ReadonlyArray<number>): number =>
+  Math.max(...values.map(Math.abs).filter(Number.isFinite), 1e-6)
+
+/** Digits behind the point such that three figures of the largest mean show, and two of the largest difference; at most six. */
+export const digitsFor = (means: ReadonlyArray<number>, differences: ReadonlyArray<number>): number => {
+  const nonzero = differences.filter((difference) => difference !== 0)
+  const apart = nonzero.length === 0 ? 0 : 1 - Math.floor(Math.log10(largest(nonzero)))
+  return Math.min(6, Math.max(0, apart, 3 - Math.ceil(Math.log10(largest(means)))))
 }
 
 /** With its sign, and so many digits behind the point. */

@@ -4,8 +4,15 @@ import { digitsFor, p, signed as withSign } from "./Numbers.ts"
 import type { OfTask, Standings } from "../statistics/Standing.ts"
 import * as TextTable from "./TextTable.ts"
 
+/** Digits in which methods are told apart. */
+export const digitsOf = (standings: OfTask["standings"]): number =>
+  digitsFor(
+    standings.map(({ mean }) => mean),
+    standings.flatMap(({ difference }) => difference?.mean ?? [])
+  )
+
 const ofTask = ({ seeds, smallest, standings, task }: OfTask, { baseline, metric, split }: Standings): string => {
-  const digits = digitsFor(standings.map(({ mean }) => mean))
+  const digits = digitsOf(standings)
   const signed = (value: number) => withSign(value, digits)
   const rows = standings.map(({ deviation, difference, mean, method, values }) => {
     const spread = `${mean.toFixed(digits)}${values.length > 1 ? ` ± ${deviation.toFixed(digits)}` : ""}`

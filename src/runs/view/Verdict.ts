@@ -1,14 +1,15 @@
 /** What scores come to, in a sentence a task: which method is best, by how much, and whether that is more than noise. */
 import * as Paired from "../statistics/Paired.ts"
 import type { OfTask, Standings } from "../statistics/Standing.ts"
-import { digitsFor, p, signed } from "./Numbers.ts"
+import { p, signed } from "./Numbers.ts"
+import { digitsOf } from "./StandingText.ts"
 
 const ofTask = ({ seeds, smallest, standings, task }: OfTask, { baseline, better, metric, split }: Standings) => {
   const sign = better === "more" ? 1 : -1
   const scored = standings.filter(({ mean }) => Number.isFinite(mean))
   const best = scored.toSorted((a, b) => sign * (b.mean - a.mean))[0]
   if (best === undefined || standings.length < 2) return []
-  const digits = digitsFor(scored.map(({ mean }) => mean))
+  const digits = digitsOf(standings)
   const spread = best.values.length > 1 ? ` ± ${best.deviation.toFixed(digits)}` : ""
   const first = `${task}, ${metric} on ${split}: ${best.method} is best with ${best.mean.toFixed(digits)}${spread}`
   if (best.method === baseline) return [`${first}; nothing is better than the baseline.`]

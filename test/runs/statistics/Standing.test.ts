@@ -75,6 +75,15 @@ describe("Standing", () => {
     assert.isFalse(Standing.isBetter(two, "high", "more", Paired.level))
   })
 
+  it("shows as many digits as tell methods apart", () => {
+    const close = { low: { a: [2.251, 2.252, 2.253] }, high: { a: [2.2513, 2.2524, 2.2535] } }
+    assert.match(StandingText.text(Standing.of(scores(close), "low")), /high +3 +2\.25240 ± 0\.00110 +\+0\.00040 \[/)
+    assert.match(
+      StandingText.text(Standing.of(scores({ low: { a: [1, 2] }, high: { a: [1, 2] } }), "low")),
+      /\+0\.00 \[/
+    )
+  })
+
   it("text says how many seeds it would take where there are too few", () => {
     const text = StandingText.text(Standing.of(scores(table), "none"))
     assert.include(text, "3 seeds give no corrected p below 0.500: it takes 7")
