@@ -23,7 +23,7 @@ const Measured = Schema.Record(
     seconds: Schema.Number,
     seeds: Schema.Array(SeedFigures),
     /** What `tapweight diagnose` says where seed 0's run ends. */
-    diagnosis: Schema.optionalKey(Schema.String)
+    diagnosis: Schema.String
   })
 )
 export type Measured = typeof Measured.Type
@@ -79,7 +79,8 @@ const card = (entry: Entry, { diagnosis, seconds, seeds }: Measured[string]): st
     `\`bin/tapweight run ${fileOf(entry)}\`: ${entry.ticks} ticks of ${Object.keys(entry.problems(0)).join(", ")}, ${seeds.length === 1 ? "one seed" : `${seeds.length} seeds`}, ${seconds} s. The graph is of ${name}.`,
     "",
     ...[heads, heads.map(() => "---"), ...summary(entry.bounds, seeds)].map((row) => `| ${row.join(" | ")} |`),
-    ...(diagnosis === undefined ? [] : ["", `\`bin/tapweight ${diagnosing(entry).join(" ")}\`: ${diagnosis}.`])
+    "",
+    `\`bin/tapweight ${diagnosing(entry).join(" ")}\`: ${diagnosis}.`
   ].join("\n")
 }
 
