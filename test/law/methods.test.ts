@@ -388,6 +388,11 @@ describe("orders within a tick", () => {
     const text = (method: Method.Method) => PlanText.text(Result.getOrThrow(Plan.make(problem().pipe(method))))
     assert.include(text(Method.bsa({ rate: 0.1 })), "updated in this order, last first")
     assert.include(text(Method.soba({ rate: 0.1 })), "updated together from one snapshot")
+    assert.match(text(Method.imaml()), /each hop solves H u = v .*\n  upper\n    solve at lower/)
+    assert.match(
+      text(Method.unrolled({ steps: 2 })),
+      /each hop hands on what came of updates\)\n  upper\n    back through lower/
+    )
     const refusal = (method: Method.Method) => {
       const plan = Plan.make(problem().pipe(method, Problem.upperFirst))
       return Result.isFailure(plan) ? plan.failure.message : "accepted"

@@ -48,6 +48,22 @@ const order = ({ simultaneous, upperFirst }: Plan): string =>
     ? "updated together from one snapshot"
     : `updated in this order${upperFirst === true ? ", last first" : ""}`
 
+/** What is made at a level for the one that reads it, by the kind of its estimator. */
+const response = {
+  implicit: "solve at",
+  unrolled: "back through",
+  forward: "carried forward at",
+  detached: "nothing at"
+} as const
+
+/** What hops hand on, of which these solve. */
+const handed = (solves: ReadonlyArray<boolean>): string =>
+  solves.every(Boolean)
+    ? "each hop solves H u = v and hands −∂⟨∇L, u⟩ on"
+    : solves.some(Boolean)
+      ? "a solve is of H u = v and hands −∂⟨∇L, u⟩ on; other hops hand on what came of updates"
+      : "each hop hands on what came of updates"
+
 /** A plan for people: order and firing, sweeps, cost. */
 export const text = (plan: Plan): string => {
   const levels = plan.levels.map((level) => [
@@ -66,13 +82,14 @@ export const text = (plan: Plan): string => {
   const estimators = new Map(
     plan.levels.map((level) => [level.name, [level.estimator?.name ?? "", seen(level)].join(" ").trimEnd()])
   )
+  const kindOf = (name: string) => plan.levels.find((level) => level.name === name)?.estimator?.kind ?? "implicit"
   const sweeps = plan.sweeps
     .filter((sweep) => sweep.hops.length > 0)
     .flatMap((sweep) => [
       `  ${sweep.level}`,
       ...table(
         sweep.hops.map((hop) => [
-          `  solve at ${hop.level}`,
+          `  ${response[kindOf(hop.level)]} ${hop.level}`,
           estimators.get(hop.level)!,
           `→ ${hop.into.join(", ")}`,
           hop.moving !== undefined
@@ -83,13 +100,14 @@ export const text = (plan: Plan): string => {
         ])
       )
     ])
+  const solves = plan.sweeps.flatMap(({ hops }) => hops.map((hop) => kindOf(hop.level) === "implicit"))
   const cost = plan.cost.map((c) => [c.level, evaluations(c), `${Number(c.perTick.toFixed(3))} a tick`])
   return [
     `levels (${order(plan)})`,
     ...table(levels),
     ...(plan.fixed.length > 0 ? [`held constant: ${plan.fixed.join(", ")}`] : []),
     ...rounding(plan),
-    ...(sweeps.length > 0 ? ["sweeps (each hop solves H u = v and hands −∂⟨∇L, u⟩ on)", ...sweeps] : ["sweeps: none"]),
+    ...(sweeps.length > 0 ? [`sweeps (${handed(solves)})`, ...sweeps] : ["sweeps: none"]),
     "cost in gradient evaluations (a turn, on average a tick)",
     ...table(cost)
   ].join("\n")
