@@ -91,7 +91,8 @@ export const page = (figures: Measured): string =>
     "",
     "Problems that people write, each stated in one file on the library's public doors, run over several seeds and held to what is",
     "known of it. Written by `npm run zoo`, which runs them all: no figure is typed by hand. Stand-ins go by their own names; what",
-    "was published on other data is named as context, not as a comparison.",
+    "was published on other data is named as context, not as a comparison. A card ends with what `tapweight diagnose` finds where the",
+    "run of seed 0 ends; what it raises is left standing.",
     "",
     ...zoo.map((entry) => {
       const own = figures[entry.name]
