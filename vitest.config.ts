@@ -1,4 +1,4 @@
-import { configDefaults, defineConfig } from "vitest/config"
+import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const long = ({ moduleId }: TestSpecification): boolean => /\/test\/(?:cli|law|commands)\//.test(moduleId)
@@ -11,33 +11,20 @@ class LongFirst extends BaseSequencer {
   }
 }
 
-/** Counts of a graph's operations, which came out two products larger in a worker that sixty other files had used: why is not known. */
-const counted = ["test/compiler/tangent/exactGraph.test.ts"]
-
 const conditions = ["tapweight-source", "node", "import", "module", "default"]
 
 export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   resolve: { conditions },
   test: {
+    include: ["{test,examples,experiments/test}/**/*.test.ts"],
+    typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
     // Child processes, too, run the sources.
     env: { NODE_OPTIONS: "--conditions=tapweight-source" },
     maxWorkers: 2,
-    projects: [
-      {
-        extends: true,
-        test: {
-          name: "shared",
-          include: ["{test,examples,experiments/test}/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, ...counted],
-          typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
-          // Files share a worker's modules: loading and warming them anew for each was a quarter of the tests' time. What a test
-          // sets outside of itself (environment, directory, globals) it sets back.
-          isolate: false
-        }
-      },
-      { extends: true, test: { name: "apart", include: counted } }
-    ],
+    // Files share a worker's modules: loading and warming them anew for each was a quarter of the tests' time. What a test
+    // sets outside of itself (environment, directory, globals) it sets back.
+    isolate: false,
     sequence: { sequencer: LongFirst },
     setupFiles: ["test/support/setup.ts"],
     testTimeout: 300_000

@@ -80,7 +80,8 @@ export class Graph {
 
   /** The node for this operation: the one there is, or a new one. No rule is applied. */
   node(op: string, inputs: ReadonlyArray<Node>, attrs: Attrs, shape: Shape, dtype: Dtype): Node {
-    const key = `${op} ${inputs.map((x) => x.id).join()} ${attrs === none ? "" : ExactJson.stringify(attrs)} ${dtype} ${shape.join()}`
+    // By what they say: where a process has the package twice, there are two objects that say nothing.
+    const key = `${op} ${inputs.map((x) => x.id).join()} ${attrs === none ? "{}" : ExactJson.stringify(attrs)} ${dtype} ${shape.join()}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
     const made = this.#add(op, inputs, attrs, shape, dtype)
