@@ -1,5 +1,17 @@
 import * as tf from "@tensorflow/tfjs-core"
-import { Dataset, Hypergradient, Init, Level, Objective, Optimizer, Problem, Product, Solver, Var } from "tapweight"
+import {
+  Dataset,
+  Hypergradient,
+  Init,
+  Level,
+  Metrics,
+  Objective,
+  Optimizer,
+  Problem,
+  Product,
+  Solver,
+  Var
+} from "tapweight"
 import * as Entry from "../Entry.ts"
 import { leading, linear } from "../rows.ts"
 
@@ -54,11 +66,11 @@ export const pruning = Entry.make({
   },
   figures: {
     "F1 of the weights that are kept": {
-      of: ({ learned }) => {
-        const kept = [...learned.mask.data].map((each) => each > 0)
-        const right = kept.filter((each, i) => each && i < informative).length
-        return (2 * right) / (kept.filter(Boolean).length + informative)
-      },
+      of: ({ learned }) =>
+        Metrics.f1(
+          Array.from(learned.mask.data, (_, i) => Number(i < informative)),
+          Array.from(learned.mask.data, (each) => Number(each > 0))
+        ),
       atLeast: 0.9,
       because: "five of twenty carry all"
     }

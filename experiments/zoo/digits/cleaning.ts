@@ -4,6 +4,7 @@ import {
   Hypergradient,
   Init,
   Level,
+  Metrics,
   Mlp,
   NdArray,
   Objective,
@@ -51,11 +52,11 @@ const levels = (seed: number) => {
   return { clean, fit }
 }
 
-/** Which rows have a label that is not the picture's. */
+/** 1 for the rows whose label is not the picture's. */
 const wrong = (seed: number) =>
   Effect.gen(function* () {
     const [given, shown] = [yield* rows(train(seed), noisy(seed, count, share)), yield* rows(train(seed))]
-    return [...given.y.data].map((label, row) => label !== shown.y.data[row])
+    return Array.from(given.y.data, (label, row) => Number(label !== shown.y.data[row]))
   })
 
 export const cleaning = Entry.make({
@@ -81,11 +82,12 @@ export const cleaning = Entry.make({
   figures: {
     "F1 of flips among weights below ½": {
       of: ({ learned }, seed) =>
-        Effect.map(wrong(seed), (flips) => {
-          const found = [...learned.weights.data].map((each) => each < 0)
-          const right = found.filter((each, row) => each && flips[row]).length
-          return (2 * right) / (found.filter(Boolean).length + flips.filter(Boolean).length)
-        }),
+        Effect.map(wrong(seed), (flips) =>
+          Metrics.f1(
+            flips,
+            Array.from(learned.weights.data, (each) => Number(each < 0))
+          )
+        ),
       atLeast: 0.8,
       because: "a coin's F1 is below one half"
     },

@@ -4,6 +4,7 @@ import {
   Hypergradient,
   Init,
   Level,
+  Metrics,
   Mlp,
   NdArray,
   Objective,
@@ -12,6 +13,7 @@ import {
   Product,
   Seed,
   Solver,
+  Statistics,
   Var
 } from "tapweight"
 import * as Entry from "../Entry.ts"
@@ -70,8 +72,6 @@ const levels = (seed: number) => {
   return { finetune, ignore }
 }
 
-const mean = (values: ReadonlyArray<number>) => values.reduce((sum, each) => sum + each, 0) / values.length
-
 export const ignoring = Entry.make({
   name: "learning-by-ignoring",
   card: {
@@ -96,12 +96,11 @@ export const ignoring = Entry.make({
   },
   figures: {
     "F1 of foreign digits among weights below ½": {
-      of: ({ learned }, seed) => {
-        const isForeign = [...foreign(seed)].map((each) => each === 1)
-        const below = [...learned.weights.data].map((each) => each < 0)
-        const right = below.filter((each, row) => each && isForeign[row]).length
-        return (2 * right) / (below.filter(Boolean).length + isForeign.filter(Boolean).length)
-      },
+      of: ({ learned }, seed) =>
+        Metrics.f1(
+          foreign(seed),
+          Array.from(learned.weights.data, (each) => Number(each < 0))
+        ),
       atLeast: 0.75,
       because: "a coin's F1 is one half"
     },
@@ -109,7 +108,9 @@ export const ignoring = Entry.make({
       of: ({ learned }, seed) => {
         const isForeign = foreign(seed)
         const share = (kind: number) =>
-          mean([...learned.weights.data].filter((_, row) => isForeign[row] === kind).map((a) => 1 / (1 + Math.exp(-a))))
+          Statistics.mean(
+            [...learned.weights.data].filter((_, row) => isForeign[row] === kind).map((a) => 1 / (1 + Math.exp(-a)))
+          )
         return share(1) - share(0)
       },
       atMost: -0.3,

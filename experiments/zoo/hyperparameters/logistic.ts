@@ -1,5 +1,17 @@
 import * as tf from "@tensorflow/tfjs-core"
-import { Dataset, Hypergradient, Init, Level, Objective, Optimizer, Problem, Product, Solver, Var } from "tapweight"
+import {
+  Dataset,
+  Hypergradient,
+  Init,
+  Level,
+  Objective,
+  Optimizer,
+  Problem,
+  Product,
+  Solver,
+  Statistics,
+  Var
+} from "tapweight"
 import * as Closed from "../Closed.ts"
 import * as Entry from "../Entry.ts"
 import { leading, linear } from "../rows.ts"
@@ -18,7 +30,6 @@ const rows = (seed: number, part: string, count: number) =>
     label: (sum) => (sum > 0 ? 1 : 0)
   })
 
-const mean = (values: ReadonlyArray<number>) => values.reduce((a, b) => a + b, 0) / values.length
 const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
 
 /** Φ in double precision: the validation loss at w*(penalties), by Newton's method. */
@@ -32,18 +43,19 @@ const reduced = (seed: number) => {
     for (let step = 0; step < 30; step++) {
       const share = train.map(({ x }) => sigmoid(score(x)))
       const gradient = penalties.map(
-        (p, j) => mean(train.map(({ label, x }, r) => (share[r]! - label) * x[j]!)) + Math.exp(p) * w[j]!
+        (p, j) => Statistics.mean(train.map(({ label, x }, r) => (share[r]! - label) * x[j]!)) + Math.exp(p) * w[j]!
       )
       const curvature = penalties.map((p, i) =>
         penalties.map(
           (_, j) =>
-            mean(train.map(({ x }, r) => share[r]! * (1 - share[r]!) * x[i]! * x[j]!)) + (i === j ? Math.exp(p) : 0)
+            Statistics.mean(train.map(({ x }, r) => share[r]! * (1 - share[r]!) * x[i]! * x[j]!)) +
+            (i === j ? Math.exp(p) : 0)
         )
       )
       const move = Closed.solve(curvature, gradient)
       w = w.map((each, j) => each - move[j]!)
     }
-    return mean(validation.map(({ label, x }) => Math.log1p(Math.exp(score(x))) - label * score(x)))
+    return Statistics.mean(validation.map(({ label, x }) => Math.log1p(Math.exp(score(x))) - label * score(x)))
   }
 }
 
@@ -106,8 +118,8 @@ export const logistic = Entry.make({
     },
     "useless penalties above useful ones": {
       of: ({ learned }) =>
-        mean([...learned.penalty.data.subarray(informative)]) -
-        mean([...learned.penalty.data.subarray(0, informative)]),
+        Statistics.mean([...learned.penalty.data.subarray(informative)]) -
+        Statistics.mean([...learned.penalty.data.subarray(0, informative)]),
       atLeast: 1,
       because: "five of eight coefficients carry nothing"
     }
