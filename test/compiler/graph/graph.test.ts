@@ -179,6 +179,10 @@ describe("nodes are simplified as they are made", () => {
     assert.strictEqual(unary(g, "exp", x), unary(g, "exp", x))
   })
 
+  it("makes them once by what their attributes say, not by the object that says it", () => {
+    assert.strictEqual(g.node("exp", [x], {}, x.shape, x.dtype), unary(g, "exp", x))
+  })
+
   it("computes constants at once", () => {
     assert.strictEqual(binary(g, "add", one, one), g.scalar(2, "float32"))
     assert.strictEqual(
