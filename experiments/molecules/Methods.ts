@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import { type Comparison, type ResNet, Session, Simplex, Statistics } from "tapweight"
+import type * as Common from "../common/Trained.ts"
 import { type Encoder, write } from "./Encoder.ts"
 import * as Levels from "./Levels.ts"
 import * as Objectives from "./Objectives.ts"
@@ -7,29 +8,9 @@ import * as Score from "./Score.ts"
 import type { Finetuning, Method, Settings } from "./Settings.ts"
 import type { Task } from "./Task.ts"
 
-/** How long a method trained, and how much of that it waited for data. */
-export type Seconds = { readonly pretraining: number; readonly finetuning: number; readonly waiting: number }
-
-/** What one finetuning gave, in the metric of the set. */
-export type Scores = {
-  readonly finetuning: Finetuning
-  readonly validation: number
-  /** Not a number where test molecules were not to be scored. */
-  readonly test: number
-}
-
-/** What one method gave on one set with one seed. */
-export interface Trained {
-  /** The trial that pretrained, which sets may share; empty where nothing but general pretraining did. */
-  readonly pretraining: string
-  /** Of each finetuning, in the order of the settings. */
-  readonly scores: ReadonlyArray<Scores>
-  /** With one finetuning, their mean; general pretraining is not counted. */
-  readonly seconds: Seconds
-  readonly updates: { readonly pretraining: number; readonly finetuning: number }
-  /** Learned weights, where the method learns any. */
-  readonly lambda?: Objectives.Lambda
-}
+/** What one finetuning gave, and what one method did on one set with one seed. */
+export type Scores = Common.Scores<Finetuning>
+export type Trained = Common.Trained<Finetuning, Objectives.Lambda>
 
 /** A row of the molecules' comparisons. */
 export type Row = Comparison.Row<string, Trained>
